@@ -1,0 +1,1 @@
+"""The cellar's ground: errors, ids, units, time, context, database, settings, messages. It knows no room."""

@@ -1,0 +1,192 @@
+"""The database: typed tables, sessions that say whether they write, and hooks after the commit.
+
+SQLite (WAL, synchronous=FULL) by default, PostgreSQL by one setting. A writing session begins ``IMMEDIATE`` on
+SQLite, so two writers never meet in the middle of a transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from yun.base.errors import Unavailable
+from yun.base.ids import new_id
+from yun.base.messages import _
+
+CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UTCDateTime(sa.TypeDecorator[datetime]):
+    """A moment: stored as UTC, always returned with its zone."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment without a time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+JSON = sa.JSON().with_variant(sa.dialects.postgresql.JSONB(), "postgresql")
+
+
+class Base(DeclarativeBase):
+    """Every table of the house."""
+
+    metadata = sa.MetaData(naming_convention=CONVENTION)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UTCDateTime,
+        int: sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+        list[str]: JSON,
+        list[dict[str, Any]]: JSON,
+    }
+
+
+class Row:
+    """What every thing with an id has: the id (``PREFIX_…``), when it was made and changed, its revision.
+
+    ``revision`` counts changes; a write that read an older revision fails, and it is the thing's ETag.
+    """
+
+    PREFIX: ClassVar[str]
+
+    id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
+    updated_at: Mapped[datetime] = mapped_column(
+        default=lambda: datetime.now(UTC), onupdate=lambda: datetime.now(UTC)
+    )
+    revision: Mapped[int] = mapped_column(default=1)
+
+    def __init_subclass__(cls, **kw: Any) -> None:
+        super().__init_subclass__(**kw)
+        if "__tablename__" in cls.__dict__:
+            prefix = cls.PREFIX
+            cls.id = mapped_column(sa.String(40), primary_key=True, default=lambda: new_id(prefix))  # type: ignore[assignment]
+
+
+@event.listens_for(Session, "before_flush")
+def _count_revision(session: Session, _context: Any, _instances: Any) -> None:
+    for thing in session.dirty:
+        if isinstance(thing, Row) and session.is_modified(thing):
+            thing.revision = (thing.revision or 1) + 1
+
+
+class Database:
+    """One database: `read` and `write` open sessions; `create` makes the tables (tests and `yun dev`)."""
+
+    def __init__(self, url: str, *, pool_size: int = 16) -> None:
+        self.url = sa.make_url(url)
+        self.sqlite = self.url.get_backend_name() == "sqlite"
+        options: dict[str, Any] = {"json_serializer": lambda v: json.dumps(v, ensure_ascii=False)}
+        if self.sqlite:
+            options["connect_args"] = {"check_same_thread": False, "timeout": 30}
+            if self.url.database in (None, "", ":memory:"):
+                raise ValueError("an in-memory SQLite database has one connection; use a file")
+            options |= {"pool_size": pool_size, "max_overflow": pool_size, "poolclass": sa.QueuePool}
+        else:
+            if self.url.drivername == "postgresql":
+                self.url = self.url.set(drivername="postgresql+psycopg")
+            options |= {"pool_size": pool_size, "max_overflow": pool_size, "pool_pre_ping": True}
+        self.engine = sa.create_engine(self.url, **options)
+        if self.sqlite:
+            event.listen(self.engine, "connect", _sqlite_connect)
+            event.listen(self.engine, "begin", _sqlite_begin)
+        self._writer = self.engine.execution_options(yun_write=True)
+
+    def create(self) -> None:
+        """Make every table that is not there. Production databases are made by migrations instead."""
+        Base.metadata.create_all(self.engine)
+
+    def session(self, *, write: bool) -> Session:
+        """A session on its own connection; the caller commits and closes it."""
+        return Session(self._writer if write else self.engine, expire_on_commit=False)
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A writing transaction: committed at the end, rolled back on an exception."""
+        with translated(), self.session(write=True) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A reading transaction, a consistent picture of one moment."""
+        with translated(), self.session(write=False) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn a database that does not answer (locked, gone, restarting) into `Unavailable`."""
+    try:
+        yield
+    except DBAPIError as error:
+        if isinstance(error, OperationalError) or error.connection_invalidated:
+            message = _("The database does not answer.")
+            raise Unavailable(message, hint=_("Try again in a moment."), private=str(error)) from error
+        raise
+
+
+def on_commit(session: Session, call: Callable[[], None]) -> None:
+    """Run ``call`` once, after this session's transaction has been committed; never on a roll-back."""
+    session.info.setdefault("on_commit", []).append(call)
+
+
+@event.listens_for(Session, "after_commit")
+def _run_hooks(session: Session) -> None:
+    for call in session.info.pop("on_commit", []):
+        call()
+
+
+@event.listens_for(Session, "after_rollback")
+def _drop_hooks(session: Session) -> None:
+    session.info.pop("on_commit", None)
+
+
+def epoch(session: Session) -> float:
+    """Seconds since 1970 by the database's own clock, the one clock all processes share."""
+    if session.get_bind().dialect.name == "sqlite":
+        statement = sa.text("SELECT (julianday('now') - 2440587.5) * 86400.0")
+    else:
+        statement = sa.text("SELECT extract(epoch FROM clock_timestamp())")
+    return float(session.execute(statement).scalar_one())
+
+
+def _sqlite_connect(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _sqlite_begin(connection: sa.Connection) -> None:
+    write = connection.get_execution_options().get("yun_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,0 +1,1 @@
+"""Machines on a host: the port, libvirt behind it, and a fake that passes the same contract."""

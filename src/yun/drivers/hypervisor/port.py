@@ -1,0 +1,203 @@
+"""What the house asks of a hypervisor; one object speaks to one host.
+
+Every method names a domain by its UUID (text). All of them may raise `DriverError`: ``retryable`` where the daemon
+is away or slow. Calls end within the driver's time-out. Each is "make it so": repeating it after it succeeded
+changes nothing and raises nothing.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, Protocol
+
+
+class Power(StrEnum):
+    """What a domain really does."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    CRASHED = "crashed"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class DomainState:
+    """Power, why it came to be so (a stable word: ``shutdown``, ``destroyed``, ``crashed``, ``io_error``, ``user``,
+    ``booted``, ``unknown``…), and whether the guest agent is connected."""
+
+    power: Power
+    reason: str = "unknown"
+    agent: bool = False
+
+
+@dataclass(frozen=True)
+class DiskSpec:
+    """A disk or CD of a domain. ``path`` is absolute; ``slot`` is the target name (``vda``, ``sda``)."""
+
+    slot: str
+    path: str
+    format: Literal["qcow2", "raw"] = "qcow2"
+    device: Literal["disk", "cdrom"] = "disk"
+    bus: Literal["virtio", "scsi", "sata", "ide"] = "virtio"
+    cache: Literal["none", "writeback", "writethrough", "unsafe", "directsync"] = "none"
+    io: Literal["threads", "native", "io_uring"] | None = None
+    discard: bool = True
+    readonly: bool = False
+    serial: str = ""
+    boot_order: int | None = None
+
+
+@dataclass(frozen=True)
+class NicSpec:
+    """A network card plugged into an Open vSwitch bridge; ``port_uuid`` is OVN's name of the logical port."""
+
+    mac: str
+    port_uuid: str
+    bridge: str = "br-int"
+    mtu: int = 1442
+    model: str = "virtio"
+    link_up: bool = True
+    host_checksum_offload: bool = True
+
+
+@dataclass(frozen=True)
+class DomainSpec:
+    """A whole virtual machine, ready to be written as domain XML.
+
+    ``memory_mib`` in MiB; ``accel`` is ``kvm`` or ``tcg``; ``serial_socket`` and ``serial_log`` are absolute paths.
+    """
+
+    uuid: str
+    name: str
+    title: str
+    memory_mib: int
+    vcpus: int
+    accel: Literal["kvm", "tcg"]
+    disks: tuple[DiskSpec, ...] = ()
+    nics: tuple[NicSpec, ...] = ()
+    description: str = ""
+    firmware: Literal["bios", "uefi", "uefi-secure"] = "bios"
+    machine: str = "q35"
+    autostart: bool = False
+    serial_socket: str = ""
+    serial_log: str = ""
+    on_crash: Literal["destroy", "restart", "preserve"] = "destroy"
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DomainStats:
+    """Counters since the domain started (bytes, nanoseconds of CPU) and memory in KiB; None where unknown."""
+
+    cpu_ns: int
+    vcpus: int
+    memory_kib: int
+    memory_used_kib: int | None
+    disk_read_bytes: int
+    disk_write_bytes: int
+    net_rx_bytes: int
+    net_tx_bytes: int
+
+
+@dataclass(frozen=True)
+class HypervisorFacts:
+    """What the daemon says of itself."""
+
+    libvirt_version: str
+    qemu_version: str
+    cpu_model: str
+    cpus: int
+    memory_mib: int
+
+
+class Hypervisor(Protocol):
+    """One host's virtual machines."""
+
+    def facts(self) -> HypervisorFacts:
+        """Versions and size of the host; also the liveness probe of the daemon."""
+        ...
+
+    def define(self, spec: DomainSpec) -> None:
+        """Make or replace the persistent definition; a running domain goes on, changes count at its next start."""
+        ...
+
+    def undefine(self, uuid: str) -> None:
+        """Forget the definition with all its side files (NVRAM, managed save). Precondition: stopped."""
+        ...
+
+    def start(self, uuid: str) -> None:
+        """Running afterwards. Paused domains are resumed."""
+        ...
+
+    def destroy(self, uuid: str) -> None:
+        """Power cut: stopped afterwards."""
+        ...
+
+    def shutdown(self, uuid: str, how: Literal["agent", "acpi"]) -> None:
+        """Ask the guest to power off; returns at once and promises nothing."""
+        ...
+
+    def reboot(self, uuid: str, how: Literal["agent", "acpi", "reset"]) -> None:
+        """Ask the guest to reboot, or reset it like the button on the case. Precondition: running."""
+        ...
+
+    def suspend(self, uuid: str) -> None:
+        """Paused afterwards: vCPUs stand still, memory stays. Precondition: running or paused."""
+        ...
+
+    def resume(self, uuid: str) -> None:
+        """Running afterwards. Precondition: running or paused."""
+        ...
+
+    def set_autostart(self, uuid: str, on: bool) -> None:
+        """Whether the daemon starts the domain when the host boots."""
+        ...
+
+    def state(self, uuid: str) -> DomainState:
+        """The truth about one domain; `Power.MISSING` where it is not defined."""
+        ...
+
+    def states(self) -> dict[str, DomainState]:
+        """The truth about all domains, ours and strangers', in one call."""
+        ...
+
+    def stats(self) -> dict[str, DomainStats]:
+        """Counters of all running domains in one call that never waits for a busy domain."""
+        ...
+
+    def xml(self, uuid: str, *, live: bool) -> str:
+        """The domain's XML, secrets left out: the running one, or what the next start will use."""
+        ...
+
+    def screenshot(self, uuid: str) -> bytes:
+        """The screen as PNG. Precondition: running."""
+        ...
+
+    def open_graphics(self, uuid: str) -> socket.socket:
+        """A connected, authenticated RFB socket of the running domain; the caller closes it."""
+        ...
+
+    def send_keys(self, uuid: str, keycodes: Sequence[int], hold_ms: int = 50) -> None:
+        """Press Linux key codes together and release them. Precondition: running."""
+        ...
+
+    def agent(self, uuid: str, command: str, arguments: Mapping[str, object] | None = None, timeout: float = 5) -> object:
+        """One guest-agent command, its ``return`` value. `DriverError` where no agent answers within ``timeout`` s."""
+        ...
+
+    def addresses(self, uuid: str) -> dict[str, list[str]]:
+        """MAC → addresses as the guest's agent tells them; empty without an agent."""
+        ...
+
+    def subscribe(self, nudge: Callable[[str], None]) -> None:
+        """Call ``nudge(uuid)`` whenever a domain's life cycle or agent changed, and ``nudge('')`` after a
+        reconnection (anything may have changed). From a thread of the driver's; nudges may be lost or doubled."""
+        ...
+
+    def close(self) -> None:
+        """Let the connection go; guests stay as they are."""
+        ...

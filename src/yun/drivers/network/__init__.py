@@ -1,0 +1,1 @@
+"""Logical networks: the port, OVN's northbound database behind it, and a fake that passes the same contract."""
