@@ -1,0 +1,163 @@
+"""The network engine in memory: for tests and `yun dev`. It passes the same contract suite as the real one.
+
+The `World` outlives the engine object, as OVN's database outlives our process; several engines may share one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from yun.base.errors import DriverError
+from yun.base.messages import Message, _
+from yun.drivers.network.port import GroupSpec, NetworkSpec, PortSpec, RouterSpec
+
+Nudge = Callable[[str], None]
+
+
+@dataclass
+class World:
+    """What the engine holds: everything by its id. ``strangers`` are things that are not ours.
+
+    ``away`` makes every call fail retryably; ``faults`` maps a method's name to the errors its next calls raise
+    (one each); ``calls`` counts the calls that got through; ``dark`` are ports that never come up.
+    """
+
+    networks: dict[str, NetworkSpec] = field(default_factory=dict)
+    routers: dict[str, RouterSpec] = field(default_factory=dict)
+    groups: dict[str, GroupSpec] = field(default_factory=dict)
+    ports: dict[str, PortSpec] = field(default_factory=dict)
+    strangers: set[str] = field(default_factory=set)
+    dark: set[str] = field(default_factory=set)
+    away: bool = False
+    faults: dict[str, list[DriverError]] = field(default_factory=dict)
+    calls: dict[str, int] = field(default_factory=dict)
+    nudges: list[Nudge] = field(default_factory=list)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def fail(self, method: str, times: int = 1, *, retryable: bool = False) -> None:
+        """Let the next ``times`` calls of ``method`` (a name of the port) fail."""
+        with self.lock:
+            errors = [DriverError(_("The network engine failed on purpose."), retryable=retryable)] * times
+            self.faults.setdefault(method, []).extend(errors)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything of ours as plain values, equal where two worlds are equal."""
+        with self.lock:
+            kinds = {"network": self.networks, "router": self.routers, "group": self.groups, "port": self.ports}
+            return {kind: {k: asdict(things[k]) for k in sorted(things)} for kind, things in kinds.items()}
+
+    def nudge(self, port_id: str) -> None:
+        """Tell every subscriber that a port changed (or, with an empty text, that anything may have)."""
+        for call in list(self.nudges):
+            call(port_id)
+
+
+class FakeNetworkEngine:
+    """A `NetworkEngine` on a `World`."""
+
+    def __init__(self, world: World | None = None) -> None:
+        self.world = world or World()
+        self._mine: list[Nudge] = []
+
+    @contextmanager
+    def _call(self, method: str) -> Iterator[World]:
+        world = self.world
+        with world.lock:
+            if world.away:
+                raise DriverError(
+                    _("The network engine does not answer."),
+                    hint=_("Start the service ovn-central on the host's page."),
+                    retryable=True,
+                )
+            if world.faults.get(method):
+                raise world.faults[method].pop(0)
+            world.calls[method] = world.calls.get(method, 0) + 1
+            yield world
+
+    def alive(self) -> str:
+        with self._call("alive"):
+            return "fake"
+
+    def apply_network(self, spec: NetworkSpec) -> None:
+        with self._call("apply_network") as world:
+            world.networks[spec.id] = spec
+
+    def remove_network(self, network_id: str) -> None:
+        with self._call("remove_network") as world:
+            world.networks.pop(network_id, None)
+            for port in [p for p in world.ports.values() if p.network_id == network_id]:
+                del world.ports[port.id]
+
+    def apply_router(self, spec: RouterSpec) -> None:
+        with self._call("apply_router") as world:
+            for leg in (*spec.interfaces, *((spec.external,) if spec.external else ())):
+                if leg.network_id not in world.networks:
+                    raise missing(_("network"), leg.network_id)
+            world.routers[spec.id] = spec
+
+    def remove_router(self, router_id: str) -> None:
+        with self._call("remove_router") as world:
+            world.routers.pop(router_id, None)
+
+    def apply_group(self, spec: GroupSpec) -> None:
+        with self._call("apply_group") as world:
+            world.groups[spec.id] = spec
+
+    def remove_group(self, group_id: str) -> None:
+        with self._call("remove_group") as world:
+            world.groups.pop(group_id, None)
+
+    def apply_port(self, spec: PortSpec) -> None:
+        with self._call("apply_port") as world:
+            if spec.network_id not in world.networks:
+                raise missing(_("network"), spec.network_id)
+            for group in spec.groups:
+                if group not in world.groups:
+                    raise missing(_("security group"), group)
+            before = self._up(world.ports.get(spec.id))
+            world.ports[spec.id] = spec
+            changed = before != self._up(spec)
+        if changed:
+            self.world.nudge(spec.id)
+
+    def remove_port(self, port_id: str) -> None:
+        with self._call("remove_port") as world:
+            was_up = self._up(world.ports.pop(port_id, None))
+        if was_up:
+            self.world.nudge(port_id)
+
+    def _up(self, port: PortSpec | None) -> bool:
+        return port is not None and port.enabled and port.host is not None and port.id not in self.world.dark
+
+    def ports_up(self, port_ids: Sequence[str]) -> dict[str, bool]:
+        with self._call("ports_up") as world:
+            return {p: self._up(world.ports[p]) for p in port_ids if p in world.ports}
+
+    def inventory(self) -> dict[str, set[str]]:
+        with self._call("inventory") as world:
+            return {
+                "network": set(world.networks),
+                "router": set(world.routers),
+                "group": set(world.groups),
+                "port": set(world.ports),
+            }
+
+    def subscribe(self, nudge: Nudge) -> None:
+        with self.world.lock:
+            self._mine.append(nudge)
+            self.world.nudges.append(nudge)
+
+    def close(self) -> None:
+        with self.world.lock:
+            for nudge in self._mine:
+                self.world.nudges.remove(nudge)
+            self._mine.clear()
+
+
+def missing(noun: Message, identifier: str) -> DriverError:
+    """What a call raises that names a thing which the engine does not have."""
+    return DriverError(_("The network engine has no {noun} {id}.", noun=noun, id=identifier))
