@@ -1,0 +1,103 @@
+"""An intent: what a verb would do, as one frozen value that is either shown or submitted, so both always agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from yun.base.messages import Message, _
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A thing by kind (``instance``), id and the name a person knows it by."""
+
+    kind: str
+    id: str
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A lock by position: an operation runs when fewer than ``slots`` older open ones name ``key``."""
+
+    key: str
+    slots: int = 1
+
+
+@dataclass(frozen=True)
+class Intent:
+    """The whole of a change before it happens.
+
+    ``arguments`` (JSON) become the flow's keyword arguments. ``keys`` default to the exclusive key of the subject.
+    ``effects`` … ``capacity`` are what a person wants to know first. ``write`` adds rows in the commit that accepts
+    the operation. ``deadline`` is in seconds. ``transparent``: changes nothing lasting, so it never stands in the way
+    of undoing something older. ``quiet``: leaves no trace when it returns nothing. ``instant``: pure database work,
+    done inside `submit` when its keys are free.
+    """
+
+    kind: str
+    title: Message
+    subject: Subject
+    arguments: dict[str, Any] = field(default_factory=dict)
+    project_id: str | None = None
+    keys: tuple[Key, ...] = ()
+    subjects: tuple[Subject, ...] = ()
+    effects: tuple[Message, ...] = ()
+    restarts: tuple[Message, ...] = ()
+    destroys: tuple[Message, ...] = ()
+    depends: tuple[Message, ...] = ()
+    capacity: tuple[Message, ...] = ()
+    write: Callable[[Session], None] | None = None
+    undoable: bool = True
+    no_undo: Message | None = None
+    deadline: float = 600.0
+    transparent: bool = False
+    quiet: bool = False
+    instant: bool = False
+
+    @property
+    def all_keys(self) -> tuple[Key, ...]:
+        """The keys it will hold."""
+        return self.keys or (Key(f"{self.subject.kind}:{self.subject.id}"),)
+
+    @property
+    def all_subjects(self) -> tuple[Subject, ...]:
+        """The subject and whatever else it touches, each once."""
+        seen = {(s.kind, s.id): s for s in (*self.subjects, self.subject)}
+        return tuple(seen.values())
+
+    def describe(self) -> dict[str, Any]:
+        """The parts for a person, unrendered: stored with the operation."""
+        return {
+            "effects": [m.to_json() for m in self.effects],
+            "restarts": [m.to_json() for m in self.restarts],
+            "destroys": [m.to_json() for m in self.destroys],
+            "depends": [m.to_json() for m in self.depends],
+            "capacity": [m.to_json() for m in self.capacity],
+        }
+
+    def render(self, locale: str, *, now: datetime, undo_days: float) -> dict[str, Any]:
+        """The preview in a language: title, effects, restarts, destroys, depends, capacity, undo."""
+        if self.undoable:
+            until = now + timedelta(days=undo_days)
+            undo = {"possible": True, "until": until.isoformat(), "text": _("Can be undone for {days:g} days.", days=undo_days).render(locale)}
+        else:
+            why = self.no_undo or _("This cannot be undone.")
+            undo = {"possible": False, "until": None, "text": why.render(locale)}
+        return {
+            "dry_run": True,
+            "kind": self.kind,
+            "title": self.title.render(locale),
+            "subject": {"kind": self.subject.kind, "id": self.subject.id, "name": self.subject.name},
+            "effects": [m.render(locale) for m in self.effects],
+            "restarts": [m.render(locale) for m in self.restarts],
+            "destroys": [m.render(locale) for m in self.destroys],
+            "depends": [m.render(locale) for m in self.depends],
+            "capacity": [m.render(locale) for m in self.capacity],
+            "undo": undo,
+        }
