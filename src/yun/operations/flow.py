@@ -1,0 +1,224 @@
+"""How rooms write operations: `operation` names a recipe, `step` and `tx_step` its journaled parts, `Op` walks them.
+
+A recipe is a plain, deterministic function: whatever it branches on is the output of a step. A step is "make it so"
+and may be run again after a crash. Do not reorder the steps of a released operation: append, or make a new kind.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from sqlalchemy.orm import Session
+
+from yun.base.clock import Clock
+from yun.base.config import Settings
+from yun.base.db import Database
+from yun.base.errors import YunError
+from yun.base.messages import Message, _
+
+if TYPE_CHECKING:
+    from yun.drivers.bundle import Drivers
+    from yun.operations.journal import Journal
+
+FINAL = "operations.point_of_no_return"
+Undoing = Literal["failure", "success"] | None
+
+
+class Cancelled(YunError):
+    """Somebody asked this operation to stop; what it did is taken back."""
+
+    code = "cancelled"
+
+
+class Fenced(Exception):  # noqa: N818
+    """Another process has taken this operation over, or this one lost touch with the database: stop at once."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A registered step: its name in the journal, what it does, and how that is taken back."""
+
+    name: str
+    call: Callable[..., Any]
+    undo: Callable[..., None] | None
+    retries: int
+    transactional: bool
+
+    def __call__(self, *args: Any) -> Any:
+        """Run the bare function: for tests, and for steps that are made of others."""
+        return self.call(*args)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A registered operation. ``forward`` ones are never rolled back: they are retried, then stuck."""
+
+    kind: str
+    call: Callable[..., Any]
+    forward: bool = False
+    every: float | None = None
+
+
+@dataclass
+class Registry:
+    """All recipes and steps by name; filled by importing the rooms' flows."""
+
+    recipes: dict[str, Recipe] = field(default_factory=dict)
+    steps: dict[str, Step] = field(default_factory=dict)
+
+
+REGISTRY = Registry()
+
+
+def operation(kind: str, *, forward: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register the decorated function as the recipe of operations of ``kind``."""
+
+    def register(call: Callable[..., Any]) -> Callable[..., Any]:
+        if kind in REGISTRY.recipes:
+            raise ValueError(f"two recipes for {kind}")
+        every = getattr(call, "yun_every", None)
+        REGISTRY.recipes[kind] = Recipe(kind, call, forward, every)
+        return call
+
+    return register
+
+
+def periodic(kind: str, *, every: float) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Also submit ``kind`` every ``every`` seconds, as the system, without arguments and leaving no trace when it
+    returns nothing. Stands above `operation`."""
+
+    def register(call: Callable[..., Any]) -> Callable[..., Any]:
+        known = REGISTRY.recipes.get(kind)
+        REGISTRY.recipes[kind] = Recipe(kind, call, known.forward if known else False, every)
+        return call
+
+    return register
+
+
+def step(*, undo: Callable[..., None] | None = None, retries: int = 5) -> Callable[[Callable[..., Any]], Step]:
+    """Make a journaled step of ``fn(op, *args) -> JSON``; ``undo(op, output, *args)`` takes it back.
+
+    A retryable `DriverError` is tried again up to ``retries`` times with growing pauses.
+    """
+    return _register(undo, retries, transactional=False)
+
+
+def tx_step(*, undo: Callable[..., None] | None = None) -> Callable[[Callable[..., Any]], Step]:
+    """Make a step of pure database work ``fn(op, session, *args)``, done in the transaction that records it;
+    ``undo(op, session, output, *args)`` likewise."""
+    return _register(undo, 0, transactional=True)
+
+
+def _register(undo: Callable[..., None] | None, retries: int, *, transactional: bool) -> Callable[[Callable[..., Any]], Step]:
+    def register(call: Callable[..., Any]) -> Step:
+        module = call.__module__.removeprefix("yun.").replace(".steps", "").replace(".flows", "")
+        made = Step(f"{module.removesuffix('.flow')}.{call.__name__}", call, undo, retries, transactional)
+        if made.name in REGISTRY.steps:
+            raise ValueError(f"two steps named {made.name}")
+        REGISTRY.steps[made.name] = made
+        return made
+
+    return register
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON gives it back, so that a first run and a resumed one see the same."""
+    return json.loads(json.dumps(value))
+
+
+class Op:
+    """A running operation as its recipe and steps see it."""
+
+    def __init__(
+        self, journal: Journal, *, database: Database, drivers: Drivers, settings: Settings, clock: Clock,
+        stop: threading.Event,
+    ) -> None:  # fmt: skip
+        self._journal = journal
+        self._database = database
+        self._stop = stop
+        self._position = 0
+        self._final = False
+        self.drivers = drivers
+        self.settings = settings
+        self.clock = clock
+        self.undoing: Undoing = None
+
+    @property
+    def id(self) -> str:
+        """The operation's id."""
+        return self._journal.operation.id
+
+    @property
+    def kind(self) -> str:
+        """The operation's kind."""
+        return self._journal.operation.kind
+
+    @property
+    def project_id(self) -> str | None:
+        """The project on whose behalf it runs."""
+        return self._journal.operation.project_id
+
+    @property
+    def actor_name(self) -> str:
+        """Who asked for it."""
+        return self._journal.operation.actor_name
+
+    @property
+    def actor_id(self) -> str:
+        """The id of who asked for it."""
+        return self._journal.operation.actor_id
+
+    def step(self, made: Step, *args: Any) -> Any:
+        """Walk one step: its recorded output if it is done, else run it and record it."""
+        if not self._final:
+            self.check_cancel()
+        position, self._position = self._position, self._position + 1
+        return self._journal.walk(self, position, made, plain(list(args)))
+
+    def point_of_no_return(self) -> None:
+        """From here on a failure is not taken back: it is retried, and then waits for an operator."""
+        position, self._position = self._position, self._position + 1
+        self._journal.walk(self, position, REGISTRY.steps[FINAL], [])
+        self._final = True
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A short reading transaction."""
+        with self._database.read() as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A short writing transaction that commits only while this process still owns the operation."""
+        with self._journal.fenced() as session:
+            yield session
+
+    def progress(self, fraction: float, text: Message | None = None) -> None:
+        """Show how far it is (0…1). Also the place where a long step notices that it was cancelled."""
+        if self.undoing is None and not self._final:
+            self.check_cancel()
+        self._journal.progress(min(max(fraction, 0.0), 1.0), text)
+
+    def check_cancel(self) -> None:
+        """Raise `Cancelled` where somebody asked for it, `Fenced` where this process must let go."""
+        if self._stop.is_set():
+            raise Fenced(self.id)
+        if self.undoing is None and self._journal.cancel_requested():
+            raise Cancelled(_("Cancelled on request."))
+
+    def sleep(self, seconds: float) -> None:
+        """Wait inside a step; ends early with `Cancelled` or `Fenced`."""
+        end = self.clock.monotonic() + seconds
+        while (left := end - self.clock.monotonic()) > 0:
+            self.check_cancel()
+            self.clock.sleep(min(left, 0.2))
+
+
+@step()
+def point_of_no_return(op: Op) -> None:
+    """The mark itself does nothing."""

@@ -1,0 +1,205 @@
+"""The journal of one claimed operation: what was begun, done and taken back, every write behind the fence."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from yun.base.db import Database
+from yun.base.errors import DriverError, Unavailable
+from yun.base.log import logger
+from yun.base.messages import Message
+from yun.operations.events import emit
+from yun.operations.flow import FINAL, Fenced, Op, Step
+from yun.operations.intent import Subject
+from yun.operations.model import Operation, OperationStep
+
+log = logger(__name__)
+PROGRESS_SECONDS = 0.5
+CANCEL_SECONDS = 0.2
+
+
+class Backoff(Exception):  # noqa: N818
+    """The operation should be tried again in ``seconds``; it keeps its place and its keys meanwhile."""
+
+    def __init__(self, seconds: float, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.seconds = seconds
+        self.cause = cause
+
+
+class JournalMismatchError(Exception):
+    """The recipe no longer walks the steps that were recorded: a bug that an operator must see."""
+
+
+def pause(attempt: int) -> float:
+    """Seconds before try number ``attempt`` + 1: 0.25 s doubling up to 30 s."""
+    return float(min(0.25 * 2.0**attempt, 30.0))
+
+
+def persistent(call: Any, *, seconds: float = 60.0) -> Any:
+    """Run a database write again until the database answers: a write that is not known to have happened is never a
+    failure of the step. The fence ends it where another process took over meanwhile."""
+    end, wait = time.monotonic() + seconds, 0.05
+    while True:
+        try:
+            return call()
+        except Unavailable:
+            if time.monotonic() > end:
+                raise Fenced("the database stayed away") from None
+            time.sleep(wait)
+            wait = min(wait * 2, 2.0)
+
+
+class Journal:
+    """Rows of one operation, for the process that holds fence number ``fence``."""
+
+    def __init__(self, database: Database, operation: Operation) -> None:
+        self.database = database
+        self.operation = operation
+        self.seq = operation.seq
+        self.fence = operation.fence
+        self.cancel_known = operation.cancel_requested
+        self._asked = 0.0
+        self._shown = 0.0
+        self.rows: dict[int, OperationStep] = {}
+
+    def load(self) -> None:
+        """Read what earlier claims recorded."""
+        query = sa.select(OperationStep).where(OperationStep.seq == self.seq)
+        with self.database.read() as session:
+            self.rows = {row.position: row for row in session.scalars(query)}
+
+    @contextmanager
+    def fenced(self) -> Iterator[Session]:
+        """A writing transaction that holds the operation's row and proves the fence. Raises `Fenced`."""
+        with self.database.write() as session:
+            query = sa.select(Operation.fence).where(Operation.seq == self.seq).with_for_update()
+            if session.execute(query).scalar_one_or_none() != self.fence:
+                raise Fenced(self.operation.id)
+            yield session
+
+    @property
+    def final(self) -> bool:
+        """Whether the point of no return is behind it."""
+        return any(row.name == FINAL and row.state == "done" for row in self.rows.values())
+
+    def walk(self, op: Op, position: int, step: Step, args: list[Any]) -> Any:
+        """The step's output: recorded, or made now."""
+        row = self.rows.get(position)
+        if row is not None and row.name != step.name:
+            raise JournalMismatchError(f"{self.operation.kind} step {position} was {row.name}, is {step.name}")
+        if row is not None and row.state == "done":
+            return unwrap(row.output)
+        if step.transactional:
+            return persistent(lambda: self._transact(op, position, step, args))
+        if row is None:
+            row = persistent(lambda: self._begin(position, step, args))
+        try:
+            output = step.call(op, *row.arguments)
+        except DriverError as error:
+            self._tried(row, error)
+            if error.retryable and row.attempts <= step.retries:
+                raise Backoff(pause(row.attempts), error) from error
+            raise
+        persistent(lambda: self._done(row, output))
+        return unwrap(row.output)
+
+    def _begin(self, position: int, step: Step, args: list[Any]) -> OperationStep:
+        row = OperationStep(seq=self.seq, position=position, name=step.name, arguments=args, state="begun")
+        with self.fenced() as session:
+            known = sa.select(OperationStep).where(OperationStep.seq == self.seq, OperationStep.position == position)
+            row = session.scalars(known).one_or_none() or row
+            session.add(row)
+        self.rows[position] = row
+        return row
+
+    def _done(self, row: OperationStep, output: Any) -> None:
+        row.output, row.state, row.ended_at, row.error = wrap(output), "done", datetime.now(UTC), None
+        with self.fenced() as session:
+            values = {"output": row.output, "state": "done", "ended_at": row.ended_at, "error": None}
+            session.execute(sa.update(OperationStep).where(OperationStep.id == row.id).values(**values))
+
+    def _transact(self, op: Op, position: int, step: Step, args: list[Any]) -> Any:
+        with self.fenced() as session:
+            output = step.call(op, session, *args)
+            row = OperationStep(
+                seq=self.seq, position=position, name=step.name, arguments=args, state="done",
+                output=wrap(output), ended_at=datetime.now(UTC),
+            )  # fmt: skip
+            session.add(row)
+        self.rows[position] = row
+        return unwrap(row.output)
+
+    def _tried(self, row: OperationStep, error: DriverError) -> None:
+        row.attempts += 1
+        log.info("step %s of %s, try %s: %s", row.name, self.operation.id, row.attempts, error)
+
+        def write() -> None:
+            with self.fenced() as session:
+                values = {"attempts": row.attempts, "error": error.to_json()}
+                session.execute(sa.update(OperationStep).where(OperationStep.id == row.id).values(**values))
+
+        persistent(write)
+
+    def mark(self, row: OperationStep, **values: Any) -> None:
+        """Change a step's row."""
+        for name, value in values.items():
+            setattr(row, name, value)
+
+        def write() -> None:
+            with self.fenced() as session:
+                session.execute(sa.update(OperationStep).where(OperationStep.id == row.id).values(**values))
+
+        persistent(write)
+
+    def progress(self, fraction: float, text: Message | None) -> None:
+        """Write the progress, at most twice a second; a database that is away just misses one."""
+        now = time.monotonic()
+        if now - self._shown < PROGRESS_SECONDS and fraction < 1:
+            return
+        self._shown = now
+        values = {"progress": fraction, "progress_text": text.to_json() if text else None}
+        data = {"id": self.operation.id, **values}
+        try:
+            with self.fenced() as session:
+                session.execute(sa.update(Operation).where(Operation.seq == self.seq).values(**values))
+                subject = Subject("operation", self.operation.id, self.operation.subject_name)
+                emit(session, "operation.progress", subject=subject, project_id=self.operation.project_id, data=data)
+        except Unavailable as error:
+            log.warning("progress of %s not written: %s", self.operation.id, error)
+
+    def cancel_requested(self) -> bool:
+        """Whether somebody asked to stop; asks the database at most five times a second."""
+        now = time.monotonic()
+        if not self.cancel_known and now - self._asked >= CANCEL_SECONDS:
+            self._asked = now
+            try:
+                with self.database.read() as session:
+                    query = sa.select(Operation.cancel_requested, Operation.fence).where(Operation.seq == self.seq)
+                    found = session.execute(query).one_or_none()
+            except Unavailable:
+                return False
+            if found is None or found[1] != self.fence:
+                raise Fenced(self.operation.id)
+            self.cancel_known = found[0]
+        return self.cancel_known
+
+
+def wrap(value: Any) -> dict[str, Any]:
+    """An output as a JSON object (outputs may be any JSON value)."""
+    return {"value": value}
+
+
+def unwrap(value: dict[str, Any] | None) -> Any:
+    """The output that `wrap` stored, None for none."""
+    return (value or {}).get("value")
+
+
+__all__ = ["Backoff", "Journal", "JournalMismatchError", "pause", "persistent", "unwrap"]
