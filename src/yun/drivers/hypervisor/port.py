@@ -68,7 +68,10 @@ class NicSpec:
 class DomainSpec:
     """A whole virtual machine, ready to be written as domain XML.
 
-    ``memory_mib`` in MiB; ``accel`` is ``kvm`` or ``tcg``; ``serial_socket`` and ``serial_log`` are absolute paths.
+    ``name`` is the daemon's own name of the domain: ASCII, without ``/``, never changed later (use the id);
+    ``title`` is what a person calls it. ``memory_mib`` in MiB; ``accel`` is ``kvm`` or ``tcg``; ``serial_socket`` and
+    ``serial_log`` are absolute paths (the socket's at most 107 bytes). ``genid`` is the generation that the guest
+    sees (VM generation id); empty means the UUID: give a fresh one to a copy that resumes another's memory.
     """
 
     uuid: str
@@ -87,6 +90,7 @@ class DomainSpec:
     serial_log: str = ""
     on_crash: Literal["destroy", "restart", "preserve"] = "destroy"
     metadata: Mapping[str, str] = field(default_factory=dict)
+    genid: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,8 @@ class Hypervisor(Protocol):
         ...
 
     def undefine(self, uuid: str) -> None:
-        """Forget the definition with all its side files (NVRAM, managed save). Precondition: stopped."""
+        """Forget the definition with all its side files (NVRAM, managed save). Precondition: stopped (a running
+        domain is refused with a `DriverError` that is not retryable); a missing one is fine."""
         ...
 
     def start(self, uuid: str) -> None:
@@ -134,15 +139,17 @@ class Hypervisor(Protocol):
         ...
 
     def destroy(self, uuid: str) -> None:
-        """Power cut: stopped afterwards."""
+        """Power cut: stopped afterwards; nothing happens to a stopped or missing domain."""
         ...
 
     def shutdown(self, uuid: str, how: Literal["agent", "acpi"]) -> None:
-        """Ask the guest to power off; returns at once and promises nothing."""
+        """Ask the guest to power off; returns at once and promises nothing. Stopped domains: nothing happens.
+        `DriverError` (not retryable) where ``agent`` is asked and none is connected."""
         ...
 
     def reboot(self, uuid: str, how: Literal["agent", "acpi", "reset"]) -> None:
-        """Ask the guest to reboot, or reset it like the button on the case. Precondition: running."""
+        """Ask the guest to reboot, or reset it like the button on the case. Precondition: running, and for
+        ``agent`` a connected agent (`DriverError`, not retryable)."""
         ...
 
     def suspend(self, uuid: str) -> None:
@@ -179,6 +186,15 @@ class Hypervisor(Protocol):
 
     def open_graphics(self, uuid: str) -> socket.socket:
         """A connected, authenticated RFB socket of the running domain; the caller closes it."""
+        ...
+
+    def open_serial(self, uuid: str) -> socket.socket:
+        """A connected stream socket of the running domain's serial port, raw bytes; the caller closes it. The port
+        has room for one: whoever opens it while another holds it waits without a byte until the other leaves."""
+        ...
+
+    def serial_log(self, uuid: str, tail: int = 65536) -> bytes:
+        """The last ``tail`` bytes that the serial port ever printed, over all boots; empty where nothing was."""
         ...
 
     def send_keys(self, uuid: str, keycodes: Sequence[int], hold_ms: int = 50) -> None:

@@ -1,0 +1,41 @@
+"""`DomainSpec` to libvirt's domain XML: pure text, the same bytes for the same spec."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+from yun.drivers.hypervisor.libvirt.domain_xml import devices, machine
+from yun.drivers.hypervisor.libvirt.domain_xml.element import NAMESPACE, add, clean
+from yun.drivers.hypervisor.port import DomainSpec
+
+__all__ = ["NAMESPACE", "domain_xml"]
+
+
+def domain_xml(spec: DomainSpec) -> str:
+    """The XML of ``spec``, ready for ``defineXML``.
+
+    Characters that XML cannot carry become U+FFFD, line ends in the title become spaces; everything else survives.
+    Raises ``ValueError`` for a spec that no domain can be made of (a bug of the caller).
+    """
+    machine.check(spec)
+    root = ET.Element("domain", {"type": "kvm" if spec.accel == "kvm" else "qemu"})
+    add(root, "name", text=spec.name)
+    add(root, "uuid", text=spec.uuid)
+    add(root, "genid", text=spec.genid or spec.uuid)
+    add(root, "title", text=" ".join(clean(spec.title).splitlines()) or spec.name)
+    if spec.description:
+        add(root, "description", text=clean(spec.description))
+    if spec.metadata:
+        _metadata(root, spec)
+    machine.build(root, spec)
+    devices.build(add(root, "devices"), spec)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _metadata(root: ET.Element, spec: DomainSpec) -> None:
+    ET.register_namespace("yun", NAMESPACE)
+    ours = ET.SubElement(add(root, "metadata"), f"{{{NAMESPACE}}}domain")
+    for key in sorted(spec.metadata):
+        entry = ET.SubElement(ours, f"{{{NAMESPACE}}}value", {"key": clean(key)})
+        entry.text = clean(spec.metadata[key])

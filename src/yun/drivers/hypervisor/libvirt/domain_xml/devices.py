@@ -1,0 +1,99 @@
+"""The devices of a machine: disks, network cards, consoles, and the small ones every machine gets."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+from yun.drivers.hypervisor.libvirt.domain_xml.element import add
+from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, NicSpec
+
+ROOT_PORTS = 16
+"""Empty PCIe slots: what is plugged in while the machine runs needs one each."""
+SCSI_UNITS = 7
+STATS_PERIOD = 10
+
+
+def build(devices: ET.Element, spec: DomainSpec) -> None:
+    """Add all devices of ``spec``."""
+    _controllers(devices, spec)
+    for disk in spec.disks:
+        _disk(devices, disk)
+    for nic in spec.nics:
+        _nic(devices, nic)
+    _serial(devices, spec)
+    channel = add(devices, "channel", type="unix")
+    add(channel, "target", type="virtio", name="org.qemu.guest_agent.0")
+    # A tablet gives absolute positions: without it the pointer of a VNC viewer and the guest's drift apart.
+    add(devices, "input", type="tablet", bus="usb")
+    graphics = add(devices, "graphics", type="vnc")
+    add(graphics, "listen", type="socket")
+    add(add(devices, "video"), "model", type="vga", vram="16384", heads="1", primary="yes")
+    add(devices, "audio", id="1", type="none")
+    balloon = add(devices, "memballoon", model="virtio")
+    add(balloon, "stats", period=STATS_PERIOD)
+    add(add(devices, "rng", model="virtio"), "backend", text="/dev/urandom", model="random")
+
+
+def _controllers(devices: ET.Element, spec: DomainSpec) -> None:
+    if spec.machine.startswith(("q35", "pc-q35")):
+        add(devices, "controller", type="pci", index=0, model="pcie-root")
+        for _ in range(ROOT_PORTS):
+            add(devices, "controller", type="pci", model="pcie-root-port")
+    # Named here because libvirt's own choice for a further SCSI controller is one that guests have no driver for.
+    letters = [ord(d.slot[-1]) - ord("a") for d in spec.disks if d.bus == "scsi"]
+    for index in range(max(letters, default=0) // SCSI_UNITS + 1):
+        add(devices, "controller", type="scsi", index=index, model="virtio-scsi")
+    add(devices, "controller", type="usb", index=0, model="qemu-xhci")
+    add(devices, "controller", type="virtio-serial", index=0)
+
+
+def _disk(devices: ET.Element, disk: DiskSpec) -> None:
+    element = add(devices, "disk", type="file", device=disk.device)
+    writable = disk.device == "disk" and not disk.readonly
+    add(
+        element,
+        "driver",
+        name="qemu",
+        type=disk.format,
+        cache=disk.cache,
+        # A full disk of the host pauses the machine instead of handing its guest write errors.
+        error_policy="stop" if writable else None,
+        io=disk.io,
+        discard="unmap" if disk.discard and writable else None,
+    )
+    if disk.path:
+        add(element, "source", file=disk.path)
+    add(element, "target", dev=disk.slot, bus=disk.bus)
+    if disk.readonly or disk.device == "cdrom":
+        add(element, "readonly")
+    if disk.serial:
+        add(element, "serial", text=disk.serial)
+    if disk.boot_order is not None:
+        add(element, "boot", order=disk.boot_order)
+    if disk.bus == "scsi":
+        unit = ord(disk.slot[-1]) - ord("a")
+        add(
+            element, "address", type="drive", controller=unit // SCSI_UNITS, bus=0, target=0, unit=unit % SCSI_UNITS
+        )
+
+
+def _nic(devices: ET.Element, nic: NicSpec) -> None:
+    element = add(devices, "interface", type="bridge")
+    add(element, "mac", address=nic.mac)
+    add(element, "source", bridge=nic.bridge)
+    add(add(element, "virtualport", type="openvswitch"), "parameters", interfaceid=nic.port_uuid)
+    add(element, "model", type=nic.model)
+    if not nic.host_checksum_offload:
+        # The userspace datapath does not finish partial checksums: TCP between guests would stall.
+        add(add(element, "driver", name="qemu"), "host", csum="off")
+    add(element, "link", state="up" if nic.link_up else "down")
+    add(element, "mtu", size=nic.mtu)
+
+
+def _serial(devices: ET.Element, spec: DomainSpec) -> None:
+    element = add(devices, "serial", type="unix" if spec.serial_socket else "pty")
+    if spec.serial_socket:
+        add(element, "source", mode="bind", path=spec.serial_socket)
+    if spec.serial_log:
+        add(element, "log", file=spec.serial_log, append="on")
+    add(add(element, "target", type="isa-serial", port=0), "model", name="isa-serial")
