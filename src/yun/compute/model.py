@@ -1,0 +1,161 @@
+"""Tables of instances and flavors, the states of an instance, and which verb is allowed in which state."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from yun.base.db import Base, Row
+from yun.base.permissions import declare
+
+declare(
+    "instance", list="reader", show="reader", metrics="reader", create="member", start="member", stop="member",
+    reboot="member", pause="member", resume="member", rename="member", update="member", tag="member",
+    delete="member", purge="member", console="member", tend="member",
+)  # fmt: skip
+declare("flavor", list="reader", show="reader")
+declare("flavor", "cloud", create="admin", delete="admin")
+
+
+class State(StrEnum):
+    """What an instance is, as last seen. What is being done to it is told by its open operation."""
+
+    BUILDING = "building"
+    STOPPED = "stopped"
+    RUNNING = "running"
+    PAUSED = "paused"
+    CRASHED = "crashed"
+    ERROR = "error"
+    TRASHED = "trashed"
+
+
+LIVE = (State.RUNNING, State.PAUSED)
+SETTLED = (State.STOPPED, State.RUNNING, State.PAUSED, State.CRASHED, State.ERROR)
+
+ALLOWED: dict[str, tuple[State, ...]] = {
+    "start": (State.STOPPED, State.CRASHED, State.ERROR),
+    "stop": (State.RUNNING, State.PAUSED, State.CRASHED, State.ERROR),
+    "reboot": (State.RUNNING, State.PAUSED, State.CRASHED),
+    "pause": (State.RUNNING,),
+    "resume": (State.PAUSED,),
+    "rename": (State.BUILDING, *SETTLED),
+    "update": (State.BUILDING, *SETTLED),
+    "tag": (State.BUILDING, *SETTLED),
+    "delete": (State.BUILDING, *SETTLED),
+    "purge": (State.TRASHED,),
+    "tend": SETTLED,
+    "console": LIVE,
+}
+
+
+class OnCrash(StrEnum):
+    """What is done about a machine that went down without anybody asking for it."""
+
+    RESTART = "restart"
+    LEAVE = "leave"
+
+
+class Flavor(Row, Base):
+    """A size to choose by name. A deleted one stays as a row, so that its deletion can be undone."""
+
+    PREFIX = "flv"
+    __tablename__ = "flavor"
+
+    name: Mapped[str] = mapped_column(sa.String(64))
+    vcpus: Mapped[int]
+    memory_mib: Mapped[int]
+    disk_bytes: Mapped[int]
+    description: Mapped[str] = mapped_column(sa.String(1000), default="")
+    state: Mapped[str] = mapped_column(sa.String(20), default="active")
+
+    __table_args__ = (
+        sa.Index(
+            "uq_flavor_name", "name", unique=True,
+            sqlite_where=sa.text("state = 'active'"), postgresql_where=sa.text("state = 'active'"),
+        ),
+    )  # fmt: skip
+
+
+class Instance(Row, Base):
+    """A virtual machine.
+
+    ``uuid`` is its name for the hypervisor. ``reason`` is a stable word for why it is in its state (``shutdown``,
+    ``crashed``, ``destroyed``, ``host_reboot``, …). ``boot_id`` is the host's boot in which it last ran. ``agent``
+    tells whether a guest agent is connected. ``shutdown_seconds`` is how long a guest may take to power off before
+    the power is cut. ``password_hash`` is a crypt(3) hash; the password itself is never kept.
+    """
+
+    PREFIX = "ins"
+    __tablename__ = "instance"
+
+    uuid: Mapped[str] = mapped_column(sa.String(36), unique=True)
+    project_id: Mapped[str] = mapped_column(sa.ForeignKey("project.id"))
+    name: Mapped[str] = mapped_column(sa.String(120))
+    description: Mapped[str] = mapped_column(sa.String(1000), default="")
+    host_id: Mapped[str] = mapped_column(sa.ForeignKey("host.id"), index=True)
+    state: Mapped[str] = mapped_column(sa.String(20), default=State.BUILDING)
+    reason: Mapped[str] = mapped_column(sa.String(40), default="")
+    vcpus: Mapped[int]
+    memory_mib: Mapped[int]
+    flavor_id: Mapped[str | None] = mapped_column(sa.String(40))
+    flavor_name: Mapped[str] = mapped_column(sa.String(64), default="")
+    image_id: Mapped[str | None] = mapped_column(sa.String(40), index=True)
+    image_name: Mapped[str] = mapped_column(sa.String(255), default="")
+    firmware: Mapped[str] = mapped_column(sa.String(20), default="bios")
+    hostname: Mapped[str] = mapped_column(sa.String(63))
+    default_user: Mapped[str] = mapped_column(sa.String(64), default="")
+    cloud_init: Mapped[bool] = mapped_column(default=True)
+    user_data: Mapped[str] = mapped_column(sa.Text, default="")
+    password_hash: Mapped[str] = mapped_column(sa.String(200), default="")
+    ssh_keys: Mapped[list[str]] = mapped_column(default=list)
+    tags: Mapped[list[str]] = mapped_column(default=list)
+    autostart: Mapped[bool] = mapped_column(default=True)
+    protected: Mapped[bool] = mapped_column(default=False)
+    on_crash: Mapped[str] = mapped_column(sa.String(20), default=OnCrash.RESTART)
+    shutdown_seconds: Mapped[int] = mapped_column(default=60)
+    boot_id: Mapped[str] = mapped_column(sa.String(64), default="")
+    agent: Mapped[bool] = mapped_column(default=False)
+    started_at: Mapped[datetime | None]
+    mended_at: Mapped[list[str]] = mapped_column(default=list)
+
+    __table_args__ = (
+        sa.UniqueConstraint("project_id", "name"),
+        sa.Index("ix_instance_project_created", "project_id", "created_at", "id"),
+        sa.Index("ix_instance_created", "created_at", "id"),
+        sa.Index("ix_instance_state", "state", "id"),
+        sa.Index("ix_instance_name", "name", "id"),
+    )
+
+    def allows(self, verb: str) -> bool:
+        """Whether the verb makes sense in this state (protection and permissions aside)."""
+        return self.state in ALLOWED[verb]
+
+
+class InstanceSample(Base):
+    """One measurement of a running machine: counters as read, and rates since the measurement before.
+
+    ``cpu`` counts busy processors (1.5 = one and a half). Rates are bytes per second; None in the first sample.
+    """
+
+    __tablename__ = "instance_sample"
+
+    instance_id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    at: Mapped[datetime] = mapped_column(primary_key=True, index=True)
+    cpu_ns: Mapped[int]
+    disk_read_bytes: Mapped[int]
+    disk_write_bytes: Mapped[int]
+    net_rx_bytes: Mapped[int]
+    net_tx_bytes: Mapped[int]
+    memory_kib: Mapped[int]
+    memory_used_kib: Mapped[int | None]
+    cpu: Mapped[float | None]
+    disk_read: Mapped[float | None]
+    disk_write: Mapped[float | None]
+    net_rx: Mapped[float | None]
+    net_tx: Mapped[float | None]
+
+    __table_args__: Any = {"sqlite_with_rowid": False}
