@@ -21,7 +21,11 @@ class ServiceFacts:
 
 @dataclass(frozen=True)
 class HostFacts:
-    """Inventory and use of a host, sizes in MiB; ``boot_id`` changes with every boot."""
+    """Inventory and use of a host, sizes in MiB; ``boot_id`` changes with every boot.
+
+    ``accel_reason`` is a stable word: ``setting``, ``proved``, ``no_device``, ``no_access``, ``no_cpu_support``,
+    ``no_qemu``, ``too_slow`` or ``wrong_answer``. ``cpu_used`` is the busy share of all processors, 0…1.
+    """
 
     name: str
     boot_id: str
@@ -46,6 +50,10 @@ class HostMachine(Protocol):
         """Inventory and use now; the acceleration's probe is cached per boot and QEMU version."""
         ...
 
+    def qemu_version(self) -> str:
+        """The installed QEMU's version; empty where there is none."""
+        ...
+
     def services(self) -> list[ServiceFacts]:
         """All daemons that the cloud needs on this host, in start order."""
         ...
@@ -54,9 +62,21 @@ class HostMachine(Protocol):
         """The daemon runs and answers afterwards. `DriverError` says why not and what to do."""
         ...
 
+    def stop_service(self, name: str) -> None:
+        """The daemon does not run afterwards; guests go on."""
+        ...
+
+    def started_services(self) -> list[str]:
+        """Daemons that `start_service` really started on this host, in start order: ours to stop."""
+        ...
+
     def apply_gateway(self, *, cidr: str, address: str) -> None:
         """The host is the gateway of the external network: bridge ``br-ex`` holds ``address`` (with prefix), OVN's
         bridge mapping ``physnet1`` points at it, forwarding and source NAT live in nftables table ``yun``."""
+        ...
+
+    def keep_gateway(self) -> bool:
+        """What `apply_gateway` was told last is in place again (a reboot clears it); true where it was missing."""
         ...
 
     def remove_gateway(self) -> None:
@@ -65,6 +85,10 @@ class HostMachine(Protocol):
 
     def set_chassis_name(self, name: str) -> None:
         """OVN's chassis of this host carries ``name``, the datapath and the tunnel address are set."""
+        ...
+
+    def forget_chassis(self) -> None:
+        """OVN's settings of ours on this host are gone."""
         ...
 
     def remove_stale_ports(self, keep: Sequence[str]) -> list[str]:

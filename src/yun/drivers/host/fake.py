@@ -1,0 +1,103 @@
+"""A host machine in memory: obeys the same contract, and breaks on command."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import replace
+
+from yun.base.errors import DriverError
+from yun.base.messages import _
+from yun.drivers.host.port import HostFacts, ServiceFacts
+
+ORDER = ("openvswitch", "ovn-central", "ovn-controller", "virtlogd", "libvirt")
+VERSIONS = {"openvswitch": "3.1.0", "ovn-central": "23.03.1", "ovn-controller": "23.03.1", "virtlogd": "",
+            "libvirt": "9.0.0"}  # fmt: skip
+
+
+class FakeMachine:
+    """One host that exists only here. ``refuse`` names services that will not start; ``ports`` are (interface id,
+    tap is there) pairs; ``gateway`` is what was applied last."""
+
+    def __init__(self, name: str = "localhost", *, cpus: int = 16, memory_mib: int = 65536) -> None:
+        self.inventory = HostFacts(
+            name=name, boot_id="00000000-0000-4000-8000-000000000001", kernel="6.1.0", architecture="x86_64",
+            cpu_model="Fake CPU", cpus=cpus, memory_mib=memory_mib, memory_free_mib=memory_mib // 2, load=0.25,
+            cpu_used=0.05, accel="tcg", accel_reason="no_device", datapath="netdev", uptime_seconds=3600.0,
+        )  # fmt: skip
+        self.state: dict[str, ServiceFacts] = {
+            n: ServiceFacts(n, "running", version=VERSIONS[n], pid=1000 + i) for i, n in enumerate(ORDER)
+        }
+        self.refuse: set[str] = set()
+        self.started: set[str] = set()
+        self.gateway: tuple[str, str] | None = None
+        self.chassis = ""
+        self.ports: dict[str, bool] = {}
+
+    def facts(self) -> HostFacts:
+        """Inventory and use now."""
+        return self.inventory
+
+    def qemu_version(self) -> str:
+        """The version of the QEMU that is not there."""
+        return "7.2.0"
+
+    def services(self) -> list[ServiceFacts]:
+        """All daemons, in start order."""
+        return [self.state[name] for name in ORDER]
+
+    def break_service(self, name: str, state: str = "stopped") -> None:
+        """Let a daemon be ``stopped``, ``missing`` or ``unresponsive`` from now on."""
+        self.state[name] = ServiceFacts(name, state, detail="broken by a test")  # type: ignore[arg-type]
+
+    def start_service(self, name: str) -> None:
+        """The daemon runs afterwards, unless it is missing or refuses."""
+        facts = self.state.get(name)
+        if facts is None:
+            raise DriverError(_("There is no service {name}; there are {known}.", name=name, known=", ".join(ORDER)))
+        if facts.state == "running":
+            return
+        if facts.state == "missing":
+            raise DriverError(_("{name} is not installed on this host.", name=name))
+        if name in self.refuse:
+            raise DriverError(_("{name} was started and does not answer.", name=name), retryable=True)
+        self.started.add(name)
+        self.state[name] = ServiceFacts(name, "running", version=VERSIONS[name], pid=2000)
+
+    def stop_service(self, name: str) -> None:
+        """The daemon does not run afterwards."""
+        self.state[name] = replace(self.state[name], state="stopped", pid=None)
+        self.started.discard(name)
+
+    def started_services(self) -> list[str]:
+        """Daemons that `start_service` really started."""
+        return [name for name in ORDER if name in self.started]
+
+    def apply_gateway(self, *, cidr: str, address: str) -> None:
+        """Remembered."""
+        if ipaddress.ip_interface(address).ip not in ipaddress.ip_network(cidr):
+            raise DriverError(_("The gateway {address} is not in {cidr}.", address=address, cidr=cidr))
+        self.gateway = (cidr, address)
+
+    def keep_gateway(self) -> bool:
+        """Nothing is ever missing here."""
+        return False
+
+    def remove_gateway(self) -> None:
+        """Forgotten."""
+        self.gateway = None
+
+    def set_chassis_name(self, name: str) -> None:
+        """Remembered."""
+        self.chassis = name
+
+    def forget_chassis(self) -> None:
+        """Forgotten."""
+        self.chassis = ""
+
+    def remove_stale_ports(self, keep: Sequence[str]) -> list[str]:
+        """Ports without a tap are gone, except those in ``keep``."""
+        stale = sorted(port for port, tap in self.ports.items() if not tap and port not in keep)
+        for port in stale:
+            del self.ports[port]
+        return stale

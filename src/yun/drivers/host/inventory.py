@@ -1,0 +1,67 @@
+"""What this machine is and how busy it is, read from the kernel."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+def boot_id() -> str:
+    """An id that changes with every boot."""
+    return (PROC / "sys/kernel/random/boot_id").read_text().strip()
+
+
+def memory_mib() -> tuple[int, int]:
+    """Memory in all and available, MiB."""
+    values = {}
+    for line in (PROC / "meminfo").read_text().splitlines():
+        name, _colon, rest = line.partition(":")
+        values[name] = int(rest.split()[0])
+    return values["MemTotal"] // 1024, values.get("MemAvailable", values["MemFree"]) // 1024
+
+
+def cpu_model() -> str:
+    """The processor's name as the kernel tells it."""
+    for line in (PROC / "cpuinfo").read_text().splitlines():
+        if line.startswith(("model name", "Model")):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def uptime() -> float:
+    """Seconds since boot."""
+    return float((PROC / "uptime").read_text().split()[0])
+
+
+def load() -> float:
+    """Mean number of running processes over the last minute."""
+    return os.getloadavg()[0]
+
+
+class CpuMeter:
+    """Share of all processors that was busy since the last reading, 0…1."""
+
+    def __init__(self) -> None:
+        self.busy, self.whole = _ticks()
+        self.value = 0.0
+        self.fresh = True
+
+    def read(self) -> float:
+        """The share since the reading before; the very first one looks at a tenth of a second."""
+        if self.fresh:
+            time.sleep(0.1)
+            self.fresh = False
+        busy, whole = _ticks()
+        if whole - self.whole >= 10:
+            self.value = max(0.0, min(1.0, (busy - self.busy) / (whole - self.whole)))
+            self.busy, self.whole = busy, whole
+        return self.value
+
+
+def _ticks() -> tuple[int, int]:
+    fields = [int(x) for x in (PROC / "stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return sum(fields) - fields[3] - fields[4], sum(fields)

@@ -1,0 +1,109 @@
+"""The real host machine: a Linux host with libvirt, Open vSwitch and OVN from its distribution."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cached_property
+from typing import Literal
+
+from yun.base.config import Settings
+from yun.base.errors import DriverError
+from yun.drivers.host import inventory, kvm, ovs
+from yun.drivers.host.gateway import Gateway
+from yun.drivers.host.port import HostFacts, ServiceFacts
+from yun.drivers.host.services import Services
+
+SOUTHBOUND = "unix:/run/ovn/ovnsb_db.sock"
+
+
+class LinuxMachine:
+    """This machine. Its records (KVM's examination, the gateway, services we started) live in
+    ``<state_dir>/host``. Precondition for everything that changes the host: root."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.records = settings.state_dir / "host"
+        self.daemons = Services(self.records, settings.libvirt_uri)
+        self.gateway = Gateway(self.records)
+        self.meter = inventory.CpuMeter()
+        self._qemu: tuple[float, str] = (0.0, "")
+
+    @cached_property
+    def datapath(self) -> Literal["system", "netdev"]:
+        """Which Open vSwitch datapath this host uses."""
+        return ovs.datapath(self.settings.datapath)
+
+    def facts(self) -> HostFacts:
+        """Inventory and use now; the acceleration's examination is cached per boot and QEMU version."""
+        boot = inventory.boot_id()
+        accel, reason = kvm.choose(self.settings.accel, self.records / "kvm.json", boot, self.qemu_version())
+        whole, free = inventory.memory_mib()
+        return HostFacts(
+            name=self.name(), boot_id=boot, kernel=platform.release(), architecture=platform.machine(),
+            cpu_model=inventory.cpu_model(), cpus=os.cpu_count() or 1, memory_mib=whole, memory_free_mib=free,
+            load=inventory.load(), cpu_used=self.meter.read(), accel="kvm" if accel == "kvm" else "tcg",
+            accel_reason=reason, datapath=self.datapath, uptime_seconds=inventory.uptime(),
+        )  # fmt: skip
+
+    @staticmethod
+    def name() -> str:
+        """This machine's own name, without its domain."""
+        return platform.node().partition(".")[0] or "localhost"
+
+    def qemu_version(self) -> str:
+        """The installed QEMU's version; asked again only when its program file changed."""
+        with suppress(OSError):
+            stamp = os.stat(f"/usr/bin/{kvm.QEMU}").st_mtime
+            if stamp != self._qemu[0]:
+                self._qemu = (stamp, kvm.qemu_version())
+            return self._qemu[1]
+        return ""
+
+    def services(self) -> list[ServiceFacts]:
+        """All daemons that the cloud needs on this host, in start order."""
+        return self.daemons.all()
+
+    def start_service(self, name: str) -> None:
+        """The daemon runs and answers afterwards; OVN's controller also gets its chassis settings first."""
+        if name == "ovn-controller":
+            with suppress(DriverError):
+                known = ovs.external_ids()
+                if "ovn-remote" not in known:
+                    self.set_chassis_name(known.get("hostname") or self.name())
+        self.daemons.start(name)
+
+    def stop_service(self, name: str) -> None:
+        """The daemon does not run afterwards; guests go on."""
+        self.daemons.stop(name)
+
+    def started_services(self) -> list[str]:
+        """Daemons that we started ourselves and that are thus ours to stop."""
+        started = self.daemons.started()
+        return [name for name in self.daemons.daemons if name in started]
+
+    def apply_gateway(self, *, cidr: str, address: str) -> None:
+        """The host is the gateway of the external network ``cidr`` at ``address`` (with prefix)."""
+        self.gateway.apply(cidr=cidr, address=address, datapath=self.datapath)
+
+    def keep_gateway(self) -> bool:
+        """What `apply_gateway` was told last is in place again; true where something was missing."""
+        return self.gateway.keep()
+
+    def remove_gateway(self) -> None:
+        """Bridge, addresses, nftables table and bridge mapping of ours are gone."""
+        self.gateway.remove()
+
+    def set_chassis_name(self, name: str) -> None:
+        """OVN's chassis of this host carries ``name``, the datapath and the tunnel address are set."""
+        ovs.set_chassis(name, self.datapath, remote=SOUTHBOUND, address=ovs.tunnel_address())
+
+    def forget_chassis(self) -> None:
+        """OVN's settings on this host are gone."""
+        ovs.forget_chassis()
+
+    def remove_stale_ports(self, keep: Sequence[str]) -> list[str]:
+        """Remove OVS ports whose tap is gone, except those in ``keep``; their interface ids."""
+        return ovs.remove_stale_ports(keep)

@@ -1,0 +1,169 @@
+"""Open vSwitch of this host: datapath, chassis settings, the outside bridge, ports that dead machines left behind.
+
+Every call is one `ovs-vsctl` transaction with a time-out. What strangers wrote into the same columns stays.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+from yun.base.errors import DriverError
+from yun.base.messages import _
+from yun.drivers.host.command import run
+
+VSCTL = ("ovs-vsctl", "--timeout=10")
+PHYSNET = "physnet1"
+BRIDGE = "br-ex"
+GATEWAY_OPTION = "enable-chassis-as-gw"
+SYSTEM_ID_FILE = Path("/etc/openvswitch/system-id.conf")
+OURS = ("ovn-remote", "ovn-encap-type", "ovn-encap-ip", "ovn-bridge-datapath-type")
+
+
+def vsctl(*words: str) -> str:
+    """One transaction; what it printed."""
+    return run([*VSCTL, *words], timeout=15.0).stdout
+
+
+def datapath(setting: str) -> Literal["system", "netdev"]:
+    """``system`` where the kernel has Open vSwitch (loading the module if need be), else ``netdev``."""
+    if setting in ("system", "netdev"):
+        return setting  # type: ignore[return-value]
+    if os.path.isdir("/sys/module/openvswitch"):
+        return "system"
+    with suppress(DriverError):
+        run(["modprobe", "openvswitch"], timeout=10.0)
+        return "system"
+    return "netdev"
+
+
+def external_ids() -> dict[str, str]:
+    """The settings that Open vSwitch keeps for OVN and others."""
+    rows = _rows("Open_vSwitch", "external_ids")
+    return dict(rows[0]["external_ids"]) if rows else {}
+
+
+def set_external_ids(values: Mapping[str, str | None]) -> None:
+    """Write these keys and no others; None removes the key."""
+    words: list[str] = []
+    for key, value in values.items():
+        if value is None:
+            words += ["--", "remove", "Open_vSwitch", ".", "external_ids", key]
+        else:
+            words += ["--", "set", "Open_vSwitch", ".", f"external_ids:{key}={json.dumps(value)}"]
+    if words:
+        vsctl(*words[1:])
+
+
+def set_chassis(name: str, kind: str, *, remote: str, address: str) -> None:
+    """This host is OVN's chassis ``name`` on datapath ``kind``, tunnels end at ``address``."""
+    with suppress(OSError):
+        # The package's start script copies this file into the database at every start.
+        SYSTEM_ID_FILE.parent.mkdir(parents=True, exist_ok=True)
+        if not SYSTEM_ID_FILE.exists() or SYSTEM_ID_FILE.read_text().strip() != name:
+            SYSTEM_ID_FILE.write_text(name + "\n")
+    wanted = {
+        "system-id": name, "hostname": name, "ovn-remote": remote, "ovn-encap-type": "geneve",
+        "ovn-encap-ip": address, "ovn-bridge-datapath-type": kind,
+    }  # fmt: skip
+    known = external_ids()
+    set_external_ids({k: v for k, v in wanted.items() if known.get(k) != v})
+
+
+def forget_chassis() -> None:
+    """The settings that `set_chassis` wrote are gone; the name stays, since a chassis needs one."""
+    known = external_ids()
+    set_external_ids({k: None for k in OURS if k in known})
+
+
+def tunnel_address() -> str:
+    """The address from which this host speaks to the world; loopback where it has no way out."""
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing: only asks the routing table
+        return str(probe.getsockname()[0])
+    return "127.0.0.1"
+
+
+def make_bridge(kind: str) -> None:
+    """The outside bridge exists on datapath ``kind`` and OVN maps the outside network to it.
+
+    Raises `DriverError` where a bridge of that name belongs to somebody else.
+    """
+    found = [row for row in _rows("Bridge", "name,external_ids") if row["name"] == BRIDGE]
+    if found and dict(found[0]["external_ids"]).get("yun") != "gateway":
+        raise DriverError(
+            _("There is a bridge {name} on this host that Yun did not make.", name=BRIDGE),
+            hint=_("Rename or remove it, or give it to Yun: {command}", command=(
+                f"ovs-vsctl set Bridge {BRIDGE} external_ids:yun=gateway")),
+        )  # fmt: skip
+    vsctl(
+        "--may-exist", "add-br", BRIDGE, "--", "set", "Bridge", BRIDGE, f"datapath_type={kind}",
+        "fail_mode=standalone", "external_ids:yun=gateway",
+    )  # fmt: skip
+    known = external_ids()
+    mappings = _merged(known.get("ovn-bridge-mappings", ""), f"{PHYSNET}:{BRIDGE}", PHYSNET + ":")
+    options = _merged(known.get("ovn-cms-options", ""), GATEWAY_OPTION, GATEWAY_OPTION)
+    wanted = {"ovn-bridge-mappings": mappings, "ovn-cms-options": options}
+    set_external_ids({k: v for k, v in wanted.items() if known.get(k) != v})
+
+
+def remove_bridge() -> None:
+    """Bridge, mapping and gateway option of ours are gone; what strangers added to the same columns stays."""
+    found = [row for row in _rows("Bridge", "name,external_ids") if row["name"] == BRIDGE]
+    if found and dict(found[0]["external_ids"]).get("yun") == "gateway":
+        vsctl("--if-exists", "del-br", BRIDGE)
+    known = external_ids()
+    for key, start in (("ovn-bridge-mappings", PHYSNET + ":"), ("ovn-cms-options", GATEWAY_OPTION)):
+        if key in known:
+            rest = _merged(known[key], "", start)
+            set_external_ids({key: rest or None})
+
+
+def remove_stale_ports(keep: Sequence[str]) -> list[str]:
+    """Remove ports that libvirt plugged for machines whose tap is gone; their interface ids, in order of name.
+
+    A port counts as ours where it carries libvirt's marks (``iface-id`` and ``attached-mac``). ``keep`` are
+    interface ids that must stay whatever happened to their taps.
+    """
+    removed: list[str] = []
+    words: list[str] = []
+    for row in sorted(_rows("Interface", "name,external_ids"), key=lambda r: str(r["name"])):
+        ids = dict(row["external_ids"])
+        port = ids.get("iface-id", "")
+        if not port or "attached-mac" not in ids or port in keep or _link_exists(row["name"]):
+            continue
+        words += ["--", "--if-exists", "del-port", row["name"]]
+        removed.append(port)
+    if words:
+        vsctl(*words[1:])
+    return removed
+
+
+def _link_exists(name: str) -> bool:
+    try:
+        socket.if_nametoindex(name)
+    except OSError:
+        return False
+    return True
+
+
+def _merged(value: str, item: str, prefix: str) -> str:
+    """The comma-separated ``value`` without its items that begin with ``prefix``, and with ``item``."""
+    rest = [part for part in value.split(",") if part and not part.startswith(prefix)]
+    return ",".join([*rest, item] if item else rest)
+
+
+def _rows(table: str, columns: str) -> list[dict[str, Any]]:
+    """Rows of an Open vSwitch table; maps and sets come as lists of pairs and of items."""
+    said = json.loads(vsctl("--format=json", "--data=json", f"--columns={columns}", "list", table) or "{}")
+    names = said.get("headings", [])
+    return [{n: _plain(v) for n, v in zip(names, row, strict=True)} for row in said.get("data", [])]
+
+
+def _plain(value: Any) -> Any:
+    return value[1] if isinstance(value, list) and len(value) == 2 and value[0] in ("map", "set") else value
