@@ -138,7 +138,7 @@ class Op:
         self, journal: Journal, *, database: Database, drivers: Drivers, settings: Settings, clock: Clock,
         stop: threading.Event,
     ) -> None:  # fmt: skip
-        self._journal = journal
+        self.journal = journal
         self._database = database
         self._stop = stop
         self._position = 0
@@ -151,39 +151,39 @@ class Op:
     @property
     def id(self) -> str:
         """The operation's id."""
-        return self._journal.operation.id
+        return self.journal.operation.id
 
     @property
     def kind(self) -> str:
         """The operation's kind."""
-        return self._journal.operation.kind
+        return self.journal.operation.kind
 
     @property
     def project_id(self) -> str | None:
         """The project on whose behalf it runs."""
-        return self._journal.operation.project_id
+        return self.journal.operation.project_id
 
     @property
     def actor_name(self) -> str:
         """Who asked for it."""
-        return self._journal.operation.actor_name
+        return self.journal.operation.actor_name
 
     @property
     def actor_id(self) -> str:
         """The id of who asked for it."""
-        return self._journal.operation.actor_id
+        return self.journal.operation.actor_id
 
     def step(self, made: Step, *args: Any) -> Any:
         """Walk one step: its recorded output if it is done, else run it and record it."""
         if not self._final:
             self.check_cancel()
         position, self._position = self._position, self._position + 1
-        return self._journal.walk(self, position, made, plain(list(args)))
+        return self.journal.walk(self, position, made, plain(list(args)))
 
     def point_of_no_return(self) -> None:
         """From here on a failure is not taken back: it is retried, and then waits for an operator."""
         position, self._position = self._position, self._position + 1
-        self._journal.walk(self, position, REGISTRY.steps[FINAL], [])
+        self.journal.walk(self, position, REGISTRY.steps[FINAL], [])
         self._final = True
 
     @contextmanager
@@ -195,20 +195,20 @@ class Op:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A short writing transaction that commits only while this process still owns the operation."""
-        with self._journal.fenced() as session:
+        with self.journal.fenced() as session:
             yield session
 
     def progress(self, fraction: float, text: Message | None = None) -> None:
         """Show how far it is (0…1). Also the place where a long step notices that it was cancelled."""
         if self.undoing is None and not self._final:
             self.check_cancel()
-        self._journal.progress(min(max(fraction, 0.0), 1.0), text)
+        self.journal.progress(min(max(fraction, 0.0), 1.0), text)
 
     def check_cancel(self) -> None:
         """Raise `Cancelled` where somebody asked for it, `Fenced` where this process must let go."""
         if self._stop.is_set():
             raise Fenced(self.id)
-        if self.undoing is None and self._journal.cancel_requested():
+        if self.undoing is None and self.journal.cancel_requested():
             raise Cancelled(_("Cancelled on request."))
 
     def sleep(self, seconds: float) -> None:

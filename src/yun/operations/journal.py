@@ -16,7 +16,7 @@ from yun.base.errors import DriverError, Unavailable
 from yun.base.log import logger
 from yun.base.messages import Message
 from yun.operations.events import emit
-from yun.operations.flow import FINAL, Fenced, Op, Step
+from yun.operations.flow import FINAL, Fenced, Op, Step, plain
 from yun.operations.intent import Subject
 from yun.operations.model import Operation, OperationStep
 
@@ -114,11 +114,13 @@ class Journal:
     def _begin(self, position: int, step: Step, args: list[Any]) -> OperationStep:
         row = OperationStep(seq=self.seq, position=position, name=step.name, arguments=args, state="begun")
         with self.fenced() as session:
-            known = sa.select(OperationStep).where(OperationStep.seq == self.seq, OperationStep.position == position)
-            row = session.scalars(known).one_or_none() or row
+            row = session.scalars(self._at(position)).one_or_none() or row
             session.add(row)
         self.rows[position] = row
         return row
+
+    def _at(self, position: int) -> sa.Select[tuple[OperationStep]]:
+        return sa.select(OperationStep).where(OperationStep.seq == self.seq, OperationStep.position == position)
 
     def _done(self, row: OperationStep, output: Any) -> None:
         row.output, row.state, row.ended_at, row.error = wrap(output), "done", datetime.now(UTC), None
@@ -128,12 +130,14 @@ class Journal:
 
     def _transact(self, op: Op, position: int, step: Step, args: list[Any]) -> Any:
         with self.fenced() as session:
-            output = step.call(op, session, *args)
-            row = OperationStep(
-                seq=self.seq, position=position, name=step.name, arguments=args, state="done",
-                output=wrap(output), ended_at=datetime.now(UTC),
-            )  # fmt: skip
-            session.add(row)
+            row = session.scalars(self._at(position)).one_or_none()
+            if row is None:
+                output = step.call(op, session, *args)
+                row = OperationStep(
+                    seq=self.seq, position=position, name=step.name, arguments=args, state="done",
+                    output=wrap(output), ended_at=datetime.now(UTC),
+                )  # fmt: skip
+                session.add(row)
         self.rows[position] = row
         return unwrap(row.output)
 
@@ -194,7 +198,7 @@ class Journal:
 
 def wrap(value: Any) -> dict[str, Any]:
     """An output as a JSON object (outputs may be any JSON value)."""
-    return {"value": value}
+    return {"value": plain(value)}
 
 
 def unwrap(value: dict[str, Any] | None) -> Any:

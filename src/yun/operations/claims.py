@@ -1,0 +1,160 @@
+"""Who may run: locks by position, claims, take-over of a dead process's work.
+
+An operation may run when, for each of its keys, fewer than ``slots`` older open operations name that key. Claims,
+submissions and releases are serialized (`serialize`): an advisory lock on PostgreSQL, ``BEGIN IMMEDIATE`` on SQLite.
+An operation that was found blocked is not looked at again until one of its keys moves, so a scan is bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, aliased
+
+from yun.base.db import epoch, on_commit
+from yun.operations import wakeup
+from yun.operations.model import CLAIMABLE, Node, Operation, OperationKey, State
+
+ENGINE_LOCK = 0x59554E01
+SCAN = 64
+ROUNDS = 8
+MAX_PAUSE = 60.0
+
+
+def serialize(session: Session) -> None:
+    """Hold the engine's lock until this transaction ends."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(sa.text(f"SELECT pg_advisory_xact_lock({ENGINE_LOCK})"))
+
+
+def rouse(session: Session) -> None:
+    """After the commit, wake the dispatchers of this process and, on PostgreSQL, of all others."""
+    on_commit(session, wakeup.wake)
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(sa.text(f"NOTIFY {wakeup.CHANNEL}"))
+
+
+@dataclass(frozen=True)
+class Claimant:
+    """A process that claims: its node id, what its threads work on now, whether it is alone (SQLite)."""
+
+    node_id: str
+    active: Collection[int]
+    alone: bool
+    timeout: float
+
+
+def claim(session: Session, me: Claimant, limit: int, *, ignore_pauses: bool = False) -> list[Operation]:
+    """Take up to ``limit`` runnable operations, oldest first; each gets a new fence number.
+
+    Effect: their ``node_id`` is ours. Operations of processes that gave no sign of life for ``me.timeout`` seconds
+    are taken over. An operation waiting for a retry is due when the database's clock says so (a clock that jumped
+    back delays it by no more than the longest pause).
+    """
+    serialize(session)
+    now = epoch(session)
+    due: sa.ColumnElement[bool] = sa.or_(Operation.not_before <= now, Operation.not_before > now + MAX_PAUSE)
+    query = (
+        sa.select(Operation)
+        .where(
+            Operation.state.in_(CLAIMABLE),
+            Operation.ready.is_(True),
+            sa.or_(Operation.node_id.is_(None), Operation.node_id.in_(_dead(me, now))),
+            Operation.seq.not_in(list(me.active)) if me.active else sa.true(),
+        )
+        .order_by(Operation.seq)
+        .limit(SCAN)
+    )
+    query = query if ignore_pauses else query.where(due)
+    taken: list[Operation] = []
+    for _round in range(ROUNDS):
+        candidates = list(session.scalars(query))
+        blocked = _blocked(session, [o.seq for o in candidates if o.state == State.QUEUED])
+        _take(session, candidates, blocked, me, limit, now, taken)
+        if taken or len(candidates) < SCAN:
+            break
+    return taken
+
+
+def _take(
+    session: Session, candidates: list[Operation], blocked: set[int], me: Claimant, limit: int, now: float,
+    taken: list[Operation],
+) -> None:  # fmt: skip
+    for operation in candidates:
+        if operation.seq in blocked:
+            operation.ready = False
+        elif len(taken) < limit:
+            operation.fence += 1
+            operation.node_id = me.node_id
+            operation.not_before = 0.0
+            if operation.state == State.QUEUED:
+                operation.state = State.RUNNING
+                operation.started_at = datetime.now(UTC)
+                operation.deadline_at = now + operation.deadline_seconds
+            taken.append(operation)
+    session.flush()
+
+
+def _dead(me: Claimant, now: float) -> sa.Select[tuple[str]]:
+    """Node ids whose operations may be taken: silent ones, and our own where no thread of ours works on it."""
+    if me.alone:
+        return sa.select(Operation.node_id).where(Operation.node_id.is_not(None))
+    living = sa.select(Node.id).where(Node.beat > now - me.timeout, Node.id != me.node_id)
+    return sa.select(Operation.node_id).where(Operation.node_id.is_not(None), Operation.node_id.not_in(living))
+
+
+def _blocked(session: Session, seqs: list[int]) -> set[int]:
+    if not seqs:
+        return set()
+    older = aliased(OperationKey)
+    ahead = (
+        sa.select(sa.func.count())
+        .where(older.key == OperationKey.key, older.seq < OperationKey.seq)
+        .correlate(OperationKey)
+        .scalar_subquery()
+    )
+    query = sa.select(OperationKey.seq).where(OperationKey.seq.in_(seqs), ahead >= OperationKey.slots)
+    return set(session.scalars(query))
+
+
+def is_first(session: Session, keys: Collection[tuple[str, int]]) -> bool:
+    """Whether a new operation with these keys (and slots) could run at once."""
+    for key, slots in keys:
+        held = session.scalar(sa.select(sa.func.count()).where(OperationKey.key == key))
+        if (held or 0) >= slots:
+            return False
+    return True
+
+
+def release_keys(session: Session, operation: Operation) -> None:
+    """Give the keys back and make whoever stands first behind them worth looking at."""
+    serialize(session)
+    names = [key for key, _slots in operation.keys]
+    session.execute(sa.delete(OperationKey).where(OperationKey.seq == operation.seq))
+    for key in names:
+        width = session.scalar(sa.select(sa.func.max(OperationKey.slots)).where(OperationKey.key == key))
+        if width is None:
+            continue
+        first = sa.select(OperationKey.seq).where(OperationKey.key == key).order_by(OperationKey.seq).limit(width)
+        seqs = list(session.scalars(first))
+        session.execute(
+            sa.update(Operation)
+            .where(Operation.seq.in_(seqs), Operation.state == State.QUEUED, Operation.ready.is_(False))
+            .values(ready=True)
+        )
+    rouse(session)
+
+
+def review(session: Session) -> int:
+    """The safety net: make every queued operation worth looking at that is not blocked. Returns how many."""
+    serialize(session)
+    query = sa.select(Operation.seq).where(Operation.state == State.QUEUED, Operation.ready.is_(False))
+    waiting = list(session.scalars(query.limit(1000)))
+    free = set(waiting) - _blocked(session, waiting)
+    if free:
+        session.execute(sa.update(Operation).where(Operation.seq.in_(free)).values(ready=True))
+        rouse(session)
+    return len(free)

@@ -1,0 +1,296 @@
+"""The engine of one process: claims operations, runs them on its threads, proves that it lives, submits periodic work."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from yun.base.clock import Clock, SystemClock
+from yun.base.config import Settings
+from yun.base.context import SYSTEM, Context
+from yun.base.db import Database, epoch
+from yun.base.errors import Conflict, YunError
+from yun.base.ids import new_id
+from yun.base.log import logger
+from yun.base.messages import _
+from yun.operations import service, wakeup
+from yun.operations.claims import Claimant, claim, review
+from yun.operations.events import raise_notice
+from yun.operations.flow import REGISTRY, Op
+from yun.operations.intent import Intent, Subject
+from yun.operations.journal import Journal
+from yun.operations.model import CLAIMABLE, Node, Operation, Periodic
+from yun.operations.runner import Runner
+
+if TYPE_CHECKING:
+    from yun.drivers.bundle import Drivers
+
+log = logger(__name__)
+POLL_SECONDS = 0.5
+REVIEW_SECONDS = 5.0
+
+
+class Engine:
+    """One control-plane process's hands. `start` and `stop` for a server, `drain` for tests and tools."""
+
+    def __init__(self, database: Database, drivers: Drivers, settings: Settings, clock: Clock | None = None) -> None:
+        self.database = database
+        self.drivers = drivers
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.node_id = new_id("nod")
+        self.active: set[int] = set()
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._silent = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._pool: ThreadPoolExecutor | None = None
+        self._file: IO[str] | None = None
+        self._reviewed = 0.0
+        self._beaten = time.monotonic()
+
+    # ── life ──
+
+    def start(self) -> None:
+        """Begin to work. Raises `Conflict` where another process holds this SQLite database."""
+        self._own_database()
+        self.beat()
+        self._pool = ThreadPoolExecutor(self.settings.workers, thread_name_prefix="yun-op")
+        wakeup.register(self._wake.set)
+        loops: list[tuple[str, Callable[[], None]]] = [("dispatch", self._dispatch), ("heartbeat", self._heartbeat)]
+        if not self.database.sqlite:
+            loops.append(("listen", self._listen))
+        for name, loop in loops:
+            thread = threading.Thread(target=self._surviving, args=(loop,), name=f"yun-{name}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self, seconds: float = 10.0) -> None:
+        """Claim nothing more, let running steps notice it, give what is unfinished back for the next start."""
+        self._stop.set()
+        self._wake.set()
+        wakeup.unregister(self._wake.set)
+        for thread in self._threads:
+            thread.join(timeout=seconds)
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            end = time.monotonic() + seconds
+            while self.active and time.monotonic() < end:
+                time.sleep(0.02)
+        try:
+            with self.database.write() as session:
+                session.execute(sa.delete(Node).where(Node.id == self.node_id))
+        except YunError as error:
+            log.warning("node %s could not sign off: %s", self.node_id, error)
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _own_database(self) -> None:
+        if not self.database.sqlite:
+            return
+        path = Path(f"{self.database.url.database}.lock")
+        self._file = path.open("a+")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            self._file = None
+            raise Conflict(
+                _("Another yun serve already works on {path}.", path=str(self.database.url.database)),
+                hint=_("Stop it first (yun down), or use PostgreSQL for several processes."),
+            ) from error
+
+    def _surviving(self, loop: Callable[[], None]) -> None:
+        while not self._stop.is_set():
+            try:
+                loop()
+            except Exception:
+                log.exception("%s failed; going on", getattr(loop, "__name__", "loop"))
+                self._stop.wait(0.5)
+
+    # ── dispatching ──
+
+    def _dispatch(self) -> None:
+        self._wake.wait(POLL_SECONDS)
+        self._wake.clear()
+        if self._stop.is_set() or self._silent.is_set():
+            return
+        self.submit_periodic()
+        if time.monotonic() - self._reviewed > REVIEW_SECONDS:
+            self._reviewed = time.monotonic()
+            with self.database.write() as session:
+                review(session)
+        while (free := self.settings.workers - len(self.active)) > 0 and not self._stop.is_set():
+            if not self._claimable():
+                return
+            taken = self.claim(free)
+            if not taken:
+                return
+            for operation in taken:
+                assert self._pool is not None
+                self._pool.submit(self._run, operation)
+
+    def _claimable(self) -> bool:
+        """A look without the write lock, so that an idle engine writes nothing."""
+        query = sa.select(Operation.seq).where(Operation.state.in_(CLAIMABLE), Operation.ready.is_(True))
+        if self.active:
+            query = query.where(Operation.seq.not_in(list(self.active)))
+        with self.database.read() as session:
+            now = epoch(session)
+            pause = sa.or_(Operation.not_before <= now, Operation.not_before > now + 60)
+            return session.scalar(query.where(pause).limit(1)) is not None
+
+    def claim(self, limit: int, *, ignore_pauses: bool = False) -> list[Operation]:
+        """Claim runnable operations for this process and note them as active."""
+        me = Claimant(self.node_id, frozenset(self.active), self.database.sqlite, self.settings.node_timeout)
+        with self.database.write() as session:
+            taken = claim(session, me, limit, ignore_pauses=ignore_pauses)
+        with self._lock:
+            self.active.update(o.seq for o in taken)
+        return taken
+
+    def _run(self, operation: Operation) -> None:
+        try:
+            self.run(operation)
+        except Exception:
+            log.exception("running %s failed outside its steps", operation.id)
+        finally:
+            with self._lock:
+                self.active.discard(operation.seq)
+            self._wake.set()
+
+    def run(self, operation: Operation) -> None:
+        """Run a claimed operation as far as it goes now, in this thread."""
+        journal = Journal(self.database, operation)
+        stop = self._stop if not self._silent.is_set() else self._silent
+        op = Op(
+            journal, database=self.database, drivers=self.drivers, settings=self.settings, clock=self.clock, stop=stop,
+        )  # fmt: skip
+        Runner(op, journal).run()
+
+    def drain(self, *, limit: int = 10_000) -> int:
+        """Run everything runnable in this thread, retries at once, until nothing is left. Returns how many claims."""
+        count = 0
+        while count < limit:
+            taken = self.claim(1, ignore_pauses=True)
+            if not taken:
+                break
+            for operation in taken:
+                count += 1
+                try:
+                    self.run(operation)
+                finally:
+                    self.active.discard(operation.seq)
+        return count
+
+    # ── periodic work ──
+
+    def submit_periodic(self) -> None:
+        """Submit what is due: each kind once per period over all processes, by compare-and-set."""
+        with self.database.read() as session:
+            now = epoch(session)
+            known = {row.kind: row.next for row in session.scalars(sa.select(Periodic))}
+        for recipe in list(REGISTRY.recipes.values()):
+            if recipe.every is not None and not now < known.get(recipe.kind, 0.0) <= now + recipe.every * 2:
+                self._submit_period(recipe.kind, recipe.every, known.get(recipe.kind))
+
+    def _submit_period(self, kind: str, every: float, seen: float | None) -> None:
+        with self.database.write() as session:
+            now = epoch(session)
+            if seen is None:
+                if session.get(Periodic, kind) is None:
+                    session.add(Periodic(kind=kind, every=every, next=now + every))
+                    session.flush()
+                else:
+                    return
+            else:
+                moved = session.execute(
+                    sa.update(Periodic).where(Periodic.kind == kind, Periodic.next == seen).values(next=now + every, every=every)
+                )
+                if moved.rowcount != 1:  # type: ignore[attr-defined]
+                    return
+            submit_quiet(session, self.settings, kind, Subject("periodic", kind, kind))
+
+    def nudge(self, kind: str, subject: Subject, **arguments: object) -> None:
+        """Submit a quiet operation that looks at ``subject``, unless one is waiting already. From any thread."""
+        try:
+            with self.database.write() as session:
+                submit_quiet(session, self.settings, kind, subject, **arguments)
+        except YunError as error:
+            log.warning("nudge %s %s lost: %s", kind, subject.id, error)
+
+    # ── proof of life ──
+
+    def _heartbeat(self) -> None:
+        if self._stop.wait(self.settings.heartbeat_seconds):
+            return
+        try:
+            self.beat()
+        finally:
+            late = time.monotonic() - self._beaten
+            if late > self.settings.node_timeout * 0.8 and not self.database.sqlite:
+                self._silent.set()
+            else:
+                self._silent.clear()
+
+    def beat(self) -> None:
+        """Prove that this process lives, forget long-dead ones, raise notices for missed deadlines."""
+        with self.database.write() as session:
+            now = epoch(session)
+            node = session.get(Node, self.node_id)
+            if node is None:
+                name = self.settings.node_name or socket.gethostname()
+                session.add(Node(id=self.node_id, name=f"{name}:{os.getpid()}", beat=now))
+            else:
+                node.beat = now
+            session.execute(sa.delete(Node).where(Node.beat < now - 3600))
+            late = sa.select(Operation).where(
+                Operation.state.in_(CLAIMABLE), Operation.deadline_missed.is_(False), Operation.deadline_at < now
+            )
+            for operation in session.scalars(late):
+                operation.deadline_missed = True
+                raise_notice(
+                    session, f"deadline:{operation.id}",
+                    subject=Subject("operation", operation.id, operation.subject_name),
+                    message=_("An operation takes longer than its {seconds:.0f} s: {kind} {name}", seconds=operation.deadline_seconds, kind=operation.kind, name=operation.subject_name),
+                    hint=_("It goes on; look at its progress, or cancel it."),
+                )  # fmt: skip
+        self._beaten = time.monotonic()
+
+    def _listen(self) -> None:
+        """Wake up on other processes' commits (PostgreSQL)."""
+        import psycopg
+
+        url = self.database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"LISTEN {wakeup.CHANNEL}")
+            while not self._stop.is_set():
+                for _notice in connection.notifies(timeout=1.0, stop_after=1):
+                    self._wake.set()
+
+
+def submit_quiet(session: sa.orm.Session, settings: Settings, kind: str, subject: Subject, **arguments: object) -> None:
+    """Submit ``kind`` as the system, leaving no trace when it returns nothing; not twice while one is queued."""
+    queued = sa.select(Operation.seq).where(
+        Operation.state == "queued", Operation.kind == kind,
+        Operation.subject_kind == subject.kind, Operation.subject_id == subject.id,
+    )  # fmt: skip
+    if session.scalar(queued.limit(1)) is not None:
+        return
+    ctx = Context(actor=SYSTEM, session=session, settings=settings)
+    intent = Intent(
+        kind=kind, title=_(kind), subject=subject, arguments=dict(arguments), quiet=True, transparent=True,
+        undoable=False, no_undo=_("It changes nothing that could be undone."),
+    )  # fmt: skip
+    service.submit(ctx, intent)
