@@ -80,7 +80,7 @@ class Runner:
             self._turn(State.CANCELLED, error)
         except Exception as caught:  # noqa: BLE001
             error = as_error(caught)
-            if recipe.forward or self.journal.final:
+            if (recipe.forward and self.journal.rows) or self.journal.final:
                 self._again(error)
             else:
                 self._turn(State.FAILED, error)

@@ -239,6 +239,7 @@ def undo(ctx: Context, reference: str | None = None, *, through: bool = False) -
     target = get(ctx, reference) if reference else _newest(ctx)
     _may_undo(ctx, target)
     check_undoable(target)
+    _not_under_way(ctx.session, target)
     chain = _chain(ctx, target, through=through)
     keys = {key: slots for t in chain for key, slots in t.keys}
     subjects = _subjects(ctx.session, chain)
@@ -255,6 +256,12 @@ def undo(ctx: Context, reference: str | None = None, *, through: bool = False) -
         no_undo=_("An undo is not itself undone; do the thing again instead."),
         transparent=True,
     )
+
+
+def _not_under_way(session: Session, target: Operation) -> None:
+    open_ones = sa.select(Operation).where(Operation.kind == "operation.undo", Operation.state.in_(OPEN))
+    if any(target.id in undo.arguments["targets"] for undo in session.scalars(open_ones)):
+        raise Conflict(_("{title} is being undone already.", title=Message.from_json(target.title)))
 
 
 def _newest(ctx: Context) -> Operation:
