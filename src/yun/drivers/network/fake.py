@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from yun.base.errors import DriverError
-from yun.base.messages import Message, _
+from yun.base.messages import _
+from yun.drivers.network.faults import away, missing
 from yun.drivers.network.port import GroupSpec, NetworkSpec, PortSpec, RouterSpec
 
 Nudge = Callable[[str], None]
@@ -47,7 +48,12 @@ class World:
     def snapshot(self) -> dict[str, Any]:
         """Everything of ours as plain values, equal where two worlds are equal."""
         with self.lock:
-            kinds = {"network": self.networks, "router": self.routers, "group": self.groups, "port": self.ports}
+            kinds: dict[str, dict[str, Any]] = {
+                "network": self.networks,
+                "router": self.routers,
+                "group": self.groups,
+                "port": self.ports,
+            }
             return {kind: {k: asdict(things[k]) for k in sorted(things)} for kind, things in kinds.items()}
 
     def nudge(self, port_id: str) -> None:
@@ -68,11 +74,7 @@ class FakeNetworkEngine:
         world = self.world
         with world.lock:
             if world.away:
-                raise DriverError(
-                    _("The network engine does not answer."),
-                    hint=_("Start the service ovn-central on the host's page."),
-                    retryable=True,
-                )
+                raise away("the world is away")
             if world.faults.get(method):
                 raise world.faults[method].pop(0)
             world.calls[method] = world.calls.get(method, 0) + 1
@@ -156,8 +158,3 @@ class FakeNetworkEngine:
             for nudge in self._mine:
                 self.world.nudges.remove(nudge)
             self._mine.clear()
-
-
-def missing(noun: Message, identifier: str) -> DriverError:
-    """What a call raises that names a thing which the engine does not have."""
-    return DriverError(_("The network engine has no {noun} {id}.", noun=noun, id=identifier))

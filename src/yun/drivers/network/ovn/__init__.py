@@ -1,0 +1,75 @@
+"""The network engine on OVN's northbound database, and nothing else: OVN carries it to every host by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from yun.drivers.network.ovn import groups, networks, routers
+from yun.drivers.network.ovn.link import Link
+from yun.drivers.network.ovn.rows import Rows
+from yun.drivers.network.port import GroupSpec, NetworkSpec, PortSpec, RouterSpec
+
+KINDS = {
+    "network": "Logical_Switch",
+    "router": "Logical_Router",
+    "group": "Port_Group",
+    "port": "Logical_Switch_Port",
+}
+
+
+class OvnNetworkEngine:
+    """A `NetworkEngine` on the northbound database at ``remote`` (``unix:PATH`` or ``tcp:HOST:PORT``).
+
+    Nothing is connected before the first call or `subscribe`. ``timeout`` in seconds bounds each call.
+    """
+
+    def __init__(self, remote: str, *, timeout: float = 30.0) -> None:
+        self._link = Link(remote, timeout)
+
+    def alive(self) -> str:
+        return self._link.version
+
+    def apply_network(self, spec: NetworkSpec) -> None:
+        self._link.call(lambda rows: networks.apply_network(rows, spec))
+
+    def remove_network(self, network_id: str) -> None:
+        self._link.call(lambda rows: networks.remove_network(rows, network_id))
+
+    def apply_router(self, spec: RouterSpec) -> None:
+        self._link.call(lambda rows: routers.apply_router(rows, spec))
+
+    def remove_router(self, router_id: str) -> None:
+        self._link.call(lambda rows: routers.remove_router(rows, router_id))
+
+    def apply_group(self, spec: GroupSpec) -> None:
+        self._link.call(lambda rows: groups.apply_group(rows, spec))
+
+    def remove_group(self, group_id: str) -> None:
+        self._link.call(lambda rows: groups.remove_group(rows, group_id))
+
+    def apply_port(self, spec: PortSpec) -> None:
+        self._link.call(lambda rows: networks.apply_port(rows, spec))
+
+    def remove_port(self, port_id: str) -> None:
+        self._link.call(lambda rows: networks.remove_port(rows, port_id))
+
+    def ports_up(self, port_ids: Sequence[str]) -> dict[str, bool]:
+        def look(rows: Rows) -> dict[str, bool]:
+            found = ((p, rows.find("Logical_Switch_Port", p)) for p in port_ids)
+            return {p: True in row.up for p, row in found if row is not None}
+
+        return self._link.call(look)
+
+    def inventory(self) -> dict[str, set[str]]:
+        def look(rows: Rows) -> dict[str, set[str]]:
+            return {
+                kind: {row.external_ids["yun_id"] for row in rows.all(table, kind)} for kind, table in KINDS.items()
+            }
+
+        return self._link.call(look)
+
+    def subscribe(self, nudge: Callable[[str], None]) -> None:
+        self._link.listen(nudge)
+
+    def close(self) -> None:
+        self._link.close()

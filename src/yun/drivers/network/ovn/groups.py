@@ -1,0 +1,80 @@
+"""Security groups as port groups: one group of ours drops everything, the others only allow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from yun.drivers.network.ovn.rows import Rows
+from yun.drivers.network.port import GroupSpec, RuleSpec
+
+DROP = "yun_drop"
+ALLOW_PRIORITY, DROP_PRIORITY = 1002, 1001
+DROP_ACLS: tuple[tuple[str, int, str, str], ...] = (
+    ("from-lport", DROP_PRIORITY, f"inport == @{DROP} && ip", "drop"),
+    ("to-lport", DROP_PRIORITY, f"outport == @{DROP} && ip", "drop"),
+    # A port asks for its address before anybody can have written a rule for it.
+    ("from-lport", ALLOW_PRIORITY, f"inport == @{DROP} && ip4 && udp.src == 68 && udp.dst == 67", "allow"),
+    ("from-lport", ALLOW_PRIORITY, f"inport == @{DROP} && ip6 && udp.src == 546 && udp.dst == 547", "allow"),
+)
+
+
+def drop_group(rows: Rows) -> Any:
+    """The group of all filtered ports; made when first needed."""
+    row = rows.find("Port_Group", DROP)
+    if row is None:
+        row = rows.upsert("Port_Group", "drop", DROP, name=DROP)
+        rows.match("ACL", row, "acls", [_acl(*a) for a in DROP_ACLS])
+    return row
+
+
+def apply_group(rows: Rows, spec: GroupSpec) -> None:
+    """Port group and its ACLs exactly as in ``spec``."""
+    row = rows.upsert("Port_Group", "group", spec.id, ids={"yun_name": spec.name}, name=spec.id)
+    wanted = [_acl(*_direction(r), acl_match(spec.id, r), "allow-related") for r in spec.rules]
+    rows.match("ACL", row, "acls", wanted)
+
+
+def remove_group(rows: Rows, group_id: str) -> None:
+    """The port group is gone; its ports go on without its rules."""
+    if row := rows.find("Port_Group", group_id):
+        row.delete()
+
+
+def _acl(direction: str, priority: int, match: str, action: str) -> dict[str, Any]:
+    return {"direction": direction, "priority": priority, "match": match, "action": action}
+
+
+def _direction(rule: RuleSpec) -> tuple[str, int]:
+    return ("to-lport" if rule.direction == "ingress" else "from-lport"), ALLOW_PRIORITY
+
+
+def acl_match(group_id: str, rule: RuleSpec) -> str:
+    """OVN's match expression of a rule."""
+    inward, v4 = rule.direction == "ingress", rule.family == "ipv4"
+    ip = "ip4" if v4 else "ip6"
+    parts = [f"{'outport' if inward else 'inport'} == @{group_id}", ip]
+    if rule.remote:
+        side = f"{ip}.{'src' if inward else 'dst'}"
+        if rule.remote.startswith("group:"):
+            # The address set of a port group is kept by northd, under the group's name and the family.
+            parts.append(f"{side} == ${rule.remote[6:]}_{ip}")
+        else:
+            parts.append(f"{side} == {rule.remote}")
+    if rule.protocol == "icmp":
+        icmp = "icmp4" if v4 else "icmp6"
+        parts.append(icmp)
+        if rule.icmp_type is not None:
+            parts.append(f"{icmp}.type == {rule.icmp_type}")
+        if rule.icmp_code is not None:
+            parts.append(f"{icmp}.code == {rule.icmp_code}")
+    elif rule.protocol != "any":
+        parts.append(rule.protocol)
+        low, high = rule.port_min, rule.port_max
+        if low is not None and low == high:
+            parts.append(f"{rule.protocol}.dst == {low}")
+        else:
+            if low is not None:
+                parts.append(f"{rule.protocol}.dst >= {low}")
+            if high is not None:
+                parts.append(f"{rule.protocol}.dst <= {high}")
+    return " && ".join(parts)

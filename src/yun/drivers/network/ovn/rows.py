@@ -1,0 +1,112 @@
+"""Rows of the northbound database within one transaction: find by our id, insert, change only what differs.
+
+The ready commands of ovsdbapp stumble over rows made in the same transaction; plain rows do not. Sets are changed
+by `addvalue`/`delvalue` (mutations), so that two writers of one set do not lose each other's values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ovsdbapp.backend.ovs_idl import idlutils
+
+
+class Rows:
+    """The database as one transaction sees it. ``known`` maps (table, our id) to the row's UUID."""
+
+    def __init__(self, idl: Any, txn: Any, known: Mapping[tuple[str, str], Any]) -> None:
+        self.idl, self.txn, self.known = idl, txn, known
+
+    def find(self, table: str, identifier: str) -> Any | None:
+        """The row of ours with this id, or None."""
+        uuid = self.known.get((table, identifier))
+        rows = self.idl.tables[table].rows
+        if uuid is None or uuid not in rows:
+            return None
+        row = rows[uuid]
+        return row if row.external_ids.get("yun_id") == identifier else None
+
+    def named(self, table: str, name: str) -> Any | None:
+        """The row whose ``name`` is this (tables with a unique name), or None."""
+        return idlutils.row_by_value(self.idl, table, "name", name, None)
+
+    def all(self, table: str, kind: str) -> Iterator[Any]:
+        """Every row of ours of a kind."""
+        for row in list(self.idl.tables[table].rows.values()):
+            if row.external_ids.get("yun_kind") == kind:
+                yield row
+
+    def insert(self, table: str, **columns: Any) -> Any:
+        """A new row. A row of a non-root table must be referenced in this same transaction."""
+        row = self.txn.insert(self.idl.tables[table])
+        for name, value in columns.items():
+            setattr(row, name, value)
+        return row
+
+    def put(self, row: Any, **columns: Any) -> None:
+        """Columns are as given; equal ones are not written. ``external_ids`` of strangers on the row stay."""
+        for name, value in columns.items():
+            if name == "external_ids":
+                have = row.external_ids
+                for key, text in value.items():
+                    if have.get(key) != text:
+                        row.setkey("external_ids", key, text)
+            elif _plain(getattr(row, name)) != _plain(value):
+                setattr(row, name, value)
+
+    def upsert(
+        self, table: str, kind: str, identifier: str, *, ids: Mapping[str, str] | None = None, **columns: Any
+    ) -> Any:
+        """The row of ours with this id, made or changed to have these columns."""
+        ours = {"yun_kind": kind, "yun_id": identifier, **(ids or {})}
+        row = self.find(table, identifier)
+        if row is None:
+            return self.insert(table, external_ids=ours, **columns)
+        self.put(row, external_ids=ours, **columns)
+        return row
+
+    def match(self, table: str, owner: Any, column: str, wanted: Iterable[Mapping[str, Any]]) -> None:
+        """The owner's set ``column`` holds exactly one row of ``table`` for each of ``wanted``.
+
+        Rows are compared by the columns that ``wanted`` names; equal ones stay as they are.
+        """
+        missing = {_fingerprint(w): w for w in wanted}
+        names = sorted({n for w in missing.values() for n in w})
+        for row in getattr(owner, column, []):
+            key = _fingerprint({n: getattr(row, n) for n in names}) if names else ()
+            if missing.pop(key, None) is None:
+                owner.delvalue(column, row)
+        for columns in missing.values():
+            self.add(owner, column, self.insert(table, **columns))
+
+    def add(self, owner: Any, column: str, row: Any) -> None:
+        """``row`` is in the owner's set; a mutation where the owner is in the database already."""
+        if owner._data is None:
+            setattr(owner, column, [*getattr(owner, column, []), row])
+        else:
+            owner.addvalue(column, row)
+
+
+def mac_of(identifier: str, prefix: str = "0a:00") -> str:
+    """A steady MAC address for a thing of ours that keeps none in a row (DHCP servers)."""
+    digest = hashlib.sha256(identifier.encode()).hexdigest()
+    return prefix + "".join(f":{digest[i : i + 2]}" for i in range(0, 8, 2))
+
+
+def _plain(value: Any) -> Any:
+    """A column's value in a form that can be compared: sets without order, optional values as sets."""
+    if isinstance(value, Mapping):
+        return {str(k): str(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set):
+        return sorted(str(getattr(v, "uuid", v)) for v in value)
+    return [str(getattr(value, "uuid", value))]
+
+
+def _fingerprint(columns: Mapping[str, Any]) -> tuple[Any, ...]:
+    out: list[Any] = []
+    for name in sorted(columns):
+        value = _plain(columns[name])
+        out.append((name, tuple(sorted(value.items())) if isinstance(value, dict) else tuple(value)))
+    return tuple(out)

@@ -1,0 +1,199 @@
+"""What every network engine does, run on the one in memory always and on OVN's database in `tests/real`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from yun.base.errors import DriverError
+from yun.drivers.network.port import (
+    GroupSpec,
+    NatSpec,
+    NetworkEngine,
+    NetworkSpec,
+    PortSpec,
+    RouterInterfaceSpec,
+    RouterSpec,
+    RuleSpec,
+    SubnetSpec,
+)
+
+SUBNET = SubnetSpec("sub_1", "10.0.0.0/24", "10.0.0.1", ("192.0.2.53",), domain="yun.internal")
+NETWORK = NetworkSpec("net_1", "inside", (SUBNET,))
+OUTSIDE = NetworkSpec(
+    "net_2", "outside", (SubnetSpec("sub_2", "203.0.113.0/24", "203.0.113.1", dhcp=False),), "physnet1"
+)
+GROUP = GroupSpec(
+    "sgr_1", "default", (RuleSpec("egress"), RuleSpec("ingress", protocol="tcp", port_min=22, port_max=22))
+)
+PORT = PortSpec(
+    "prt_1",
+    "8a2c0d61-57fc-4d1b-8ac7-0b40f13fb1c5",
+    "net_1",
+    "52:54:00:00:00:01",
+    ("10.0.0.11",),
+    ("sub_1",),
+    ("sgr_1",),
+    host="h1",
+    hostname="hello",
+)
+INNER = RouterInterfaceSpec("rif_1", "net_1", "0a:00:00:00:00:01", "10.0.0.1/24")
+OUTER = RouterInterfaceSpec("rif_2", "net_2", "0a:00:00:00:00:02", "203.0.113.10/24")
+ROUTER = RouterSpec(
+    "rtr_1",
+    "default",
+    (INNER,),
+    OUTER,
+    {"0.0.0.0/0": "203.0.113.1"},
+    (NatSpec("snat", "203.0.113.10", "10.0.0.0/24"), NatSpec("dnat_and_snat", "203.0.113.50", "10.0.0.11")),
+    "h1",
+)
+NOTHING: dict[str, set[str]] = {"network": set(), "router": set(), "group": set(), "port": set()}
+
+
+def build(engine: NetworkEngine) -> None:
+    """A whole small cloud."""
+    engine.apply_network(NETWORK)
+    engine.apply_network(OUTSIDE)
+    engine.apply_group(GROUP)
+    engine.apply_router(ROUTER)
+    engine.apply_port(PORT)
+
+
+class NetworkEngineContract:
+    """Subclasses give the fixture ``engine``."""
+
+    def test_it_says_its_version(self, engine: NetworkEngine) -> None:
+        assert engine.alive()
+
+    def test_a_new_engine_is_empty(self, engine: NetworkEngine) -> None:
+        assert engine.inventory() == NOTHING
+
+    def test_what_was_applied_is_in_the_inventory(self, engine: NetworkEngine) -> None:
+        build(engine)
+        assert engine.inventory() == {
+            "network": {"net_1", "net_2"},
+            "router": {"rtr_1"},
+            "group": {"sgr_1"},
+            "port": {"prt_1"},
+        }
+
+    def test_applying_again_changes_nothing(self, engine: NetworkEngine) -> None:
+        build(engine)
+        before = engine.inventory()
+        build(engine)
+        assert engine.inventory() == before
+
+    def test_removing_everything_leaves_nothing_and_may_be_repeated(self, engine: NetworkEngine) -> None:
+        build(engine)
+        for _again in range(2):
+            engine.remove_port("prt_1")
+            engine.remove_router("rtr_1")
+            engine.remove_group("sgr_1")
+            engine.remove_network("net_1")
+            engine.remove_network("net_2")
+        assert engine.inventory() == NOTHING
+
+    def test_removing_a_network_takes_its_ports_along(self, engine: NetworkEngine) -> None:
+        build(engine)
+        engine.remove_router("rtr_1")
+        engine.remove_network("net_1")
+        assert engine.inventory()["port"] == set()
+        assert engine.inventory()["network"] == {"net_2"}
+
+    def test_a_port_needs_its_network(self, engine: NetworkEngine) -> None:
+        engine.apply_group(GROUP)
+        with pytest.raises(DriverError) as caught:
+            engine.apply_port(PORT)
+        assert not caught.value.retryable
+        assert engine.inventory()["port"] == set()
+
+    def test_a_port_needs_its_groups_and_nothing_is_written_without_them(self, engine: NetworkEngine) -> None:
+        engine.apply_network(NETWORK)
+        with pytest.raises(DriverError):
+            engine.apply_port(PORT)
+        assert engine.inventory()["port"] == set()
+
+    def test_a_router_needs_the_networks_of_its_legs(self, engine: NetworkEngine) -> None:
+        with pytest.raises(DriverError):
+            engine.apply_router(ROUTER)
+        assert engine.inventory()["router"] == set()
+
+    def test_a_port_moves_between_networks_and_groups(self, engine: NetworkEngine) -> None:
+        build(engine)
+        engine.apply_group(GroupSpec("sgr_2", "web"))
+        engine.apply_port(replace(PORT, network_id="net_2", groups=("sgr_2",), subnet_ids=()))
+        assert engine.inventory()["port"] == {"prt_1"}
+        engine.remove_router("rtr_1")
+        engine.remove_network("net_1")
+        assert engine.inventory()["port"] == {"prt_1"}
+        engine.remove_network("net_2")
+        assert engine.inventory()["port"] == set()
+
+    def test_a_network_can_lose_a_subnet_and_a_router_its_outside(self, engine: NetworkEngine) -> None:
+        build(engine)
+        engine.apply_network(replace(NETWORK, subnets=()))
+        engine.apply_router(replace(ROUTER, external=None, nat=(), routes={}, gateway_chassis=None))
+        engine.remove_network("net_2")
+        assert engine.inventory()["network"] == {"net_1"}
+
+    def test_only_ports_that_exist_are_up_or_down(self, engine: NetworkEngine) -> None:
+        build(engine)
+        engine.apply_port(
+            replace(
+                PORT, id="prt_2", uuid="a6b1c0b1-6a94-4a30-9b88-57b0b81f0e01", mac="52:54:00:00:00:02", enabled=False
+            )
+        )
+        up = engine.ports_up(["prt_1", "prt_2", "prt_3"])
+        assert set(up) == {"prt_1", "prt_2"}
+        assert up["prt_2"] is False
+
+    def test_names_may_be_any_text(self, engine: NetworkEngine) -> None:
+        for number, name in enumerate(("默认网络", "a/b c", "<b>&\"'$(x);`y`", "n" * 300)):
+            engine.apply_network(NetworkSpec(f"net_{number}", name))
+            engine.apply_group(GroupSpec(f"sgr_{number}", name))
+            engine.apply_router(RouterSpec(f"rtr_{number}", name))
+        assert len(engine.inventory()["network"]) == 4
+
+    def test_many_callers_at_once_all_get_through(self, engine: NetworkEngine) -> None:
+        engine.apply_network(NETWORK)
+        engine.apply_group(GROUP)
+        failed: list[BaseException] = []
+
+        def plug(number: int) -> None:
+            try:
+                for k in range(5):
+                    n = number * 10 + k
+                    engine.apply_port(
+                        replace(
+                            PORT,
+                            id=f"prt_x{n}",
+                            uuid=f"00000000-0000-4000-8000-{n:012d}",
+                            mac=f"52:54:00:00:01:{n:02x}",
+                            addresses=(f"10.0.0.{20 + n}",),
+                            hostname=f"m{n}",
+                        )
+                    )
+            except BaseException as error:
+                failed.append(error)
+
+        threads = [threading.Thread(target=plug, args=(i,)) for i in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failed
+        assert len(engine.inventory()["port"]) == 30
+
+    def test_a_port_that_goes_away_nudges(self, engine: NetworkEngine) -> None:
+        build(engine)
+        heard: list[str] = []
+        engine.subscribe(heard.append)
+        engine.remove_port("prt_1")
+        end = time.monotonic() + 5
+        while "prt_1" not in heard and time.monotonic() < end:
+            time.sleep(0.01)
+        assert "prt_1" in heard

@@ -1,0 +1,323 @@
+"""OVN's northbound database, bare and private: the contract, what exactly is written, and faults of the server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.drivers.network.contract import GROUP, NETWORK, OUTSIDE, PORT, ROUTER, NetworkEngineContract, build
+from yun.base.errors import DriverError
+from yun.drivers.network.ovn import OvnNetworkEngine
+from yun.drivers.network.port import GroupSpec, RuleSpec
+
+pytestmark = pytest.mark.real
+SCHEMA = "/usr/share/ovn/ovn-nb.ovsschema"
+
+
+class Northbound:
+    """An ovsdb-server of our own with an empty northbound database."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file, self.socket = folder / "nb.db", folder / "nb.sock"
+        self.process: subprocess.Popen[bytes] | None = None
+        subprocess.run(["ovsdb-tool", "create", str(self.file), SCHEMA], check=True)
+
+    @property
+    def remote(self) -> str:
+        return f"unix:{self.socket}"
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [
+                "ovsdb-server",
+                f"--remote=punix:{self.socket}",
+                f"--unixctl={self.socket}.ctl",
+                "--no-chdir",
+                "-vconsole:off",
+                str(self.file),
+            ]
+        )
+        end = time.monotonic() + 5
+        while not self.socket.exists() and time.monotonic() < end:
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+        self.socket.unlink(missing_ok=True)
+
+    def ctl(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["ovn-nbctl", f"--db={self.remote}", "--timeout=5", *arguments], check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        answer = json.loads(self.ctl("--format=json", "--data=json", "list", table))
+        return [dict(zip(answer["headings"], (_plain(v) for v in row), strict=True)) for row in answer["data"]]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list) and value and value[0] == "map":
+        return {k: _plain(v) for k, v in value[1]}
+    if isinstance(value, list) and value and value[0] == "set":
+        return [_plain(v) for v in value[1]]
+    if isinstance(value, list) and value and value[0] == "uuid":
+        return value[1]
+    return value
+
+
+@pytest.fixture
+def northbound(tmp_path: Path) -> Iterator[Northbound]:
+    server = Northbound(tmp_path)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def engine(northbound: Northbound) -> Iterator[OvnNetworkEngine]:
+    engine = OvnNetworkEngine(northbound.remote, timeout=10)
+    yield engine
+    engine.close()
+
+
+class TestOvn(NetworkEngineContract):
+    pass
+
+
+def only(rows: list[dict[str, Any]], **wanted: Any) -> dict[str, Any]:
+    found = [r for r in rows if all(r[k] == v for k, v in wanted.items())]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def test_dhcp_offers_address_router_resolver_domain_and_mtu(engine: OvnNetworkEngine, northbound: Northbound) -> None:
+    build(engine)
+    options = only(northbound.rows("DHCP_Options"))
+    assert options["cidr"] == "10.0.0.0/24"
+    assert {k: v for k, v in options["options"].items() if k != "server_mac"} == {
+        "server_id": "10.0.0.1",
+        "router": "10.0.0.1",
+        "lease_time": "3600",
+        "mtu": "1442",
+        "dns_server": "{192.0.2.53}",
+        "domain_name": '"yun.internal"',
+    }
+    port = only(northbound.rows("Logical_Switch_Port"), name=PORT.uuid)
+    assert port["dhcpv4_options"] == options["_uuid"]
+
+
+def test_a_port_is_secured_and_pinned_to_its_host(engine: OvnNetworkEngine, northbound: Northbound) -> None:
+    build(engine)
+    port = only(northbound.rows("Logical_Switch_Port"), name=PORT.uuid)
+    assert port["addresses"] == port["port_security"] == "52:54:00:00:00:01 10.0.0.11"
+    assert port["options"] == {"requested-chassis": "h1"}
+    engine.apply_port(replace(PORT, host="h2", port_security=False, groups=()))
+    port = only(northbound.rows("Logical_Switch_Port"), name=PORT.uuid)
+    assert port["options"] == {"requested-chassis": "h2"}
+    assert port["port_security"] == []
+    assert all(g["ports"] == [] for g in northbound.rows("Port_Group"))
+
+
+def test_groups_allow_and_one_group_drops_the_rest(engine: OvnNetworkEngine, northbound: Northbound) -> None:
+    build(engine)
+    port = only(northbound.rows("Logical_Switch_Port"), name=PORT.uuid)["_uuid"]
+    groups = {g["name"]: g for g in northbound.rows("Port_Group")}
+    assert groups["sgr_1"]["ports"] == groups["yun_drop"]["ports"] == port
+    acls = {(a["direction"], a["match"]): a["action"] for a in northbound.rows("ACL")}
+    assert acls["to-lport", "outport == @yun_drop && ip"] == "drop"
+    assert acls["from-lport", "inport == @yun_drop && ip"] == "drop"
+    assert acls["from-lport", "inport == @sgr_1 && ip4"] == "allow-related"
+    assert acls["to-lport", "outport == @sgr_1 && ip4 && tcp && tcp.dst == 22"] == "allow-related"
+
+
+def test_changed_rules_leave_equal_acls_alone(engine: OvnNetworkEngine, northbound: Northbound) -> None:
+    engine.apply_group(GROUP)
+    kept = {a["match"]: a["_uuid"] for a in northbound.rows("ACL")}
+    rules = (
+        *GROUP.rules[:1],
+        RuleSpec("ingress", protocol="udp", port_min=5000, port_max=5010, remote="10.1.0.0/16"),
+        RuleSpec("ingress", protocol="icmp", icmp_type=8),
+        RuleSpec("ingress", remote="group:sgr_1"),
+        RuleSpec("egress", "ipv6", "tcp", port_min=1),
+    )
+    engine.apply_group(GroupSpec("sgr_1", "default", rules))
+    acls = {a["match"]: a["_uuid"] for a in northbound.rows("ACL")}
+    assert set(acls) == {
+        "inport == @sgr_1 && ip4",
+        "outport == @sgr_1 && ip4 && ip4.src == 10.1.0.0/16 && udp && udp.dst >= 5000 && udp.dst <= 5010",
+        "outport == @sgr_1 && ip4 && icmp4 && icmp4.type == 8",
+        "outport == @sgr_1 && ip4 && ip4.src == $sgr_1_ip4",
+        "inport == @sgr_1 && ip6 && tcp && tcp.dst >= 1",
+    }
+    assert acls["inport == @sgr_1 && ip4"] == kept["inport == @sgr_1 && ip4"]
+
+
+def test_a_router_has_legs_routes_translation_and_a_chassis(engine: OvnNetworkEngine, northbound: Northbound) -> None:
+    build(engine)
+    router = only(northbound.rows("Logical_Router"))
+    assert len(router["ports"]) == 2
+    assert only(northbound.rows("Gateway_Chassis"))["chassis_name"] == "h1"
+    route = only(northbound.rows("Logical_Router_Static_Route"))
+    assert (route["ip_prefix"], route["nexthop"]) == ("0.0.0.0/0", "203.0.113.1")
+    nat = {(n["type"], n["external_ip"], n["logical_ip"]) for n in northbound.rows("NAT")}
+    assert nat == {("snat", "203.0.113.10", "10.0.0.0/24"), ("dnat_and_snat", "203.0.113.50", "10.0.0.11")}
+    engine.apply_router(replace(ROUTER, nat=ROUTER.nat[:1]))
+    assert len(northbound.rows("NAT")) == 1
+    engine.remove_router("rtr_1")
+    assert northbound.rows("NAT") == northbound.rows("Logical_Router_Port") == []
+    assert {p["type"] for p in northbound.rows("Logical_Switch_Port")} == {"", "localnet"}
+
+
+def test_names_are_served_and_withdrawn(engine: OvnNetworkEngine, northbound: Northbound) -> None:
+    build(engine)
+    both = {"hello": "10.0.0.11", "hello.yun.internal": "10.0.0.11"}
+    assert only(northbound.rows("DNS"), records=both)
+    engine.apply_network(replace(NETWORK, dns_records={"Extra": "10.0.0.99"}))
+    assert only(northbound.rows("DNS"), records=both | {"extra": "10.0.0.99"})
+    engine.apply_port(replace(PORT, hostname="other", addresses=("10.0.0.12",)))
+    named = {"other": "10.0.0.12", "other.yun.internal": "10.0.0.12", "extra": "10.0.0.99"}
+    assert only(northbound.rows("DNS"), records=named)
+    engine.remove_port("prt_1")
+    assert only(northbound.rows("DNS"), records={"extra": "10.0.0.99"})
+    engine.remove_network("net_1")
+    assert len(northbound.rows("DNS")) == 1
+
+
+def test_strangers_are_left_alone(engine: OvnNetworkEngine, northbound: Northbound) -> None:
+    northbound.ctl("ls-add", "net_1", "--", "lsp-add", "net_1", "foreign", "--", "pg-add", "theirs", "foreign")
+    build(engine)
+    engine.remove_port("prt_1")
+    engine.remove_router("rtr_1")
+    engine.remove_network("net_1")
+    engine.remove_group("sgr_1")
+    assert northbound.ctl("lsp-list", "net_1").endswith("(foreign)")
+    assert only(northbound.rows("Port_Group"), name="theirs")["ports"]
+
+
+def test_two_applications_write_nothing_the_second_time(engine: OvnNetworkEngine, northbound: Northbound) -> None:
+    build(engine)
+    tables = (
+        "Logical_Switch",
+        "Logical_Switch_Port",
+        "Port_Group",
+        "ACL",
+        "NAT",
+        "Logical_Router",
+        "DNS",
+        "DHCP_Options",
+    )
+    before = {t: sorted(json.dumps(r, sort_keys=True) for r in northbound.rows(t)) for t in tables}
+    build(engine)
+    assert {t: sorted(json.dumps(r, sort_keys=True) for r in northbound.rows(t)) for t in tables} == before
+
+
+def test_a_second_engine_finds_what_the_first_made(engine: OvnNetworkEngine, northbound: Northbound) -> None:
+    build(engine)
+    second = OvnNetworkEngine(northbound.remote, timeout=10)
+    try:
+        assert second.inventory() == engine.inventory()
+        second.remove_port("prt_1")
+        second.apply_network(OUTSIDE)
+    finally:
+        second.close()
+    assert len(northbound.rows("Logical_Switch")) == 2
+
+
+def test_without_a_server_a_call_fails_fast_and_works_once_it_is_there(tmp_path: Path) -> None:
+    server = Northbound(tmp_path)
+    engine = OvnNetworkEngine(server.remote, timeout=10)
+    try:
+        began = time.monotonic()
+        with pytest.raises(DriverError) as caught:
+            engine.apply_network(NETWORK)
+        assert caught.value.retryable
+        assert time.monotonic() - began < 2
+        server.start()
+        engine.apply_network(NETWORK)
+        assert engine.inventory()["network"] == {"net_1"}
+    finally:
+        engine.close()
+        server.stop()
+
+
+def test_a_restarted_server_is_found_again_and_everybody_is_nudged(
+    engine: OvnNetworkEngine, northbound: Northbound
+) -> None:
+    heard: list[str] = []
+    engine.subscribe(heard.append)
+    build(engine)
+    northbound.stop()
+    began = time.monotonic()
+    with pytest.raises(DriverError) as caught:
+        engine.inventory()
+    assert caught.value.retryable
+    assert time.monotonic() - began < 4
+    northbound.start()
+    end = time.monotonic() + 10
+    while "" not in heard and time.monotonic() < end:
+        time.sleep(0.05)
+    assert "" in heard
+    assert engine.inventory()["port"] == {"prt_1"}
+    engine.remove_port("prt_1")
+    assert engine.inventory()["port"] == set()
+
+
+def test_a_server_that_hangs_times_out_and_is_well_again_afterwards(northbound: Northbound) -> None:
+    engine = OvnNetworkEngine(northbound.remote, timeout=1.5)
+    try:
+        engine.apply_network(NETWORK)
+        assert northbound.process is not None
+        os.kill(northbound.process.pid, signal.SIGSTOP)
+        began = time.monotonic()
+        with pytest.raises(DriverError) as caught:
+            engine.apply_group(GROUP)
+        assert caught.value.retryable
+        assert time.monotonic() - began < 4
+        os.kill(northbound.process.pid, signal.SIGCONT)
+        _eventually(lambda: engine.apply_port(PORT))
+        assert engine.inventory()["port"] == {"prt_1"}
+        assert len(northbound.rows("Port_Group")) == 2
+    finally:
+        engine.close()
+
+
+def test_a_server_that_hangs_from_the_start_holds_nobody_for_long(northbound: Northbound) -> None:
+    assert northbound.process is not None
+    os.kill(northbound.process.pid, signal.SIGSTOP)
+    engine = OvnNetworkEngine(northbound.remote, timeout=0.5)
+    try:
+        began = time.monotonic()
+        with pytest.raises(DriverError):
+            engine.alive()
+        assert time.monotonic() - began < 2
+        os.kill(northbound.process.pid, signal.SIGCONT)
+        _eventually(engine.alive)
+    finally:
+        engine.close()
+
+
+def _eventually(call: Any) -> None:
+    """Repeat a call that fails retryably, for ten seconds at most."""
+    end = time.monotonic() + 10
+    while True:
+        try:
+            call()
+            return
+        except DriverError as error:
+            if not error.retryable or time.monotonic() > end:
+                raise
+            time.sleep(0.2)
