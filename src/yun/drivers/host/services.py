@@ -205,14 +205,14 @@ class Services:
             )
         if facts.state == "unresponsive":
             _wake(facts.pid)
-        elif systemd_runs():
-            run(["systemctl", "enable", "--now", *daemon.units], timeout=2 * START_SECONDS)
         else:
-            daemon.start()
-        self._await(daemon)
-        if facts.state == "stopped":
             self._remember({*self.started(), name})
+            if systemd_runs():
+                run(["systemctl", "enable", "--now", *daemon.units], timeout=2 * START_SECONDS)
+            else:
+                daemon.start()
             log.info("started %s", name)
+        self._await(daemon)
         return True
 
     def stop(self, name: str) -> None:
