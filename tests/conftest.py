@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,22 +42,34 @@ def postgresql_server() -> Iterator[str]:
         shutil.rmtree(home, ignore_errors=True)
 
 
+@pytest.fixture
+def postgres(postgresql_server: str) -> Iterator[Callable[[], str]]:
+    """Makes empty PostgreSQL databases; they are dropped after the test."""
+    made: list[str] = []
+    admin = sa.create_engine(
+        postgresql_server.format(name="postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool
+    )
+
+    def create() -> str:
+        name = "t" + uuid.uuid4().hex
+        with admin.connect() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        made.append(name)
+        return postgresql_server.format(name=name)
+
+    yield create
+    with admin.connect() as connection:
+        for name in made:
+            connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """An empty database on each engine in turn, as a URL."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'yun.db'}"
         return
-    server: str = request.getfixturevalue("postgresql_server")
-    name = "t" + uuid.uuid4().hex
-    admin = sa.create_engine(server.format(name="postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    with admin.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    try:
-        yield server.format(name=name)
-    finally:
-        with admin.connect() as connection:
-            connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+    yield request.getfixturevalue("postgres")()
 
 
 @pytest.fixture
