@@ -1,0 +1,153 @@
+"""The tiny image: kernel, busybox, SSH server and guest agent of Debian, about 20 MB, BIOS and UEFI, built in seconds.
+
+Every tool it uses is unprivileged. In the guest: root's keys, password, host name and script come from a NoCloud seed;
+without a password of one's own, SSH takes keys only.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shutil
+from pathlib import Path
+
+from yun.base.errors import Unavailable
+from yun.base.messages import _
+from yun.base.units import MIB
+from yun.images.builders import disk
+from yun.images.builders.packages import Archive, Package
+from yun.images.builders.tools import Tick, run
+
+DATA = Path(__file__).parent / "tiny"
+TOOLS = (
+    "apt-get", "dpkg-deb", "depmod", "modprobe", "strip", "sfdisk", "mkfs.vfat", "mke2fs", "mcopy", "mmd", "qemu-img",
+    "syslinux",
+)  # fmt: skip
+MBR = Path("/usr/lib/syslinux/mbr/mbr.bin")
+UEFI = Path("/usr/lib/systemd/boot/efi/systemd-bootx64.efi")
+FILES = {str(MBR): "syslinux-common", str(UEFI): "systemd-boot-efi"}
+SIZE_MIB = 96
+COMMAND_LINE = (
+    "root=LABEL=tinyroot console=tty0 console=ttyS0,115200 quiet memhp_default_state=online net.ifnames=0"
+)
+PROGRAMS = ("usr/sbin/dropbear", "usr/sbin/qemu-ga", "sbin/resize2fs")
+DIRECTORIES = (
+    "bin", "sbin", "etc/dropbear", "dev", "proc", "sys", "run", "tmp", "root/.ssh", "var/lib", "var/run", "var/log",
+    "mnt", "lib64", "usr/bin", "usr/sbin", "lib/x86_64-linux-gnu",
+)  # fmt: skip
+
+
+def parts(archive: Archive) -> list[Package]:
+    """The package files the image is made of, in their newest versions."""
+    names = disk.words(DATA / "packages.txt")
+    archive.resolve(names[:1])
+    kernel = next((d for d in archive.depends(names[0]) if d.startswith("linux-image-")), None)
+    if kernel is None:
+        raise Unavailable(_("There is no package {name}.", name="linux-image"))
+    return archive.resolve([kernel, *names[1:]])
+
+
+def make(archive: Archive, packages: list[Package], work: Path, target: Path, tick: Tick) -> None:
+    """Build the image of ``packages`` in the empty directory ``work`` and write it to ``target`` (qcow2)."""
+    system, root, initramfs = work / "system", work / "root", work / "initramfs"
+    archive.unpack(archive.fetch(packages), system)
+    for folder in DIRECTORIES:
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    _modules(system, root, tick)
+    _fill_initramfs(system, root, initramfs)
+    _fill_root(system, root, tick)
+    packed = work / "initrd.gz"
+    packed.write_bytes(gzip.compress(disk.cpio(initramfs), 9, mtime=0))
+    _assemble(system, root, packed, work, target, tick)
+
+
+def _modules(system: Path, root: Path, tick: Tick) -> None:
+    """Copy the wanted kernel modules and all they depend on."""
+    version = next((system / "lib/modules").iterdir()).name
+    run(["depmod", "-b", system, version], tick=tick)
+    for module in disk.words(DATA / "modules.txt"):
+        try:
+            text = run(["modprobe", "-d", system, "-S", version, "-D", module], tick=tick)
+        except Unavailable:
+            continue  # built into this kernel, or not in this flavour of it
+        for path in re.findall(r"^insmod (\S+)", text, re.MULTILINE):
+            relative = Path(path).relative_to(system)
+            if not (root / relative).exists():
+                disk.install(system / relative, root / relative, 0o644)
+    folder = Path("lib/modules") / version
+    for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
+        disk.install(system / folder / name, root / folder / name, 0o644)
+    run(["strip", "--strip-debug", *sorted((root / folder).rglob("*.ko"))], tick=tick)
+    run(["depmod", "-b", root, version], tick=tick)
+
+
+def _fill_initramfs(system: Path, root: Path, initramfs: Path) -> None:
+    for folder in ("bin", "dev", "proc", "sys", "newroot"):
+        (initramfs / folder).mkdir(parents=True, exist_ok=True)
+    shutil.copytree(root / "lib/modules", initramfs / "lib/modules")
+    disk.install(system / "bin/busybox", initramfs / "bin/busybox")
+    disk.install(DATA / "label.sh", initramfs / "bin/label")
+    disk.overlay(DATA / "initramfs", initramfs)
+
+
+def _fill_root(system: Path, root: Path, tick: Tick) -> None:
+    disk.overlay(DATA / "root", root)
+    disk.install(system / "bin/busybox", root / "bin/busybox")
+    disk.install(DATA / "label.sh", root / "bin/label")
+    for program in PROGRAMS:
+        disk.install(system / program, root / program)
+    for applet in run([system / "bin/busybox", "--list-full"], tick=tick).split():
+        link = root / applet
+        if applet.startswith(("bin/", "sbin/", "usr/bin/", "usr/sbin/")) and not link.exists():
+            link.symlink_to("/bin/busybox")
+    (root / "sbin/shutdown").unlink(missing_ok=True)
+    (root / "sbin/shutdown").symlink_to("/usr/sbin/shutdown")
+    for library in _libraries(system, tick):
+        disk.install(library, root / "lib/x86_64-linux-gnu" / library.name)
+    disk.install(system / "lib64/ld-linux-x86-64.so.2", root / "lib64/ld-linux-x86-64.so.2")
+    (root / "root").chmod(0o700)
+    (root / "root/.ssh").chmod(0o700)
+    (root / "etc/shadow").chmod(0o600)
+
+
+def _libraries(system: Path, tick: Tick) -> list[Path]:
+    """All shared libraries the programs load, found by the guest's own loader."""
+    search = ":".join(str(system / place / "x86_64-linux-gnu") for place in ("lib", "usr/lib"))
+    found: dict[str, Path] = {}
+    loader = (system / "lib64/ld-linux-x86-64.so.2").resolve()
+    for program in PROGRAMS:
+        said = run([loader, "--inhibit-cache", "--library-path", search, "--list", system / program], tick=tick)
+        for name, path in re.findall(r"^\s*(\S+) => (\S+) \(", said, re.MULTILINE):
+            found[name] = Path(path)
+    return [path for _name, path in sorted(found.items())]
+
+
+def _assemble(system: Path, root: Path, initrd: Path, work: Path, target: Path, tick: Tick) -> None:
+    """An MBR disk: a FAT partition that BIOS (syslinux) and UEFI (systemd-boot) share, and the root, last, so that it
+    can grow."""
+    kernel = next((system / "boot").glob("vmlinuz-*"))
+    first = (kernel.stat().st_size + initrd.stat().st_size) // MIB + 4
+    second = SIZE_MIB - first - 2
+    image = disk.sparse(work / "disk.img", SIZE_MIB)
+    table = (
+        f"label: dos\nstart=1MiB, size={first}MiB, type=ef, bootable\nstart={first + 1}MiB, size={second}MiB, type=83\n"
+    )
+    disk.partition(image, table, tick)
+    boot = disk.fat(work / "boot.img", first, "TINYBOOT", {
+        "vmlinuz": kernel,
+        "initrd.gz": initrd,
+        "syslinux/syslinux.cfg": (
+            "DEFAULT tiny\nPROMPT 0\nTIMEOUT 0\n"
+            f"LABEL tiny\n KERNEL /vmlinuz\n INITRD /initrd.gz\n APPEND {COMMAND_LINE}\n"
+        ).encode(),
+        "loader/loader.conf": b"timeout 0\n",
+        "loader/entries/tiny.conf": (
+            f"title tiny\nlinux /vmlinuz\ninitrd /initrd.gz\noptions {COMMAND_LINE}\n"
+        ).encode(),
+        "EFI/BOOT/BOOTX64.EFI": UEFI,
+    }, tick)  # fmt: skip
+    run(["syslinux", "--directory", "syslinux", "--install", boot], tick=tick)
+    disk.place(boot, image, 1)
+    disk.place(disk.ext4(work / "root.img", second, "tinyroot", root, tick), image, first + 1)
+    disk.boot_code(image, MBR.read_bytes())
+    disk.compressed(image, target, tick)
