@@ -83,10 +83,10 @@ class Row:
     revision: Mapped[int] = mapped_column(default=1)
 
     def __init_subclass__(cls, **kw: Any) -> None:
-        super().__init_subclass__(**kw)
-        if "__tablename__" in cls.__dict__:
+        if "__tablename__" in cls.__dict__:  # before the class is mapped, which the next line does
             prefix = cls.PREFIX
             cls.id = mapped_column(sa.String(40), primary_key=True, default=lambda: new_id(prefix))  # type: ignore[assignment]
+        super().__init_subclass__(**kw)
 
 
 @event.listens_for(Session, "before_flush")
