@@ -198,9 +198,9 @@ class _Rfb:
         mode = b"".join(order if not self.format[2] else reversed(order)).decode()
         pixels = bytearray(WIDTH * HEIGHT * 4)
         picture = _screen(self.guest.title, self.drawn).tobytes()
-        for index, letter in enumerate(mode):
-            if letter in "RGB":
-                pixels[index::4] = picture["RGB".index(letter) :: 3]
+        for index, colour in enumerate(mode):
+            if colour in "RGB":
+                pixels[index::4] = picture["RGB".index(colour) :: 3]
         head = struct.pack(">BxHHHHHi", 0, 1, 0, 0, WIDTH, HEIGHT, 0)
         self.end.sendall(head + bytes(pixels))
 

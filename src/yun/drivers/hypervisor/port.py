@@ -201,7 +201,9 @@ class Hypervisor(Protocol):
         """Press Linux key codes together and release them. Precondition: running."""
         ...
 
-    def agent(self, uuid: str, command: str, arguments: Mapping[str, object] | None = None, timeout: float = 5) -> object:
+    def agent(
+        self, uuid: str, command: str, arguments: Mapping[str, object] | None = None, timeout: float = 5
+    ) -> object:
         """One guest-agent command, its ``return`` value. `DriverError` where no agent answers within ``timeout`` s."""
         ...
 

@@ -67,7 +67,6 @@ def _firmware(root: ET.Element, spec: DomainSpec) -> None:
         firmware = add(os, "firmware")
         add(firmware, "feature", enabled=secure, name="enrolled-keys")
         add(firmware, "feature", enabled=secure, name="secure-boot")
-    add(os, "bios", useserial="yes") if not uefi else None
     if not any(d.boot_order for d in spec.disks):
         add(os, "boot", dev="hd")
 

@@ -1,0 +1,285 @@
+"""The hypervisor port on libvirt: each method is one call, done in the connection's worker threads."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+from yun.base.errors import DriverError
+from yun.base.messages import _
+from yun.drivers.hypervisor.libvirt import files, look
+from yun.drivers.hypervisor.libvirt.connect import Connection, binding
+from yun.drivers.hypervisor.libvirt.domain_xml import domain_xml
+from yun.drivers.hypervisor.libvirt.errors import NO_DOMAIN, OPERATION_INVALID
+from yun.drivers.hypervisor.libvirt.events import Events, agent_connected
+from yun.drivers.hypervisor.nudges import Nudges
+from yun.drivers.hypervisor.port import DomainSpec, DomainState, DomainStats, HypervisorFacts, Power
+
+T = TypeVar("T")
+UNDEFINE_ALL = 1 | 2 | 4 | 16
+"""Managed save, snapshot metadata, NVRAM, checkpoint metadata."""
+STATE_ONLY = 1
+COUNTERS = 1 | 2 | 4 | 8 | 16 | 32
+"""State, CPU, balloon, vCPU, interface, block."""
+ACTIVE_ONLY, NEVER_WAIT = 1, 1 << 29
+SKIP_AUTH = 1
+FROM_AGENT = 1
+LINUX_KEYS = 0
+
+
+class LibvirtHypervisor:
+    """One host's virtual machines through libvirt at ``uri``; calls end within ``timeout`` seconds."""
+
+    def __init__(self, uri: str = "qemu:///system", *, timeout: float = 30.0) -> None:
+        self._nudges = Nudges()
+        self._events = Events(self._nudges)
+        self._connection = Connection(uri, timeout=timeout, greet=self._events.greet)
+
+    def _on(self, uuid: str, work: Callable[[Any], T], *, missing: Callable[[], T] | None = None) -> T:
+        """``work(domain)``; where there is no such domain, ``missing()`` instead, if given."""
+
+        def find_and_work(conn: Any) -> T:
+            try:
+                return work(conn.lookupByUUIDString(uuid))
+            except Exception as error:
+                if missing is not None and _code(error) == NO_DOMAIN:
+                    return missing()
+                raise
+
+        return self._connection.call(find_and_work, uuid=uuid)
+
+    def _make(self, uuid: str, wish: Callable[[Any], bool], work: Callable[[Any], object]) -> None:
+        """Do ``work(domain)`` unless ``wish(domain)`` already holds, also when somebody else was quicker."""
+
+        def make(domain: Any) -> None:
+            if wish(domain):
+                return
+            try:
+                work(domain)
+            except Exception as error:
+                if _code(error) != OPERATION_INVALID or not wish(domain):
+                    raise
+
+        self._on(uuid, make)
+
+    def facts(self) -> HypervisorFacts:
+        def ask(conn: Any) -> HypervisorFacts:
+            model, memory_mib, cpus = conn.getInfo()[:3]
+            return HypervisorFacts(_version(conn.getLibVersion()), _version(conn.getVersion()), model, cpus, memory_mib)
+
+        return self._connection.call(ask)
+
+    def define(self, spec: DomainSpec) -> None:
+        text = domain_xml(spec)
+        files.prepare(spec)
+
+        def define(conn: Any) -> None:
+            conn.defineXML(text).setAutostart(int(spec.autostart))
+
+        self._connection.call(define, uuid=spec.uuid)
+
+    def undefine(self, uuid: str) -> None:
+        def undefine(domain: Any) -> None:
+            # An undefined running domain would go on nameless and vanish with all it had: never that.
+            if domain.isActive():
+                raise DriverError(_("The machine is running."), private=uuid)
+            if domain.isPersistent():
+                domain.undefineFlags(UNDEFINE_ALL)
+
+        self._on(uuid, undefine, missing=lambda: None)
+
+    def start(self, uuid: str) -> None:
+        def start(domain: Any) -> None:
+            if _power(domain) is Power.PAUSED:
+                domain.resume()
+                return
+            if domain.isActive():  # a panicked machine that was kept for a look
+                domain.destroy()
+            domain.create()
+
+        self._make(uuid, lambda domain: _power(domain) is Power.RUNNING, start)
+
+    def destroy(self, uuid: str) -> None:
+        def destroy(domain: Any) -> None:
+            if domain.isActive():
+                try:
+                    domain.destroy()
+                except Exception as error:
+                    if _code(error) != OPERATION_INVALID or domain.isActive():
+                        raise
+
+        self._on(uuid, destroy, missing=lambda: None)
+
+    def shutdown(self, uuid: str, how: Literal["agent", "acpi"]) -> None:
+        libvirt = binding()
+        flags = libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
+        if how == "agent":
+            flags = libvirt.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT
+
+        def shutdown(domain: Any) -> None:
+            _needs_agent(domain, how)
+            domain.shutdownFlags(flags)
+
+        self._make(uuid, lambda domain: not domain.isActive(), shutdown)
+
+    def reboot(self, uuid: str, how: Literal["agent", "acpi", "reset"]) -> None:
+        libvirt = binding()
+
+        def reboot(domain: Any) -> None:
+            _must_run(domain)
+            _needs_agent(domain, how)
+            if how == "reset":
+                domain.reset(0)
+            elif how == "agent":
+                domain.reboot(libvirt.VIR_DOMAIN_REBOOT_GUEST_AGENT)
+            else:
+                domain.reboot(libvirt.VIR_DOMAIN_REBOOT_ACPI_POWER_BTN)
+
+        self._on(uuid, reboot)
+
+    def suspend(self, uuid: str) -> None:
+        def suspend(domain: Any) -> None:
+            _must_run(domain)
+            domain.suspend()
+
+        self._make(uuid, lambda domain: _power(domain) is Power.PAUSED, suspend)
+
+    def resume(self, uuid: str) -> None:
+        def resume(domain: Any) -> None:
+            _must_run(domain)
+            domain.resume()
+
+        self._make(uuid, lambda domain: _power(domain) is Power.RUNNING, resume)
+
+    def set_autostart(self, uuid: str, on: bool) -> None:
+        self._on(uuid, lambda domain: domain.setAutostart(int(on)))
+
+    def state(self, uuid: str) -> DomainState:
+        def look_at(domain: Any) -> DomainState:
+            state, reason = domain.state()
+            agent = bool(domain.isActive()) and agent_connected(domain.XMLDesc(0))
+            return look.read_state(state, reason, agent)
+
+        return self._on(uuid, look_at, missing=lambda: DomainState(Power.MISSING))
+
+    def states(self) -> dict[str, DomainState]:
+        def look_at_all(conn: Any) -> dict[str, DomainState]:
+            found = {}
+            for domain, record in conn.getAllDomainStats(STATE_ONLY, NEVER_WAIT):
+                uuid = domain.UUIDString()
+                state, reason = record.get("state.state", 0), record.get("state.reason", 0)
+                found[uuid] = look.read_state(state, reason, self._events.agent(uuid))
+            return found
+
+        return self._connection.call(look_at_all)
+
+    def stats(self) -> dict[str, DomainStats]:
+        def count(conn: Any) -> dict[str, DomainStats]:
+            records = conn.getAllDomainStats(COUNTERS, ACTIVE_ONLY | NEVER_WAIT)
+            return {domain.UUIDString(): look.read_stats(record) for domain, record in records}
+
+        return self._connection.call(count)
+
+    def xml(self, uuid: str, *, live: bool) -> str:
+        inactive = 2
+        return self._on(uuid, lambda domain: str(domain.XMLDesc(0 if live else inactive)))
+
+    def screenshot(self, uuid: str) -> bytes:
+        def shoot(domain: Any) -> bytes:
+            _must_run(domain)
+            stream = domain.connect().newStream(0)
+            domain.screenshot(stream, 0)
+            parts = []
+            while part := stream.recv(262120):
+                parts.append(part)
+            stream.finish()
+            return b"".join(parts)
+
+        return look.as_png(self._on(uuid, shoot))
+
+    def open_graphics(self, uuid: str) -> socket.socket:
+        def open_it(domain: Any) -> socket.socket:
+            _must_run(domain)
+            return socket.socket(fileno=domain.openGraphicsFD(0, SKIP_AUTH))
+
+        return self._on(uuid, open_it)
+
+    def open_serial(self, uuid: str) -> socket.socket:
+        def live_xml(domain: Any) -> str:
+            _must_run(domain)
+            return str(domain.XMLDesc(0))
+
+        return files.connect_serial(self._on(uuid, live_xml))
+
+    def serial_log(self, uuid: str, tail: int = 65536) -> bytes:
+        return files.read_serial_log(self.xml(uuid, live=False), tail)
+
+    def send_keys(self, uuid: str, keycodes: Sequence[int], hold_ms: int = 50) -> None:
+        def press(domain: Any) -> None:
+            _must_run(domain)
+            domain.sendKey(LINUX_KEYS, hold_ms, list(keycodes), len(keycodes), 0)
+
+        self._on(uuid, press)
+
+    def agent(
+        self, uuid: str, command: str, arguments: Mapping[str, object] | None = None, timeout: float = 5
+    ) -> object:
+        import libvirt_qemu  # type: ignore[import-untyped]
+
+        question: dict[str, object] = {"execute": command}
+        if arguments:
+            question["arguments"] = dict(arguments)
+
+        def ask(domain: Any) -> object:
+            _must_run(domain)
+            answer = libvirt_qemu.qemuAgentCommand(domain, json.dumps(question), max(1, round(timeout)), 0)
+            return json.loads(answer)["return"]
+
+        return self._on(uuid, ask)
+
+    def addresses(self, uuid: str) -> dict[str, list[str]]:
+        def ask(domain: Any) -> dict[str, list[str]]:
+            if not domain.isActive() or not agent_connected(domain.XMLDesc(0)):
+                return {}
+            found: dict[str, list[str]] = {}
+            for card in domain.interfaceAddresses(FROM_AGENT, 0).values():
+                if card.get("hwaddr") and card["hwaddr"] != "00:00:00:00:00:00":
+                    found[card["hwaddr"]] = [a["addr"] for a in card.get("addrs") or []]
+            return found
+
+        return self._on(uuid, ask, missing=dict)
+
+    def subscribe(self, nudge: Callable[[str], None]) -> None:
+        self._nudges.subscribe(self, nudge)
+        # Events only come on an open connection: open it now if nobody has asked anything yet.
+        self._connection.begin()
+
+    def close(self) -> None:
+        self._nudges.close()
+        self._connection.close()
+
+
+def _code(error: BaseException) -> int | None:
+    ask = getattr(error, "get_error_code", None)
+    return ask() if ask else None
+
+
+def _power(domain: Any) -> Power:
+    state, reason = domain.state()
+    return look.read_state(state, reason, False).power
+
+
+def _must_run(domain: Any) -> None:
+    if not domain.isActive():
+        raise DriverError(_("The machine is not running."), private=domain.UUIDString())
+
+
+def _needs_agent(domain: Any, how: str) -> None:
+    if how == "agent" and not agent_connected(domain.XMLDesc(0)):
+        raise DriverError(_("The machine's guest agent does not answer."), private=domain.UUIDString())
+
+
+def _version(number: int) -> str:
+    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
