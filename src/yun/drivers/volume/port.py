@@ -1,8 +1,8 @@
 """What the house asks of a pool of disk files; one object serves one host's directories.
 
 Paths are absolute. Frozen files are read-only (0444) and are never written again. "Make it so": repeating a call
-that succeeded changes nothing. Sizes are bytes. All methods may raise `DriverError`; a full disk is not retryable
-and leaves nothing half written.
+that succeeded changes nothing. Sizes are bytes. All methods may raise `DriverError`; a full disk raises `NoCapacity`.
+Whatever fails, or is cancelled, leaves nothing half written.
 """
 
 from __future__ import annotations
@@ -14,10 +14,23 @@ from typing import Literal, Protocol
 Progress = Callable[[float], None]
 """Called with 0…1; may raise to cancel, and then nothing is left behind."""
 
+FOLDERS = ("layers", "heads", "incoming", "seeds")
+"""The directories of a pool: frozen files, writable files, files on their way in, cloud-init seeds."""
+
+MAX_VIRTUAL = 64 * 1024**4
+"""No disk is larger than this, in bytes."""
+
+DISK_FORMATS = ("qcow2", "raw", "iso", "vmdk", "vdi", "vhdx", "vpc")
+"""What `VolumeStore.inspect` may find; ``vpc`` is VHD, ``iso`` is raw with an ISO 9660 file system."""
+
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What a file of a pool really is: found by reading it, never believed."""
+    """What a file really is: found by reading it, never believed.
+
+    ``format`` is one of `DISK_FORMATS`. ``length`` is what the file claims to be long (a shorter one was truncated),
+    ``file_bytes`` what it takes on the disk. ``backing`` is an absolute path or empty. ``writable`` looks at the mode.
+    """
 
     path: str
     exists: bool
@@ -27,6 +40,7 @@ class FileFacts:
     backing: str = ""
     writable: bool = False
     data_file: str = ""
+    length: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,7 +58,8 @@ class VolumeStore(Protocol):
     """Directories of layers (frozen) and heads (writable)."""
 
     def prepare_pool(self, path: str) -> None:
-        """Make the pool's directories (``layers``, ``heads``, ``incoming``, ``seeds``), readable by the hypervisor."""
+        """Make the pool's directories (`FOLDERS`), passable for the hypervisor. Refuses with `Invalid` a path that
+        is not absolute or a directory that holds something else already."""
         ...
 
     def remove_pool(self, path: str) -> None:
@@ -52,32 +67,50 @@ class VolumeStore(Protocol):
         ...
 
     def pool_facts(self, path: str) -> PoolFacts:
-        """Space of the pool, as the file system says."""
+        """Space of the pool, as the file system says. `DriverError` where it is not a pool (any more)."""
         ...
 
     def inspect(self, path: str) -> FileFacts:
-        """What a file is; ``exists=False`` for a missing one. Raises `Invalid` for a file that cannot be trusted
-        (backing or data file outside the pool, lying header, absurd virtual size)."""
+        """What a file is, in a pool or anywhere on the host; ``exists=False`` for a missing one. A backing file is
+        allowed only for a file in ``heads`` or ``layers``, and only in ``layers`` of the same pool. Raises `Invalid`
+        for a file that cannot be trusted (other backing, data file, lying header, absurd virtual size) and for what
+        is no disk image at all."""
+        ...
+
+    def measure(self, path: str) -> int:
+        """How many bytes an independent qcow2 copy of the file (its whole chain) needs at most."""
         ...
 
     def list_files(self, pool: str) -> list[str]:
-        """Absolute paths of all files below the pool's ``layers`` and ``heads``."""
+        """Absolute paths of all finished files below the pool's ``layers`` and ``heads``, sorted."""
         ...
 
     def create_head(self, path: str, *, size: int, backing: str | None, backing_format: str = "qcow2") -> None:
-        """A writable qcow2 of ``size`` virtual bytes on ``backing`` (a frozen file, or nothing)."""
+        """A writable qcow2 of ``size`` virtual bytes on ``backing`` (a frozen file of the pool, or nothing). One that
+        is there already and is so stays as it is; `DriverError` where something else is there, `Invalid` for a size
+        that is absurd or smaller than the backing's, `DriverError` for a backing that is missing or writable."""
         ...
 
     def freeze(self, path: str, into: str) -> None:
-        """Move a finished file to ``into`` (same file system) and make it read-only for good."""
+        """Move a finished file to ``into`` (same pool) and make it read-only for good. Where ``into`` exists, it is
+        content-named, so ``path`` is simply dropped."""
         ...
 
-    def convert(self, source: str, target: str, *, format: Literal["qcow2", "raw"], progress: Progress, compress: bool = False) -> None:
-        """Write an independent copy of ``source`` (its whole chain) to ``target``; atomic: all or nothing."""
+    def protect(self, path: str) -> None:
+        """Make a frozen file that somebody made writable read-only again."""
+        ...
+
+    def convert(
+        self, source: str, target: str, *, format: Literal["qcow2", "raw"], progress: Progress, compress: bool = False
+    ) -> None:
+        """Write an independent copy of ``source`` (its whole chain) to ``target``; atomic: all or nothing. ``source``
+        may be in use (its copy is then torn) and may lie outside of a pool; a ``target`` that exists is replaced,
+        unless it is frozen (`DriverError`)."""
         ...
 
     def grow(self, path: str, size: int) -> None:
-        """Enlarge a stopped head to ``size``; a smaller size is refused with `Invalid`."""
+        """Enlarge a stopped head to ``size``; a smaller size is refused with `Invalid`, a frozen file with
+        `DriverError`."""
         ...
 
     def digest(self, path: str, progress: Progress) -> str:
@@ -85,11 +118,12 @@ class VolumeStore(Protocol):
         ...
 
     def check(self, path: str) -> list[str]:
-        """Damage found in a qcow2 file (``qemu-img check``), one line each; empty when sound."""
+        """Damage found in a qcow2 file (``qemu-img check``), one line each; empty when sound or not qcow2."""
         ...
 
     def delete(self, path: str) -> None:
-        """Remove the file for good. Precondition: inside a pool, and nobody's backing file (the caller knows)."""
+        """Remove a file of a pool, and what an interrupted call left of it, for good. Precondition: nobody's backing
+        file (the caller knows). `DriverError` outside of a pool."""
         ...
 
     def write_seed(self, path: str, files: dict[str, bytes]) -> None:

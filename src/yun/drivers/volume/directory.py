@@ -1,0 +1,275 @@
+"""Pools as directories on a file system of this host: qcow2 files made by qemu-img, moved and protected by us."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+from typing import Any, Literal
+
+from yun.base.errors import DriverError, Invalid
+from yun.base.messages import _
+from yun.drivers.volume import atomic, faults, rules
+from yun.drivers.volume.inspection import Header, check_size, refuse, sniff
+from yun.drivers.volume.port import FOLDERS, FileFacts, PoolFacts, Progress
+from yun.drivers.volume.tool import image, image_json, image_progress
+
+MARK = ".yun-pool"
+CHUNK = 4 * 1024**2
+QEMU_NAME = {"iso": "raw"}
+
+
+class DirectoryStore:
+    """The real `VolumeStore` of this host; ``timeout`` bounds each call that does not copy, in seconds."""
+
+    def __init__(self, *, timeout: float = 30.0) -> None:
+        self.timeout = timeout
+
+    # pools -------------------------------------------------------------------------------------------------
+
+    def prepare_pool(self, path: str) -> None:
+        rules.check_pool_path(path)
+        with atomic.translated(path):
+            os.makedirs(path, mode=0o755, exist_ok=True)
+            mark = os.path.join(path, MARK)
+            if not os.path.exists(mark) and set(os.listdir(path)) - {"lost+found"}:
+                raise Invalid(
+                    _("The directory {path} is not empty and is no pool.", path=path),
+                    fields={"path": _("an empty directory, or a pool")},
+                )
+            if os.geteuid() == 0 and (closed := atomic.closed_parent(path)):
+                raise Invalid(
+                    _("The hypervisor cannot reach {path}: {closed} is closed to other users.", path=path, closed=closed),
+                    fields={"path": _("a directory that other users can pass, such as one below /var/lib or /srv")},
+                )
+            os.chmod(path, atomic.PASSABLE)
+            for name in FOLDERS:
+                folder = os.path.join(path, name)
+                os.makedirs(folder, exist_ok=True)
+                os.chmod(folder, atomic.PASSABLE if name != "incoming" else 0o700)
+            with open(mark, "a", encoding="ascii"):
+                pass
+            atomic.sync_folder(mark)
+
+    def remove_pool(self, path: str) -> None:
+        with atomic.translated(path):
+            if not os.path.exists(os.path.join(path, MARK)):
+                return
+            if any(os.listdir(os.path.join(path, n)) for n in FOLDERS if os.path.isdir(os.path.join(path, n))):
+                return
+            for name in FOLDERS:
+                if os.path.isdir(os.path.join(path, name)):
+                    os.rmdir(os.path.join(path, name))
+            atomic.remove(os.path.join(path, MARK))
+            if not os.listdir(path):
+                os.rmdir(path)
+
+    def pool_facts(self, path: str) -> PoolFacts:
+        if not os.path.exists(os.path.join(path, MARK)):
+            raise faults.no_pool(path)
+        with atomic.translated(path):
+            space = os.statvfs(path)
+            used = 0
+            for name in FOLDERS:
+                with os.scandir(os.path.join(path, name)) as entries:
+                    used += sum(e.stat(follow_symlinks=False).st_blocks * 512 for e in entries if e.is_file())
+            size, free = space.f_blocks * space.f_frsize, space.f_bavail * space.f_frsize
+            return PoolFacts(path, size, free, used, os.access(os.path.join(path, "heads"), os.W_OK))
+
+    def list_files(self, pool: str) -> list[str]:
+        if not os.path.exists(os.path.join(pool, MARK)):
+            raise faults.no_pool(pool)
+        found = []
+        with atomic.translated(pool):
+            for name in ("layers", "heads"):
+                with os.scandir(os.path.join(pool, name)) as entries:
+                    found += [e.path for e in entries if not (e.name.startswith(".") and e.name.endswith(atomic.PART))]
+        return sorted(found)
+
+    # looking -----------------------------------------------------------------------------------------------
+
+    def inspect(self, path: str) -> FileFacts:
+        with atomic.translated(path):
+            try:
+                status = os.lstat(path)
+            except FileNotFoundError:
+                return FileFacts(path, exists=False)
+            if not stat.S_ISREG(status.st_mode):
+                raise refuse(path, _("it is not a regular file"))
+            header = sniff(path)
+        rules.check_references(path, header.backing, data_file=header.external_data)
+        virtual = self._vetted(path, header)
+        writable = bool(status.st_mode & 0o222)
+        used = status.st_blocks * 512
+        return FileFacts(path, True, header.format, virtual, used, header.backing, writable, "", status.st_size)
+
+    def _vetted(self, path: str, header: Header) -> int:
+        """The virtual size as the tool sees it, once it agrees with what the header said about other files."""
+        if header.format in ("raw", "iso"):
+            return header.virtual_bytes
+        answer = image_json(
+            ["info", "-U", "-f", header.format, "--", path], path=path, timeout=self.timeout
+        )  # fmt: skip
+        named = answer.get("full-backing-filename") or answer.get("backing-filename") or ""
+        data = (answer.get("format-specific") or {}).get("data") or {}
+        extents = [e.get("filename", path) for e in data.get("extents", []) if isinstance(e, dict)]
+        if named != header.backing:
+            raise refuse(path, _("it stands on another file ({backing})", backing=str(named)[:200]))
+        if "data-file" in data or any(e != path for e in extents):
+            raise refuse(path, _("its data lie in another file"))
+        virtual = int(answer.get("virtual-size", 0))
+        check_size(path, virtual)
+        if header.format == "qcow2" and virtual != header.virtual_bytes:
+            raise refuse(path, _("its header is damaged or lies"))
+        return virtual
+
+    def _present(self, path: str) -> FileFacts:
+        facts = self.inspect(path)
+        if not facts.exists:
+            raise faults.missing(path)
+        return facts
+
+    def measure(self, path: str) -> int:
+        facts = self._present(path)
+        answer = image_json(["measure", "-U", "-O", "qcow2", *_source(facts)], path=path, timeout=self.timeout)
+        return int(answer.get("required", 0))
+
+    def digest(self, path: str, progress: Progress) -> str:
+        seen, found = 0, hashlib.sha256()
+        with atomic.translated(path), open(path, "rb", buffering=0) as file:
+            length = max(os.fstat(file.fileno()).st_size, 1)
+            while chunk := file.read(CHUNK):
+                found.update(chunk)
+                seen += len(chunk)
+                progress(min(seen / length, 1.0))
+        return found.hexdigest()
+
+    def check(self, path: str) -> list[str]:
+        try:
+            facts = self._present(path)
+        except Invalid as error:
+            return [error.message.render("en")]
+        if facts.format != "qcow2":
+            return []
+        answer = self._checked(path)
+        found = []
+        for key in ("corruptions", "check-errors"):
+            if count := answer.get(key):
+                found.append(f"{key}: {count}")
+        if answer.get("image-end-offset", 0) > facts.length:
+            found.append("the file is shorter than it must be")
+        return found
+
+    def _checked(self, path: str) -> dict[str, Any]:
+        try:
+            return image_json(["check", "-U", "-f", "qcow2", "--", path], path=path, timeout=max(self.timeout, 600))
+        except DriverError as error:
+            if not error.retryable:
+                return {"corruptions": 1}
+            raise
+
+    # writing -----------------------------------------------------------------------------------------------
+
+    def _place(self, path: str) -> str:
+        """The pool that a path lies in; refuses any other path."""
+        pool = rules.pool_of(path)
+        if pool is None or not os.path.exists(os.path.join(pool, MARK)):
+            raise faults.outside(path)
+        return pool
+
+    def create_head(self, path: str, *, size: int, backing: str | None, backing_format: str = "qcow2") -> None:
+        self._place(path)
+        check_size(path, size)
+        base: list[str] = []
+        if backing:
+            under = self.inspect(backing)
+            rules.check_base(path, backing, under.writable if under.exists else None, under.virtual_bytes, size)
+            base = ["-b", backing, "-F", backing_format]
+        if os.path.lexists(path):
+            there = self.inspect(path)
+            rules.check_same(path, there.backing == (backing or "") and there.virtual_bytes >= size and there.writable)
+            return
+        with atomic.whole(path, atomic.HEAD) as part:
+            image(
+                ["create", "-q", "-f", "qcow2", *base, "--", part, str(size)], path=path, timeout=self.timeout
+            )  # fmt: skip
+
+    def freeze(self, path: str, into: str) -> None:
+        if self._place(path) != self._place(into):
+            raise faults.outside(into)
+        with atomic.translated(path):
+            if os.path.lexists(into):
+                atomic.settle(into, atomic.FROZEN)
+                if path != into:
+                    atomic.remove(path)
+                return
+            atomic.settle(path, atomic.FROZEN)
+            os.rename(path, into)
+            atomic.sync_folder(into)
+            atomic.sync_folder(path)
+
+    def protect(self, path: str) -> None:
+        self._place(path)
+        with atomic.translated(path):
+            atomic.settle(path, atomic.FROZEN)
+
+    def convert(
+        self, source: str, target: str, *, format: Literal["qcow2", "raw"], progress: Progress, compress: bool = False
+    ) -> None:
+        self._place(target)
+        facts = self._present(source)
+        if os.path.lexists(target) and not os.lstat(target).st_mode & 0o222:
+            raise faults.frozen(target)
+        squeeze = ["-c"] if compress and format == "qcow2" else []
+        with atomic.whole(target, atomic.HEAD) as part:
+            command = ["convert", "-p", "-U", *_source(facts)[:2], "-O", format, *squeeze, "--", source, part]
+            image_progress(command, path=target, progress=progress)
+
+    def grow(self, path: str, size: int) -> None:
+        self._place(path)
+        facts = self._present(path)
+        if not facts.writable or rules.folder_of(path) != "heads":
+            raise faults.frozen(path)
+        check_size(path, size)
+        rules.check_growth(facts.virtual_bytes, size)
+        if size == facts.virtual_bytes:
+            return
+        image(["resize", "-q", "-f", facts.format, "--", path, str(size)], path=path, timeout=self.timeout)
+        with atomic.translated(path):
+            atomic.settle(path, atomic.HEAD)
+
+    def delete(self, path: str) -> None:
+        self._place(path)
+        with atomic.translated(path):
+            atomic.remove(atomic.part_of(path))
+            if atomic.remove(path):
+                atomic.sync_folder(path)
+
+    def write_seed(self, path: str, files: dict[str, bytes]) -> None:
+        self._place(path)
+        content = seed(files)
+        with atomic.whole(path, 0o400) as part:
+            with open(part, "xb") as file:
+                os.fchmod(file.fileno(), 0o400)
+                file.write(content)
+            atomic.give_to_hypervisor(part)
+
+
+def seed(contents: dict[str, bytes]) -> bytes:
+    """An ISO 9660 image with Joliet and Rock Ridge names, labelled ``cidata``, as cloud-init looks for it."""
+    import pycdlib
+
+    iso = pycdlib.PyCdlib()
+    iso.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident="cidata")
+    for number, (name, content) in enumerate(sorted(contents.items())):
+        iso.add_fp(io.BytesIO(content), len(content), f"/F{number:07d}.;1", rr_name=name, joliet_path="/" + name)
+    out = io.BytesIO()
+    iso.write_fp(out)
+    iso.close()
+    return out.getvalue()
+
+
+def _source(facts: FileFacts) -> list[str]:
+    """How qemu-img is told of a file: always with the format that was found, never left to guess."""
+    return ["-f", QEMU_NAME.get(facts.format, facts.format), "--", facts.path]

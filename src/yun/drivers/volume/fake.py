@@ -1,0 +1,284 @@
+"""A volume store in memory that passes the real one's contract: for tests and for `yun dev`.
+
+`VolumeWorld` is the disk: it outlives any process, so a test that "kills" the cloud hands the same world to the next
+one. Files outside of its pools are looked up on the real disk, so that uploads work in `yun dev` too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from yun.base.errors import DriverError
+from yun.base.messages import _
+from yun.drivers.volume import faults, rules
+from yun.drivers.volume.inspection import check_size, sniff
+from yun.drivers.volume.port import FileFacts, PoolFacts, Progress
+
+CLUSTERS = 196608
+"""What an empty qcow2 takes."""
+
+
+@dataclass
+class FakeFile:
+    """A file of the world. ``content`` stands for its bytes: equal contents are equal files."""
+
+    format: str
+    virtual: int
+    content: str
+    length: int = CLUSTERS
+    backing: str = ""
+    writable: bool = True
+    truncated: bool = False
+
+
+@dataclass
+class VolumeWorld:
+    """One host's disk with levers for what goes wrong. Thread-safe.
+
+    ``away`` makes every call fail retryably; ``faults`` maps a method to the errors its next calls raise;
+    ``slow`` maps a method to the seconds it takes; ``calls`` counts the calls that got through.
+    """
+
+    capacity: int = 10 * 1024**4
+    files: dict[str, FakeFile] = field(default_factory=dict)
+    pools: set[str] = field(default_factory=set)
+    away: bool = False
+    faults: dict[str, list[Exception]] = field(default_factory=dict)
+    slow: dict[str, float] = field(default_factory=dict)
+    calls: Counter[str] = field(default_factory=Counter)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def fail(self, method: str, times: int = 1, *, retryable: bool = False) -> None:
+        """Let the next ``times`` calls of ``method`` fail."""
+        with self.lock:
+            errors = [DriverError(_("The disk failed on purpose."), retryable=retryable) for _n in range(times)]
+            self.faults.setdefault(method, []).extend(errors)
+
+    def fill(self) -> None:
+        """Let the disk be full from now on."""
+        with self.lock:
+            self.capacity = self.used()
+
+    def used(self) -> int:
+        """Bytes that all files take."""
+        return sum(f.length for f in self.files.values())
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything as plain values, equal where two worlds are equal."""
+        with self.lock:
+            return {"pools": sorted(self.pools), "files": {p: asdict(self.files[p]) for p in sorted(self.files)}}
+
+
+class FakeStore:
+    """The driver on top of a world."""
+
+    def __init__(self, world: VolumeWorld | None = None) -> None:
+        self.world = world or VolumeWorld()
+
+    @contextmanager
+    def _call(self, method: str) -> Iterator[dict[str, FakeFile]]:
+        world = self.world
+        if seconds := world.slow.get(method):
+            time.sleep(seconds)
+        with world.lock:
+            if world.away:
+                raise DriverError(_("The storage does not answer."), retryable=True)
+            if waiting := world.faults.get(method):
+                raise waiting.pop(0)
+            world.calls[method] += 1
+            yield world.files
+
+    def _room(self, need: int, path: str) -> None:
+        if self.world.used() + need > self.world.capacity:
+            raise faults.disk_full(path)
+
+    def _pool_of(self, path: str) -> str:
+        pool = rules.pool_of(path)
+        if pool is None or pool not in self.world.pools:
+            raise faults.outside(path)
+        return pool
+
+    def prepare_pool(self, path: str) -> None:
+        with self._call("prepare_pool"):
+            rules.check_pool_path(path)
+            self.world.pools.add(path)
+
+    def remove_pool(self, path: str) -> None:
+        with self._call("remove_pool") as files:
+            if not any(rules.pool_of(p) == path for p in files):
+                self.world.pools.discard(path)
+
+    def pool_facts(self, path: str) -> PoolFacts:
+        with self._call("pool_facts") as files:
+            if path not in self.world.pools:
+                raise faults.no_pool(path)
+            used = sum(f.length for p, f in files.items() if rules.pool_of(p) == path)
+            capacity, free = self.world.capacity, max(self.world.capacity - self.world.used(), 0)
+            return PoolFacts(path, capacity, free, used, writable=True)
+
+    def inspect(self, path: str) -> FileFacts:
+        with self._call("inspect") as files:
+            if (file := files.get(path)) is None:
+                return _real_facts(path)
+            if file.truncated:
+                raise faults.damaged(path)
+            rules.check_references(path, file.backing, data_file=False)
+            check_size(path, file.virtual)
+            return FileFacts(
+                path, True, file.format, file.virtual, file.length, file.backing, file.writable, "", file.length
+            )  # fmt: skip
+
+    def measure(self, path: str) -> int:
+        facts = self.inspect(path)
+        with self._call("measure") as files:
+            if not facts.exists:
+                raise faults.missing(path)
+            return sum(files[p].length for p in self._chain(path)) if path in files else facts.length + CLUSTERS
+
+    def _chain(self, path: str) -> list[str]:
+        chain = [path]
+        while backing := self.world.files[chain[-1]].backing:
+            if backing not in self.world.files:
+                raise faults.missing(backing)
+            chain.append(backing)
+        return chain
+
+    def list_files(self, pool: str) -> list[str]:
+        with self._call("list_files") as files:
+            if pool not in self.world.pools:
+                raise faults.no_pool(pool)
+            return sorted(p for p in files if rules.pool_of(p) == pool and rules.folder_of(p) in ("layers", "heads"))
+
+    def create_head(self, path: str, *, size: int, backing: str | None, backing_format: str = "qcow2") -> None:
+        with self._call("create_head") as files:
+            self._pool_of(path)
+            check_size(path, size)
+            base = files.get(backing) if backing else None
+            if backing:
+                writable, virtual = (base.writable, base.virtual) if base else (None, 0)
+                rules.check_base(path, backing, writable, virtual, size)
+            if (there := files.get(path)) is not None:
+                rules.check_same(path, there.backing == (backing or "") and there.virtual >= size and there.writable)
+                return
+            self._room(CLUSTERS, path)
+            content = f"empty:{size}" if base is None else f"on:{base.content}:{size}"
+            files[path] = FakeFile("qcow2", size, content, backing=backing or "")
+
+    def freeze(self, path: str, into: str) -> None:
+        with self._call("freeze") as files:
+            if self._pool_of(into) != self._pool_of(path):
+                raise faults.outside(into)
+            if into in files:
+                if path != into:
+                    files.pop(path, None)
+            elif path in files:
+                files[into] = files.pop(path)
+            else:
+                raise faults.missing(path)
+            files[into].writable = False
+
+    def protect(self, path: str) -> None:
+        with self._call("protect") as files:
+            self._pool_of(path)
+            if path not in files:
+                raise faults.missing(path)
+            files[path].writable = False
+
+    def convert(
+        self, source: str, target: str, *, format: Literal["qcow2", "raw"], progress: Progress, compress: bool = False
+    ) -> None:
+        facts = self.inspect(source)
+        if not facts.exists:
+            raise faults.missing(source)
+        progress(0.0)
+        with self._call("convert") as files:
+            self._pool_of(target)
+            if target in files and not files[target].writable:
+                raise faults.frozen(target)
+            need = self._length(source, facts)
+            content = files[source].content if source in files else _hash(source)
+        progress(0.5)
+        with self.world.lock:
+            self._room(need, target)
+            files[target] = FakeFile(format, facts.virtual_bytes, f"{format}:{content}", need)
+        try:
+            progress(1.0)
+        except BaseException:
+            with self.world.lock:
+                files.pop(target, None)
+            raise
+
+    def _length(self, source: str, facts: FileFacts) -> int:
+        if source in self.world.files:
+            return max(self.world.files[p].length for p in self._chain(source))
+        return max(facts.length, CLUSTERS)
+
+    def grow(self, path: str, size: int) -> None:
+        with self._call("grow") as files:
+            self._pool_of(path)
+            if path not in files:
+                raise faults.missing(path)
+            if not files[path].writable:
+                raise faults.frozen(path)
+            check_size(path, size)
+            rules.check_growth(files[path].virtual, size)
+            files[path].virtual = size
+
+    def digest(self, path: str, progress: Progress) -> str:
+        progress(0.0)
+        with self._call("digest") as files:
+            if path in files:
+                file = files[path]
+                found = hashlib.sha256(f"{file.format}:{file.content}".encode()).hexdigest()
+            elif os.path.exists(path):
+                found = _hash(path)
+            else:
+                raise faults.missing(path)
+        progress(1.0)
+        return found
+
+    def check(self, path: str) -> list[str]:
+        with self._call("check") as files:
+            if path not in files:
+                if os.path.exists(path):
+                    return []
+                raise faults.missing(path)
+            return ["the file is shorter than it must be"] if files[path].truncated else []
+
+    def delete(self, path: str) -> None:
+        with self._call("delete") as files:
+            self._pool_of(path)
+            files.pop(path, None)
+
+    def write_seed(self, path: str, files: dict[str, bytes]) -> None:
+        with self._call("write_seed") as there:
+            self._pool_of(path)
+            self._room(68 * 1024, path)
+            content = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
+            there[path] = FakeFile("iso", 68 * 1024, content, 68 * 1024)
+
+
+def _real_facts(path: str) -> FileFacts:
+    """What a file of the real disk is, by its first bytes alone."""
+    if not os.path.exists(path):
+        return FileFacts(path, exists=False)
+    header, status = sniff(path), os.stat(path)
+    rules.check_references(path, header.backing, data_file=header.external_data)
+    writable = bool(status.st_mode & 0o222)
+    virtual = header.virtual_bytes or status.st_size
+    return FileFacts(path, True, header.format, virtual, status.st_blocks * 512, "", writable, "", status.st_size)
+
+
+def _hash(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
