@@ -1,0 +1,89 @@
+"""The web process: mounts each room's API and pages, says who asks, hands the stream on, maps errors to HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI
+from sqlalchemy.orm import Session
+from starlette.staticfiles import StaticFiles
+
+from yun import __version__
+from yun.base.clock import Clock, SystemClock
+from yun.base.config import Settings
+from yun.base.db import Database
+from yun.base.messages import PACKAGE
+from yun.drivers.bundle import Drivers
+from yun.identity import service as identity
+from yun.operations.engine import Engine
+from yun.operations.stream import follow
+from yun.rooms import furniture
+from yun.web import api as web_api
+from yun.web import pages as web_pages
+from yun.web.request import Asker, Credentials
+from yun.web.security import Guard
+from yun.worker import Cloud
+
+STATIC = PACKAGE / "web" / "static"
+
+
+class WebCloud:
+    """The cloud as the web sees it. ``drivers`` serve console streams alone, ``engine`` the health page."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+        self.clock: Clock = SystemClock()
+
+    @property
+    def database(self) -> Database:
+        """Where rows are read and intents written."""
+        return self.cloud.database
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self.cloud.settings
+
+    @property
+    def drivers(self) -> Drivers:
+        """For console streams."""
+        return self.cloud.drivers
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of this process."""
+        return self.cloud.engine
+
+    def authenticate(self, session: Session, credentials: Credentials) -> Asker:
+        """Who holds these credentials."""
+        return identity.authenticate(session, credentials, self.settings)
+
+    def events(self, asker: Asker, after: int | None) -> AsyncIterator[tuple[int, str, dict[str, Any]]]:
+        """The live stream for somebody."""
+        return follow(self.database, asker.actor, after)
+
+
+def create_app(cloud: Cloud) -> FastAPI:
+    """The whole web application over a cloud."""
+    app = FastAPI(
+        title="Yun",
+        version=__version__,
+        description="A private cloud in one process.",
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.cloud = WebCloud(cloud)
+    for room in furniture("api"):
+        app.include_router(room.router, prefix="/api/v1")
+        for extra in getattr(room, "routers", ()):
+            app.include_router(extra)
+    for room in furniture("pages"):
+        app.include_router(room.router, include_in_schema=False)
+    web_api.install(app)
+    web_pages.install(app)
+    STATIC.mkdir(exist_ok=True)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_middleware(Guard, public_url=cloud.settings.public_url)
+    return app
