@@ -6,6 +6,7 @@ import contextvars
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 from sqlalchemy.orm import Session
 from starlette.requests import HTTPConnection, Request
@@ -82,7 +83,7 @@ def credentials(connection: HTTPConnection) -> Credentials:
     return Credentials(
         bearer=bearer or None,
         session=None if bearer else connection.cookies.get(SESSION_COOKIE),
-        project=project or None,
+        project=unquote(project) if project else None,
         address=connection.client.host if connection.client else "",
     )
 

@@ -1,0 +1,240 @@
+"""The frame of the ``yun`` command: options everywhere, help in the person's language, errors as exit codes.
+
+A room's ``cli.py``::
+
+    @click.group("instance", cls=Group, help=_("Virtual machines."))
+    def instance() -> None: ...
+
+    @instance.command("list", help=_("List instances."))
+    @option("--state", help=_("Only those in this state."))
+    @pass_client
+    def list_(client: Client, state: str | None) -> None:
+        output(client.items("/instances", state=state), [(_("NAME"), "name"), (_("STATE"), "state")])
+
+    @instance.command("start", help=_("Start an instance."))
+    @click.argument("ref")
+    @pass_client
+    def start(client: Client, ref: str) -> None:
+        client.change("POST", f"/instances/{quote(ref)}/start")     # preview, wait, output: all done here
+
+`commands` names the groups that the root adds. Nothing heavy is imported before a command runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from yun.base.messages import LOCALES, Message, _
+from yun.web.output import output, wait_for
+
+if TYPE_CHECKING:
+    from yun.web.client import Client
+
+__all__ = ["Command", "Failure", "Group", "Shell", "language", "option", "output", "pass_client", "shell", "wait_for"]
+
+EXIT_CODES = {
+    "invalid": 2,
+    "unauthenticated": 3,
+    "forbidden": 4,
+    "not_found": 5,
+    "conflict": 6,
+    "stale": 6,
+    "over_quota": 7,
+    "no_capacity": 8,
+    "unavailable": 9,
+    "driver_error": 9,
+    "failed": 10,
+}
+
+
+@dataclass
+class Shell:
+    """The options that hold for the whole invocation."""
+
+    format: str = "table"
+    project: str | None = None
+    lang: str | None = None
+    wait: bool = True
+    dry_run: bool = False
+
+
+def shell() -> Shell:
+    """The options of the running command."""
+    context = click.get_current_context(silent=True)
+    found = context.find_object(Shell) if context else None
+    return found or Shell()
+
+
+def language() -> str:
+    """``--lang``, else ``YUN_LANG``, else what the terminal's locale says; English where nothing does."""
+    chosen = shell().lang or os.environ.get("YUN_LANG") or ""
+    if not chosen:
+        for position, word in enumerate(sys.argv[1:], 1):
+            if word.startswith("--lang="):
+                chosen = word[7:]
+            elif word == "--lang" and position + 1 < len(sys.argv):
+                chosen = sys.argv[position + 1]
+    names = ("LC_ALL", "LC_MESSAGES", "LANG")
+    chosen = chosen or next((v for n in names if (v := os.environ.get(n))), "")
+    return chosen[:2].lower() if chosen[:2].lower() in LOCALES else "en"
+
+
+def say(message: Message) -> str:
+    """A message in the command's language."""
+    return message.render(language())
+
+
+class Failure(click.ClickException):
+    """An error for the person at the terminal: message, hint and fields on stderr, exit code by the error's kind."""
+
+    exit_code: int  # type: ignore[misc]
+
+    def __init__(self, problem: dict[str, Any]) -> None:
+        super().__init__(str(problem.get("detail") or problem.get("title") or "?"))
+        self.problem = problem
+        self.exit_code = EXIT_CODES.get(str(problem.get("code")), 1)
+
+    def show(self, file: Any = None) -> None:
+        """Print it to stderr; nothing of it ever goes to stdout."""
+        click.echo(say(_("Error: {reason}", reason=self.message)), err=True)
+        for name, expected in (self.problem.get("fields") or {}).items():
+            click.echo(f"  {name}: {expected}", err=True)
+        if hint := self.problem.get("hint"):
+            click.echo(f"  {hint}", err=True)
+        if self.problem.get("status") == 500:
+            click.echo(f"  {self.problem.get('request_id')}", err=True)
+
+
+def failure(message: Message, code: str = "error", hint: Message | None = None) -> Failure:
+    """A failure that the command itself found."""
+    return Failure({"detail": say(message), "code": code, "hint": say(hint) if hint else None})
+
+
+def _set(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    source = context.get_parameter_source(parameter.name or "")
+    if source is not None and source.name == "COMMANDLINE":
+        setattr(context.ensure_object(Shell), (parameter.name or "").removeprefix("yun_"), value)
+
+
+def _everywhere(*, hidden: bool) -> list[click.Option]:
+    rest: dict[str, Any] = {"expose_value": False, "callback": _set, "hidden": hidden, "is_eager": True}
+    formats = click.Choice(["table", "json", "yaml"])
+    return [
+        Option(["-o", "--output", "yun_format"], type=formats, help=_("Form of the answer."), **rest),
+        Option(["--project", "yun_project"], help=_("Project to work in, by name or id."), **rest),
+        Option(["--lang", "yun_lang"], type=click.Choice(LOCALES), help=_("Language of texts and errors."), **rest),
+        Option(["--wait/--no-wait", "yun_wait"], default=True, help=_("Wait until the work is done."), **rest),
+        Option(["--dry-run", "yun_dry_run"], is_flag=True, help=_("Only show what would happen."), **rest),
+    ]
+
+
+class _Spoken:
+    """A help text that is rendered when it is asked for."""
+
+    _help: Message | str | None = None
+
+    @property
+    def help(self) -> str | None:
+        """The text in the command's language."""
+        return say(self._help) if isinstance(self._help, Message) else self._help
+
+    @help.setter
+    def help(self, value: Message | str | None) -> None:
+        self._help = value
+
+
+class Option(_Spoken, click.Option):
+    """An option whose ``help`` is a `Message`."""
+
+    def __init__(self, param_decls: Sequence[str] | None = None, *, help: Message | None = None, **rest: Any) -> None:
+        super().__init__(param_decls, **rest)
+        self._help = help
+
+
+class Command(_Spoken, click.Command):
+    """A command whose ``help`` is a `Message` and that takes the options of the frame at its own end, too."""
+
+    def __init__(self, name: str | None, *, help: Message | str | None = None, **rest: Any) -> None:
+        super().__init__(name, **rest)
+        self._help = help
+        taken = {o for p in self.params for o in (*p.opts, *p.secondary_opts)}
+        for extra in _everywhere(hidden=True):
+            if not taken & {*extra.opts, *extra.secondary_opts}:
+                self.params.append(extra)
+
+
+class Group(_Spoken, click.Group):
+    """A noun; its verbs are `Command`."""
+
+    command_class = Command
+
+    def __init__(self, name: str | None = None, *, help: Message | str | None = None, **rest: Any) -> None:
+        super().__init__(name, **rest)
+        self._help = help
+
+
+Group.group_class = Group
+
+
+class Root(Group):
+    """The command ``yun`` itself: rooms' groups are loaded when they are asked for.
+
+    ``lazy`` maps a name to ``"module:attribute"`` and the line that `--help` shows for it, so that help imports
+    no room.
+    """
+
+    def __init__(self, *, lazy: dict[str, tuple[str, Message]], **rest: Any) -> None:
+        super().__init__("yun", **rest)
+        self.lazy = lazy
+        self.params.extend(_everywhere(hidden=False))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *self.lazy})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in self.lazy:
+            import importlib
+
+            module, _colon, attribute = self.lazy[cmd_name][0].partition(":")
+            found: click.Command = getattr(importlib.import_module(module), attribute)
+            return found
+        return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = []
+        for name in self.list_commands(ctx):
+            if name in self.lazy:
+                rows.append((name, say(self.lazy[name][1])))
+            elif (found := super().get_command(ctx, name)) and not found.hidden:
+                rows.append((name, found.get_short_help_str(60)))
+        with formatter.section(say(_("Commands"))):
+            formatter.write_dl(rows)
+
+
+def option(*names: str, help: Message | None = None, **rest: Any) -> Callable[[Any], Any]:
+    """`click.option` with a `Message` as its help."""
+    return click.option(*names, cls=Option, help=help, **rest)
+
+
+def pass_client(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Give the command the API's `Client` as first argument, made on first use."""
+
+    def wrapped(*args: Any, **kw: Any) -> Any:
+        from yun.web.client import Client
+
+        context = click.get_current_context()
+        root = context.find_root()
+        client: Client | None = root.meta.get("yun.client")
+        if client is None:
+            client = root.meta["yun.client"] = Client.found(shell())
+            root.call_on_close(client.close)
+        return call(client, *args, **kw)
+
+    return update_wrapper(wrapped, call)
