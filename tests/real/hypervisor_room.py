@@ -1,0 +1,97 @@
+"""A private host with libvirt and QEMU, as a room for the hypervisor's contract and its fault tests."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from tests.drivers.hypervisor.contract import Room, blank, until
+from tests.real.private_host import PrivateHost
+from yun.drivers.hypervisor.libvirt.driver import LibvirtHypervisor
+from yun.drivers.hypervisor.port import DiskSpec, DomainSpec
+from yun.images import builders
+
+CACHE = Path(tempfile.gettempdir()) / "yun-test-images"
+
+
+class LibvirtRoom(Room):
+    """libvirtd, virtlogd and guests that nobody else sees; `close` ends them all.
+
+    The daemons' files and sockets are private, disks and serial sockets lie in a folder both sides can reach.
+    """
+
+    def __init__(self, *, timeout: float = 30.0) -> None:
+        # QEMU's user must be able to pass: pytest's own folders are closed to everybody else.
+        self.folder = Path(tempfile.mkdtemp(prefix="yun-hypervisor-"))
+        self.folder.chmod(0o711)
+        self.host = PrivateHost("hv", self.folder / "host")
+        # The private /sys hides the control groups that libvirt finds in the table of mounts.
+        (self.folder / "host/root/etc/libvirt/qemu.conf").write_text("cgroup_controllers = []\n")
+        self.start_daemons()
+        self.uri = f"qemu:///system?socket=/proc/{self.host.pid}/root/run/libvirt/libvirt-sock"
+        self.driver = LibvirtHypervisor(self.uri, timeout=timeout)
+        self.booted = ""
+
+    def start_daemons(self) -> None:
+        """virtlogd and libvirtd run and listen."""
+        self.host.run("mkdir", "-p", "/run/libvirt", "/var/log/libvirt")
+        if "virtlogd" not in self.host.run("ps", "-eo", "comm"):
+            self.host.run("virtlogd", "-d")
+        self.host.run("libvirtd", "-d")
+
+    def libvirtd(self) -> int:
+        """The process id of libvirtd inside the host."""
+        return int(self.host.run("cat", "/run/libvirtd.pid"))
+
+    def signal_libvirtd(self, number: signal.Signals) -> None:
+        """Send libvirtd a signal; after a killing one it is gone when this returns."""
+        pid = self.libvirtd()
+        self.host.run("kill", f"-{number.value}", str(pid))
+        if number in (signal.SIGKILL, signal.SIGTERM):
+            until(lambda: not self._alive(pid), 10)
+
+    def _alive(self, pid: int) -> bool:
+        state = self.host.run("ps", "-o", "stat=", "-p", str(pid), check=False).strip()
+        return bool(state) and not state.startswith("Z")
+
+    def boot_tiny(self) -> str:
+        """Start the tiny image; it has an agent and a serial console."""
+        base = builders.build("tiny", CACHE, lambda: None)
+        disk = self.folder / "tiny.qcow2"
+        subprocess.run(
+            ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", "qcow2", str(disk)], check=True
+        )
+        self.booted = self.machine(
+            running=True,
+            memory_mib=128,
+            disks=(DiskSpec("vda", str(disk), cache="unsafe"),),
+            serial_socket=str(self.folder / "serial" / "tiny.sock"),
+            serial_log=str(self.folder / "log" / "tiny.log"),
+        )
+        return self.booted
+
+    def spec(self, **changes: object) -> DomainSpec:
+        return blank(**changes)
+
+    def crash(self, uuid: str) -> None:
+        self.host.run("kill", "-9", self._qemu(uuid))
+
+    def pull_plug(self, uuid: str) -> None:
+        self.host.run("virsh", "-q", "destroy", uuid)
+
+    def _qemu(self, uuid: str) -> str:
+        name = self.host.run("virsh", "-q", "domname", uuid).strip()
+        return self.host.run("cat", f"/run/libvirt/qemu/{name}.pid").strip()
+
+    def close(self) -> None:
+        self.driver.close()
+        self.host.close()
+        for _attempt in range(50):
+            shutil.rmtree(self.folder, ignore_errors=True)
+            if not self.folder.exists():
+                return
+            time.sleep(0.1)
