@@ -116,7 +116,7 @@ class Database:
         if self.sqlite:
             event.listen(self.engine, "connect", _sqlite_connect)
             event.listen(self.engine, "begin", _sqlite_begin)
-        self._writer = self.engine.execution_options(yun_write=True)
+        self.writer = self.engine.execution_options(yun_write=True)
 
     def create(self) -> None:
         """Make every table that is not there. Production databases are made by migrations instead."""
@@ -124,7 +124,7 @@ class Database:
 
     def session(self, *, write: bool) -> Session:
         """A session on its own connection; the caller commits and closes it."""
-        return Session(self._writer if write else self.engine, expire_on_commit=False)
+        return Session(self.writer if write else self.engine, expire_on_commit=False)
 
     @contextmanager
     def write(self) -> Iterator[Session]:

@@ -1,0 +1,1 @@
+"""Measurements: each prints a table and, with ``--json``, one JSON document. Ratios come from one and the same run."""

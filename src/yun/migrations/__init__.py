@@ -1,0 +1,1 @@
+"""The database's history: one file per change of the tables, applied in order by `yun.schema`."""
