@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import time
 from pathlib import Path
 
@@ -35,6 +36,13 @@ def cpu_model() -> str:
 def uptime() -> float:
     """Seconds since boot."""
     return float((PROC / "uptime").read_text().split()[0])
+
+
+def disk(path: Path) -> tuple[int, int]:
+    """Size and free space of the file system that holds ``path`` (or would), bytes."""
+    there = next(p for p in (path, *path.parents) if p.exists())
+    usage = shutil.disk_usage(there)
+    return usage.total, usage.free
 
 
 def load() -> float:

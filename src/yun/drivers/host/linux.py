@@ -41,11 +41,13 @@ class LinuxMachine:
         boot = inventory.boot_id()
         accel, reason = kvm.choose(self.settings.accel, self.records / "kvm.json", boot, self.qemu_version())
         whole, free = inventory.memory_mib()
+        disk, disk_free = inventory.disk(self.settings.state_dir)
         return HostFacts(
             name=self.name(), boot_id=boot, kernel=platform.release(), architecture=platform.machine(),
             cpu_model=inventory.cpu_model(), cpus=os.cpu_count() or 1, memory_mib=whole, memory_free_mib=free,
             load=inventory.load(), cpu_used=self.meter.read(), accel="kvm" if accel == "kvm" else "tcg",
             accel_reason=reason, datapath=self.datapath, uptime_seconds=inventory.uptime(),
+            disk_bytes=disk, disk_free_bytes=disk_free,
         )  # fmt: skip
 
     @staticmethod

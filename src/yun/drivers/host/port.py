@@ -24,7 +24,8 @@ class HostFacts:
     """Inventory and use of a host, sizes in MiB; ``boot_id`` changes with every boot.
 
     ``accel_reason`` is a stable word: ``setting``, ``proved``, ``no_device``, ``no_access``, ``no_cpu_support``,
-    ``no_qemu``, ``too_slow`` or ``wrong_answer``. ``cpu_used`` is the busy share of all processors, 0…1.
+    ``no_qemu``, ``too_slow`` or ``wrong_answer``. ``cpu_used`` is the busy share of all processors, 0…1;
+    the disk is the file system of the state directory.
     """
 
     name: str
@@ -41,6 +42,8 @@ class HostFacts:
     accel_reason: str
     datapath: Literal["system", "netdev"]
     uptime_seconds: float
+    disk_bytes: int = 0
+    disk_free_bytes: int = 0
 
 
 class HostMachine(Protocol):
