@@ -11,12 +11,13 @@ from typing import Any, Literal
 from yun.base.errors import DriverError, Invalid
 from yun.base.messages import _
 from yun.drivers.volume import atomic, faults, rules
-from yun.drivers.volume.inspection import Header, check_size, refuse, sniff
+from yun.drivers.volume.inspection import Header, check_size, cluster_size, refuse, sniff
 from yun.drivers.volume.port import FOLDERS, FileFacts, PoolFacts, Progress
 from yun.drivers.volume.tool import image, image_json, image_progress
 
 MARK = ".yun-pool"
 CHUNK = 4 * 1024**2
+CHECK_SECONDS = 600.0
 QEMU_NAME = {"iso": "raw"}
 
 
@@ -39,8 +40,9 @@ class DirectoryStore:
                     fields={"path": _("an empty directory, or a pool")},
                 )
             if os.geteuid() == 0 and (closed := atomic.closed_parent(path)):
+                why = _("The hypervisor cannot reach {path}: {closed} is closed to others.", path=path, closed=closed)
                 raise Invalid(
-                    _("The hypervisor cannot reach {path}: {closed} is closed to other users.", path=path, closed=closed),
+                    why,
                     fields={"path": _("a directory that other users can pass, such as one below /var/lib or /srv")},
                 )
             os.chmod(path, atomic.PASSABLE)
@@ -152,18 +154,21 @@ class DirectoryStore:
             return [error.message.render("en")]
         if facts.format != "qcow2":
             return []
-        answer = self._checked(path)
+        try:
+            answer = self._checked(path)
+        except Invalid as error:
+            return [error.message.render("en")]
         found = []
         for key in ("corruptions", "check-errors"):
             if count := answer.get(key):
                 found.append(f"{key}: {count}")
-        if answer.get("image-end-offset", 0) > facts.length:
+        if answer.get("image-end-offset", 0) >= facts.length + cluster_size(path):
             found.append("the file is shorter than it must be")
         return found
 
     def _checked(self, path: str) -> dict[str, Any]:
         try:
-            return image_json(["check", "-U", "-f", "qcow2", "--", path], path=path, timeout=max(self.timeout, 600))
+            return image_json(["check", "-U", "-f", "qcow2", "--", path], path=path, timeout=CHECK_SECONDS)
         except DriverError as error:
             if not error.retryable:
                 return {"corruptions": 1}

@@ -43,6 +43,8 @@ def refuse(path: str, reason: Message) -> Invalid:
 
 def sniff(path: str) -> Header:
     """What a file is. Raises `Invalid` for what is no disk image or lies, `FileNotFoundError` for a missing one."""
+    if os.path.isdir(path):
+        raise refuse(path, _("it is not a regular file"))
     with open(path, "rb", buffering=0, opener=_opener) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise refuse(path, _("it is not a regular file"))
@@ -64,6 +66,12 @@ def check_size(path: str, virtual: int) -> None:
         limit = format_size(MAX_VIRTUAL)
         size = format_size(virtual)
         raise refuse(path, _("it claims to be {size} large; the limit is {limit}", size=size, limit=limit))
+
+
+def cluster_size(path: str) -> int:
+    """Bytes of a cluster of a qcow2 that `sniff` accepted; its last one need not be whole."""
+    with open(path, "rb", buffering=0, opener=_opener) as file:
+        return 1 << int.from_bytes(_at(file, 20, 4), "big")
 
 
 def _opener(path: str, flags: int) -> int:

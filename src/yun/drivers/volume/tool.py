@@ -18,7 +18,7 @@ from yun.drivers.volume import faults
 from yun.drivers.volume.port import Progress
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/"}
-LIMITS = ("prlimit", "--as=2147483648", "--cpu=20", "--core=0", "--")
+LIMITS = ("prlimit", "--as=2147483648", "--core=0")
 PERCENT = re.compile(rb"\((\d+(?:\.\d+)?)/100%\)")
 QUIET_SECONDS = 0.5
 
@@ -28,7 +28,8 @@ def image(arguments: Sequence[str], *, path: str, timeout: float = 30.0, limited
 
     Raises `DriverError` (retryable after ``timeout`` seconds without an end) or `NoCapacity` where the disk is full.
     """
-    command = [*(LIMITS if limited else ()), "qemu-img", *arguments]
+    guard = (*LIMITS, f"--cpu={int(timeout) + 1}", "--") if limited else ()
+    command = [*guard, "qemu-img", *arguments]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=timeout,
@@ -46,7 +47,8 @@ def image(arguments: Sequence[str], *, path: str, timeout: float = 30.0, limited
 def image_json(arguments: Sequence[str], *, path: str, timeout: float = 30.0) -> dict[str, Any]:
     """Run ``qemu-img … --output=json`` under limits on a file that nobody trusts; its answer."""
     try:
-        answer = json.loads(image([arguments[0], "--output=json", *arguments[1:]], path=path, timeout=timeout, limited=True))
+        said = image([arguments[0], "--output=json", *arguments[1:]], path=path, timeout=timeout, limited=True)
+        answer = json.loads(said)
     except ValueError as error:
         raise faults.damaged(path) from error
     return answer if isinstance(answer, dict) else {}
@@ -112,6 +114,8 @@ def complaint(text: str, path: str, code: int) -> YunError:
         )
     if "could not open" in low and "no such file" in low:
         return faults.missing(path)
+    if "permission denied" in low or "operation not permitted" in low:
+        return DriverError(_("The disk tool failed: {reason}", reason=said), private=path)
     if low.startswith("could not open") or "image is corrupt" in low or code < 0:
         return Invalid(
             _("The file {name} is damaged: {reason}", name=os.path.basename(path), reason=said), private=path
