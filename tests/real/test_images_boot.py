@@ -4,6 +4,7 @@ A boot of the tiny image costs about five seconds. Debian (a build of 80 s and a
 ``YUN_TEST_DEBIAN=1`` asks for it.
 """
 
+import base64
 import io
 import json
 import os
@@ -222,7 +223,9 @@ def test_tiny_takes_a_password_and_a_script_from_a_seed(cache, tmp_path, start):
     multipart = (
         "Content-Type: multipart/mixed; boundary=\"b1\"\nMIME-Version: 1.0\n\n--b1\nContent-Type: text/cloud-config\n\n"
         "#cloud-config\npassword: " + json.dumps(word) + "\nchpasswd: {expire: false}\nssh_pwauth: true\n\n--b1\n"
-        "Content-Type: text/x-shellscript\n\n#!/bin/sh\necho done-by-script > /root/mark\n--b1--\n"
+        'Content-Type: text/x-shellscript; charset="utf-8"\nContent-Transfer-Encoding: base64\n\n'
+        + base64.encodebytes("#!/bin/sh\necho done-by-script > /root/mark # 好\n".encode()).decode()
+        + "\n--b1--\n"
     )
     cd = seed(tmp_path / "seed.iso", {"meta-data": "instance-id: a\nlocal-hostname: 'pw'\n", "user-data": multipart})
     guest = start(overlay(tmp_path / "disk.qcow2", base, "96M"), cd)
