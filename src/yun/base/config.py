@@ -47,6 +47,8 @@ class Settings:
     node_timeout: float = _setting(15.0, "Seconds without a proof of life after which another process takes over.")
     metrics_seconds: float = _setting(10.0, "How often the hosts' and instances' use is measured.")
     driver_timeout: float = _setting(30.0, "Seconds a call to a daemon may take before it counts as unavailable.")
+    session_idle_hours: float = _setting(12.0, "A log-in ends after this many hours without use.")
+    session_days: float = _setting(14.0, "A log-in ends after this many days at the latest.")
     log_level: str = _setting("info", "debug, info, warning or error.")
     fake: bool = _setting(False, "Run on the in-memory drivers (`yun dev`).")
 

@@ -29,7 +29,7 @@ class Page(Generic[T]):
 
 def paginate(
     session: Session,
-    query: sa.Select[tuple[T]],
+    query: sa.Select[T],
     *,
     sorts: Mapping[str, InstrumentedAttribute[Any]],
     key: InstrumentedAttribute[str],

@@ -21,6 +21,7 @@ everything else writes (on SQLite ``BEGIN IMMEDIATE``). An exception rolls back 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Protocol, TypeVar
 
@@ -37,6 +38,7 @@ from starlette.responses import Response
 from yun.base import log
 from yun.base.context import Context
 from yun.base.db import translated
+from yun.base.errors import Forbidden, Unavailable
 from yun.base.messages import _
 from yun.web import problem
 from yun.web.request import SAFE_METHODS, Asker, cloud_of, credentials, enter, language, leave
@@ -111,6 +113,9 @@ class Route(APIRoute):
                     await run_in_threadpool(opened.abort)
                     raise
             except Exception as error:
+                if isinstance(error, Forbidden) and opened.ctx is not None:
+                    with contextlib.suppress(Unavailable):  # a database that is away must not hide the refusal
+                        await run_in_threadpool(cloud_of(request).refused, opened.ctx, error)
                 return await run_in_threadpool(self.on_error, error, request, opened)
             finally:
                 log.subject.reset(subject)

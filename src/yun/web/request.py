@@ -13,8 +13,9 @@ from starlette.requests import HTTPConnection, Request
 
 from yun.base.clock import Clock
 from yun.base.config import Settings
-from yun.base.context import NOBODY, Actor
+from yun.base.context import NOBODY, Actor, Context
 from yun.base.db import Database
+from yun.base.errors import Forbidden
 from yun.base.messages import negotiate
 
 SESSION_COOKIE = "yun_session"
@@ -51,6 +52,7 @@ class Asker:
     locale: str | None = None
     theme: str = "auto"
     projects: tuple[tuple[str, str], ...] = ()
+    session_id: str | None = None
 
 
 class Cloud(Protocol):
@@ -66,6 +68,10 @@ class Cloud(Protocol):
         ``session`` is the request's own transaction (reading for GET). Raises `Unauthenticated` for a credential that
         no longer holds and `NotFound` for a project that does not exist for him.
         """
+        ...
+
+    def refused(self, ctx: Context, error: Forbidden) -> None:
+        """Note for the audit that somebody was refused; called when the request's own transaction has ended."""
         ...
 
     def events(self, asker: Asker, after: int | None) -> AsyncIterator[tuple[int, str, dict[str, Any]]]:
