@@ -16,6 +16,7 @@ from yun.base.config import Settings
 from yun.base.context import NOBODY, Actor, Context
 from yun.base.db import Database
 from yun.base.errors import Forbidden
+from yun.base.errors import Forbidden
 from yun.base.messages import negotiate
 
 SESSION_COOKIE = "yun_session"
@@ -74,6 +75,10 @@ class Cloud(Protocol):
         """Note for the audit that somebody was refused; called when the request's own transaction has ended."""
         ...
 
+    def refused(self, ctx: Context, error: Forbidden) -> None:
+        """Note for the audit that somebody was refused; the request's own transaction has been rolled back."""
+        ...
+
     def events(self, asker: Asker, after: int | None) -> AsyncIterator[tuple[int, str, dict[str, Any]]]:
         """Every event he may see after number ``after`` (None: from now on) as (number, kind, JSON); never ends."""
         ...
@@ -95,11 +100,11 @@ def credentials(connection: HTTPConnection) -> Credentials:
 
 
 def language(connection: HTTPConnection, chosen: str | None = None) -> str:
-    """The language of the answer: with a bearer the header leads, in the panel the person's own choice."""
+    """The language of the answer: with a bearer the header leads, in the panel the person's last choice."""
     header = connection.headers.get("accept-language")
     if connection.headers.get("authorization") and header and header.strip() != "*":
         return negotiate(header)
-    return negotiate(header, chosen or connection.cookies.get(LOCALE_COOKIE))
+    return negotiate(header, connection.cookies.get(LOCALE_COOKIE) or chosen)
 
 
 def cloud_of(connection: HTTPConnection) -> Cloud:

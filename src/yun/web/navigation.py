@@ -1,0 +1,49 @@
+"""The panel's navigation: rooms register their entries from ``pages.py``; nobody lists them in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from yun.base.context import Context
+from yun.base.messages import Message
+
+MAIN, ADMIN = "main", "admin"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the side navigation; ``permission`` decides whether it is shown."""
+
+    name: str
+    title: Message
+    url: str
+    icon: str
+    order: int
+    section: str
+    permission: str | None
+
+
+ENTRIES: dict[str, Entry] = {}
+
+
+def nav(
+    name: str, title: Message, url: str, *, icon: str, order: int, section: str = MAIN, permission: str | None = None
+) -> None:
+    """Register an entry: ``order`` sorts within ``section`` (``main`` or ``admin``).
+
+    Orders in use: overview 0, instances 10, volumes 20, images 30, snapshots 40, networks 50, activity 60, trash 70,
+    usage 80; administration: hosts 10, pools 20, flavors 30, projects 40, users 50, prices 60, settings 70.
+    """
+    ENTRIES[name] = Entry(name, title, url, icon, order, section, permission)
+
+
+def entries(ctx: Context, section: str) -> list[Entry]:
+    """The entries of a section that the actor may open, in order."""
+    found = [e for e in ENTRIES.values() if e.section == section and (not e.permission or ctx.allowed(e.permission))]
+    return sorted(found, key=lambda e: e.order)
+
+
+def active(path: str) -> str | None:
+    """The entry that a path belongs to: the longest address that begins it."""
+    fits = [e for e in ENTRIES.values() if path == e.url or (e.url != "/" and path.startswith(e.url + "/"))]
+    return max(fits, key=lambda e: len(e.url)).name if fits else None

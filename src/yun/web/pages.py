@@ -1,0 +1,318 @@
+"""The panel's pages: templates of every room in one environment, answers to buttons, errors a person can use.
+
+A room's ``pages.py``::
+
+    router = APIRouter(route_class=PageRoute, include_in_schema=False)
+    nav("instances", _("Instances"), "/instances", icon="server", order=10, permission="instance.list")
+
+    @router.get("/instances")
+    def list_page(ctx: Ctx, q: str = "", sort: str = "name", cursor: str | None = None) -> Response:
+        page = service.find(ctx, …)
+        return render(ctx, "compute/list.html", listing=Listing("/instances", page, sort=sort, filters={"q": q}))
+
+    @router.get("/instances/{ref}/stop/preview")
+    def stop_preview(ctx: Ctx, ref: str) -> Response:
+        return preview(ctx, service.stop(ctx, ref), action=f"/instances/{ref}/stop")
+
+    @router.post("/instances/{ref}/stop")
+    def stop(ctx: Ctx, ref: str) -> Response:
+        return accepted(ctx, submit(ctx, service.stop(ctx, ref)))
+
+Templates live in ``ROOM/templates`` and are named ``ROOM/x.html``. An error raised by a GET is a page; raised by a
+button or form it becomes a toast and marks on the fields by their ``name``, and what was typed stays.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from typing import Any, Protocol
+from urllib.parse import quote, urlencode, urlsplit
+
+import jinja2
+from markupsafe import Markup
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from yun.base.context import NOBODY, Context
+from yun.base.errors import Unauthenticated, YunError
+from yun.base.messages import PACKAGE, Message, _
+from yun.base.paging import Page
+from yun.web import assets, filters, navigation, problem, switches
+from yun.web.api import Ctx, Opened, Route
+from yun.web.navigation import nav
+from yun.web.request import THEME_COOKIE, Asker, current, enter, is_htmx, leave
+
+__all__ = ["Ctx", "Listing", "PageRoute", "accepted", "go", "nav", "preview", "render", "toast"]
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """The templates of every room, ``ROOM/x.html``; everything is escaped unless marked."""
+    rooms = {p.parent.name: jinja2.FileSystemLoader(p) for p in sorted(PACKAGE.glob("*/templates")) if p.is_dir()}
+    env = jinja2.Environment(
+        loader=jinja2.PrefixLoader(rooms),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        cache_size=1000,
+    )
+    env.globals |= {"_": _gettext, "asset": assets.url, "icon": icon, "sparkline": filters.sparkline}
+    env.filters |= {
+        "size": filters.size,
+        "mib": filters.mib,
+        "percent": filters.percent,
+        "duration": filters.duration,
+        "state_look": filters.state_look,
+        "when": jinja2.pass_context(lambda context, value: filters.when(value, context["locale"])),
+        "text": jinja2.pass_context(lambda context, value: filters.text(value, context["locale"])),
+        "query": lambda values: urlencode({k: v for k, v in values.items() if v not in (None, "", False)}),
+        "segment": lambda value: quote(str(value), safe=""),
+    }
+    return env
+
+
+@jinja2.pass_context
+def _gettext(context: jinja2.runtime.Context, text: str, **params: Any) -> str:
+    return Message(text, params).render(context.get("locale", "en"))
+
+
+def icon(name: str, label: str | None = None, css: str = "") -> Markup:
+    """A picture of the sprite; ``label`` is read aloud, without it the icon is decoration."""
+    hidden = Markup('role="img" aria-label="{}"').format(label) if label else Markup('aria-hidden="true"')
+    source = Markup('<svg class="icon {}" {}><use href="{}#{}"/></svg>')
+    return source.format(css, hidden, assets.url("icons.svg"), name)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a list page shows: one page of rows and the state of the address bar.
+
+    ``live`` is the kind of event subject that refreshes it; ``filters`` are the query's values by name.
+    """
+
+    url: str
+    page: Page[Any]
+    sort: str = ""
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    cursor: str | None = None
+    total: int | None = None
+    live: str = ""
+
+    @property
+    def filtered(self) -> bool:
+        """Whether anything is left out of the list."""
+        return any(v not in (None, "", False) for v in self.filters.values())
+
+    def link(self, **changes: Any) -> str:
+        """The list's address with some values changed; None leaves a value out."""
+        values = {**self.filters, "sort": self.sort, **changes}
+        kept = {k: v for k, v in values.items() if v not in (None, "", False)}
+        return f"{self.url}?{urlencode(kept)}" if kept else self.url
+
+    def sort_link(self, name: str) -> str:
+        """Sort by ``name``; a second click turns the order around."""
+        return self.link(sort=f"-{name}" if self.sort == name else name)
+
+
+def values_of(ctx: Context | None) -> dict[str, Any]:
+    """What every template may use: locale, theme, actor, projects, navigation, path."""
+    request = current()
+    opened: Opened | None = getattr(request.state, "opened", None)
+    asker = opened.asker if opened else Asker()
+    locale = ctx.locale if ctx else (opened.locale if opened else "en")
+    theme = request.cookies.get(THEME_COOKIE) or asker.theme
+    return {
+        "ctx": ctx,
+        "request": request,
+        "path": request.url.path,
+        "locale": locale,
+        "theme": theme if theme in ("light", "dark") else "auto",
+        "actor": ctx.actor if ctx else NOBODY,
+        "asker": asker,
+        "may": ctx.allowed if ctx else (lambda *_: False),
+        "nav_main": navigation.entries(ctx, navigation.MAIN) if ctx else [],
+        "nav_admin": navigation.entries(ctx, navigation.ADMIN) if ctx else [],
+        "nav_active": navigation.active(request.url.path),
+        "fragment": is_htmx(request),
+        "texts": {name: message.render(locale) for name, message in SCRIPT_TEXTS.items()},
+    }
+
+
+def render(
+    ctx: Context | None, template: str, *, block: str | None = None, status: int = 200, **values: Any
+) -> Response:
+    """A template, or only one of its blocks, as an answer in the request's language."""
+    found = environment().get_template(template)
+    everything = {**values_of(ctx), **values}
+    if block is None:
+        return HTMLResponse(found.render(everything), status)
+    context = found.new_context(everything)
+    return HTMLResponse("".join(found.blocks[block](context)), status)
+
+
+class Submitted(Protocol):
+    """What `accepted` needs of an operation."""
+
+    id: str
+    state: str
+    undoable: bool
+
+    def title_in(self, locale: str) -> str: ...
+
+
+class Plan(Protocol):
+    """What `preview` needs of an intent."""
+
+    @property
+    def title(self) -> Message: ...
+
+    def render(self, locale: str, *, now: datetime, undo_days: float) -> dict[str, Any]: ...
+
+
+def plan(ctx: Context, intent: Plan) -> dict[str, Any]:
+    """An intent as the preview shows it, in the person's language."""
+    return intent.render(ctx.locale, now=ctx.clock.now(), undo_days=ctx.settings.undo_days)
+
+
+def preview(
+    ctx: Context, intent: Plan, *, action: str, fields: Mapping[str, Any] | None = None, confirm: Message | None = None
+) -> Response:
+    """The dialog that asks before: what the intent would do; its button posts ``fields`` to ``action``."""
+    word = (confirm or intent.title).render(ctx.locale)
+    shown = plan(ctx, intent)
+    return render(ctx, "web/preview.html", plan=shown, action=action, fields=fields or {}, confirm=word)
+
+
+def live_preview(ctx: Context, intent: Callable[[], Plan]) -> Response:
+    """The right side of a form: what pressing the button would do, or what is still missing."""
+    try:
+        return render(ctx, "web/plan.html", plan=plan(ctx, intent()), fault=None)
+    except YunError as error:
+        fault = problem.problem_of(error, current(), ctx.locale)
+        if fault.status >= 500 and fault.status not in (503, 507):
+            raise
+        response = render(ctx, "web/plan.html", plan=None, fault=fault)
+        response.headers["HX-Trigger"] = json.dumps({"yun:marks": {"fields": fault.fields or {}}})
+        return response
+
+
+def toast(
+    response: Response, text: str, *, kind: str = "success", operation: str | None = None, undo: bool = False
+) -> Response:
+    """Have the page show a toast when this answer arrives; ``kind`` is success, info, warning or danger."""
+    told = json.loads(response.headers.get("HX-Trigger", "{}"))
+    told["yun:toast"] = {"text": text, "kind": kind, "operation": operation, "undo": undo}
+    response.headers["HX-Trigger"] = json.dumps(told)
+    return response
+
+
+def accepted(ctx: Context, operation: Submitted, *, location: str | None = None) -> Response:
+    """The answer to a button: dialog closed, toast with *Undo* where it makes sense, and perhaps another page."""
+    response = go(location) if location else Response(status_code=204)
+    response.headers["HX-Trigger"] = json.dumps({"yun:done": {"operation": operation.id}})
+    title = operation.title_in(ctx.locale)
+    done = operation.state == "succeeded"
+    word = (_("{title}: done.", title=title) if done else _("{title}: started.", title=title)).render(ctx.locale)
+    return toast(response, word, operation=operation.id, undo=operation.undoable)
+
+
+def go(location: str) -> Response:
+    """Lead the browser to another page, by htmx where htmx asked."""
+    if is_htmx(current()):
+        aim = {"path": location, "target": "#main", "select": "#main", "swap": "outerHTML show:window:top"}
+        return Response(status_code=200, headers={"HX-Location": json.dumps(aim)})
+    return RedirectResponse(location, 303)
+
+
+class PageRoute(Route):
+    """The route class of pages: errors become pages, toasts and marks on fields; nobody is sent to the login page."""
+
+    def on_error(self, error: Exception, request: Request, opened: Opened) -> Response:
+        fault = problem.problem_of(error, request, opened.locale)
+        if isinstance(error, Unauthenticated):
+            return _to_login(request)
+        if is_htmx(request) and request.method != "GET":
+            told = {"yun:problem": {**fault.to_json(), "fields": dict(fault.fields or {})}}
+            return Response(status_code=fault.status, headers={"HX-Trigger": json.dumps(told)})
+        try:
+            ctx = opened.context()
+        except Exception:
+            ctx = None
+        if ctx is not None and opened.session is not None:
+            opened.session.close()
+        return render(ctx, "web/error.html", fault=fault, status=200 if is_htmx(request) else fault.status)
+
+
+def _to_login(request: Request) -> Response:
+    shown = request.headers.get("hx-current-url") if request.headers.get("hx-request") else None
+    parts = urlsplit(shown or str(request.url))
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
+    where = "/login" if path in ("/", "/login") else f"/login?next={quote(path, safe='/')}"
+    if request.headers.get("hx-request"):
+        return Response(status_code=200, headers={"HX-Redirect": where})
+    return RedirectResponse(where, 303)
+
+
+def inside(path: str | None, default: str = "/") -> str:
+    """``path`` where it is an address within the panel, else ``default``: for ``next`` after a login."""
+    if path and path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable():
+        return path
+    return default
+
+
+SCRIPT_TEXTS: dict[str, Message] = {
+    "undo": _("Undo"),
+    "close": _("Close"),
+    "copied": _("Copied"),
+    "lost": _("The connection to the cloud was lost. Trying again…"),
+    "back": _("Connected again."),
+    "selected": _("{count} selected"),
+    "nothing": _("Nothing found"),
+    "connecting": _("Connecting…"),
+    "connected": _("Connected"),
+    "disconnected": _("Disconnected"),
+    "failed": _("The request failed. Try again."),
+    "unreachable": _("The cloud does not answer."),
+    "just_now": _("just now"),
+    "uploading": _("Uploading {percent} %"),
+    "upload_again": _("The upload was interrupted. Choose the same file again to go on."),
+    "succeeded": _("{title}: done."),
+    "failed_operation": _("{title}: failed. {reason}"),
+}
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a browser asks for something to look at, and not a program for data."""
+    return not request.url.path.startswith(("/api/", "/static/")) and "text/html" in request.headers.get("accept", "")
+
+
+def install(app: FastAPI) -> None:
+    """Give the application pages for addresses that lead nowhere, and the switches of language, theme and project."""
+
+    def missing(request: Request, error: Exception) -> Response:
+        if not wants_page(request):
+            return problem.respond(error, request)
+        opened = Opened(request, write=False)
+        request.state.opened = opened
+        token = enter(request)
+        try:
+            ctx = opened.context()
+            ctx.session.rollback()
+        except YunError:
+            ctx = None
+        try:
+            fault = problem.problem_of(error, request, opened.locale)
+            return render(ctx, "web/error.html", fault=fault, status=fault.status)
+        finally:
+            leave(token)
+            opened.abort()
+
+    app.add_exception_handler(HTTPException, missing)
+    app.include_router(switches.router)
