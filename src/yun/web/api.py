@@ -38,7 +38,6 @@ from starlette.responses import Response
 from yun.base import log
 from yun.base.context import Context
 from yun.base.db import translated
-from yun.base.errors import Forbidden
 from yun.base.errors import Forbidden, Unavailable
 from yun.base.messages import _
 from yun.web import problem

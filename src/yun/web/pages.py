@@ -33,8 +33,8 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
 import jinja2
-from markupsafe import Markup
 from fastapi import FastAPI
+from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response

@@ -16,7 +16,6 @@ from yun.base.config import Settings
 from yun.base.context import NOBODY, Actor, Context
 from yun.base.db import Database
 from yun.base.errors import Forbidden
-from yun.base.errors import Forbidden
 from yun.base.messages import negotiate
 
 SESSION_COOKIE = "yun_session"
@@ -73,10 +72,6 @@ class Cloud(Protocol):
 
     def refused(self, ctx: Context, error: Forbidden) -> None:
         """Note for the audit that somebody was refused; called when the request's own transaction has ended."""
-        ...
-
-    def refused(self, ctx: Context, error: Forbidden) -> None:
-        """Note for the audit that somebody was refused; the request's own transaction has been rolled back."""
         ...
 
     def events(self, asker: Asker, after: int | None) -> AsyncIterator[tuple[int, str, dict[str, Any]]]:
