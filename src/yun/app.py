@@ -12,7 +12,9 @@ from starlette.staticfiles import StaticFiles
 from yun import __version__
 from yun.base.clock import Clock, SystemClock
 from yun.base.config import Settings
+from yun.base.context import Context
 from yun.base.db import Database
+from yun.base.errors import Forbidden
 from yun.base.messages import PACKAGE
 from yun.drivers.bundle import Drivers
 from yun.identity import service as identity
@@ -58,6 +60,10 @@ class WebCloud:
     def authenticate(self, session: Session, credentials: Credentials) -> Asker:
         """Who holds these credentials."""
         return identity.authenticate(session, credentials, self.settings)
+
+    def refused(self, ctx: Context, error: Forbidden) -> None:
+        """Note a refusal for the audit."""
+        identity.Gate(self.database, self.settings, self.clock).refused(ctx, error)
 
     def events(self, asker: Asker, after: int | None) -> AsyncIterator[tuple[int, str, dict[str, Any]]]:
         """The live stream for somebody."""
