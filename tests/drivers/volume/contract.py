@@ -79,6 +79,8 @@ class VolumeContract:
         assert facts.writable
         assert 0 < facts.file_bytes < GIB
         assert facts.length > 0
+        assert facts.mtime_ns > 0
+        assert room.store.glance(path) == facts
         assert room.store.list_files(room.pool) == [path]
 
     def test_a_head_on_a_layer_names_it_and_making_it_again_is_nothing(self, room: Room) -> None:

@@ -9,13 +9,13 @@ import pytest
 from tests.drivers.volume.contract import VolumeContract, layer, quiet
 from yun.base.errors import DriverError, Invalid, NoCapacity
 from yun.base.units import GIB, MIB
-from yun.drivers.volume.fake import FakeStore, VolumeWorld
+from yun.drivers.volume.fake import FakeVolumeStore, VolumeWorld
 
 
 class FakeRoom:
     def __init__(self) -> None:
         self.world = VolumeWorld()
-        self.store = FakeStore(self.world)
+        self.store = FakeVolumeStore(self.world)
         self.pool = "/srv/pool"
         self.store.prepare_pool(self.pool)
 
@@ -37,13 +37,13 @@ def room() -> FakeRoom:
     return FakeRoom()
 
 
-class TestFakeStore(VolumeContract):
+class TestFakeVolumeStore(VolumeContract):
     """The whole contract."""
 
 
 def test_the_world_survives_its_driver(room: FakeRoom) -> None:
     path = layer(room)
-    assert FakeStore(room.world).inspect(path).exists
+    assert FakeVolumeStore(room.world).inspect(path).exists
 
 
 def test_ordered_faults_come_once_and_a_store_that_is_away_comes_back(room: FakeRoom) -> None:

@@ -92,6 +92,12 @@ class DirectoryStore:
     # looking -----------------------------------------------------------------------------------------------
 
     def inspect(self, path: str) -> FileFacts:
+        return self._look(path, by_tool=True)
+
+    def glance(self, path: str) -> FileFacts:
+        return self._look(path, by_tool=False)
+
+    def _look(self, path: str, *, by_tool: bool) -> FileFacts:
         with atomic.translated(path):
             try:
                 status = os.lstat(path)
@@ -101,10 +107,12 @@ class DirectoryStore:
                 raise refuse(path, _("it is not a regular file"))
             header = sniff(path)
         rules.check_references(path, header.backing, data_file=header.external_data)
-        virtual = self._vetted(path, header)
+        virtual = self._vetted(path, header) if by_tool else header.virtual_bytes
         writable = bool(status.st_mode & 0o222)
         used = status.st_blocks * 512
-        return FileFacts(path, True, header.format, virtual, used, header.backing, writable, "", status.st_size)
+        return FileFacts(
+            path, True, header.format, virtual, used, header.backing, writable, "", status.st_size, status.st_mtime_ns
+        )
 
     def _vetted(self, path: str, header: Header) -> int:
         """The virtual size as the tool sees it, once it agrees with what the header said about other files."""

@@ -37,6 +37,7 @@ class FakeFile:
     backing: str = ""
     writable: bool = True
     truncated: bool = False
+    mtime_ns: int = 1
 
 
 @dataclass
@@ -47,7 +48,7 @@ class VolumeWorld:
     ``slow`` maps a method to the seconds it takes; ``calls`` counts the calls that got through.
     """
 
-    capacity: int = 10 * 1024**4
+    capacity: int = 1024**5
     files: dict[str, FakeFile] = field(default_factory=dict)
     pools: set[str] = field(default_factory=set)
     away: bool = False
@@ -77,7 +78,7 @@ class VolumeWorld:
             return {"pools": sorted(self.pools), "files": {p: asdict(self.files[p]) for p in sorted(self.files)}}
 
 
-class FakeStore:
+class FakeVolumeStore:
     """The driver on top of a world."""
 
     def __init__(self, world: VolumeWorld | None = None) -> None:
@@ -133,8 +134,12 @@ class FakeStore:
             rules.check_references(path, file.backing, data_file=False)
             check_size(path, file.virtual)
             return FileFacts(
-                path, True, file.format, file.virtual, file.length, file.backing, file.writable, "", file.length
+                path, True, file.format, file.virtual, file.length, file.backing, file.writable, "", file.length,
+                file.mtime_ns,
             )  # fmt: skip
+
+    def glance(self, path: str) -> FileFacts:
+        return self.inspect(path)
 
     def measure(self, path: str) -> int:
         facts = self.inspect(path)
@@ -274,7 +279,9 @@ def _real_facts(path: str) -> FileFacts:
     rules.check_references(path, header.backing, data_file=header.external_data)
     writable = bool(status.st_mode & 0o222)
     virtual = header.virtual_bytes or status.st_size
-    return FileFacts(path, True, header.format, virtual, status.st_blocks * 512, "", writable, "", status.st_size)
+    return FileFacts(
+        path, True, header.format, virtual, status.st_blocks * 512, "", writable, "", status.st_size, status.st_mtime_ns
+    )
 
 
 def _hash(path: str) -> str:

@@ -30,6 +30,7 @@ class FileFacts:
 
     ``format`` is one of `DISK_FORMATS`. ``length`` is what the file claims to be long (a shorter one was truncated),
     ``file_bytes`` what it takes on the disk. ``backing`` is an absolute path or empty. ``writable`` looks at the mode.
+    ``mtime_ns`` moves with every write.
     """
 
     path: str
@@ -41,6 +42,7 @@ class FileFacts:
     writable: bool = False
     data_file: str = ""
     length: int = 0
+    mtime_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,11 @@ class VolumeStore(Protocol):
         allowed only for a file in ``heads`` or ``layers``, and only in ``layers`` of the same pool. Raises `Invalid`
         for a file that cannot be trusted (other backing, data file, lying header, absurd virtual size) and for what
         is no disk image at all."""
+        ...
+
+    def glance(self, path: str) -> FileFacts:
+        """As `inspect`, by the file's first bytes alone: for looking at thousands. ``virtual_bytes`` is 0 where only
+        a tool can tell."""
         ...
 
     def measure(self, path: str) -> int:
