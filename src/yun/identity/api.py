@@ -151,10 +151,8 @@ def login(request: Request, body: Login) -> JSONResponse:
     gate = gate_of(request)
     agent = request.headers.get("user-agent", "")
     opened = gate.login(credentials(request), body.name, body.password, agent)
-    return JSONResponse(
-        {"id": opened.session_id, "token": opened.secret, "expires_at": moment(opened.expires_at), "user_id": opened.user_id},
-        201,
-    )  # fmt: skip
+    made = {"id": opened.session_id, "user_id": opened.user_id, "token": opened.secret}
+    return JSONResponse({**made, "expires_at": moment(opened.expires_at)}, 201)
 
 
 @router.get("/sessions")
@@ -269,7 +267,10 @@ def get_project(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
     project = service.get_project(ctx, ref)
     tag(response, project)
     members = [
-        {"id": m.user.id, "name": m.user.name, "display_name": m.user.display_name, "role": m.role, "cloud": m.everywhere}
+        {
+            "id": m.user.id, "name": m.user.name, "display_name": m.user.display_name,
+            "role": m.role, "cloud": m.everywhere,
+        }
         for m in service.list_members(ctx, project.id)
     ]  # fmt: skip
     return {**show_project(project, ctx), "members": members}
@@ -379,7 +380,7 @@ def list_audit(
 
 def show_user(user: User, ctx: Context | None = None) -> dict[str, Any]:
     """A user as JSON, never with anything of his password; with ``ctx`` also his roles."""
-    body = {
+    body: dict[str, Any] = {
         "id": user.id, "name": user.name, "display_name": user.display_name, "email": user.email,
         "state": user.state, "locale": user.locale, "theme": user.theme, "has_password": user.password_hash is not None,
         "created_at": moment(user.created_at), "updated_at": moment(user.updated_at), "revision": user.revision,

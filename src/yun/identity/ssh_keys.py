@@ -53,6 +53,8 @@ def parse(text: str) -> PublicKey:
     except ValueError as error:
         raise _refuse(_("This is not one public SSH key in OpenSSH form.")) from error
     fingerprint = "SHA256:" + base64.b64encode(hashlib.sha256(raw).digest()).decode().rstrip("=")
+    if kind == "ssh-dss":
+        raise _weak()
     if kind in SECURITY_KEYS:
         return PublicKey(kind, 256, fingerprint, comment, _security_key(kind, raw))
     try:
@@ -73,7 +75,11 @@ def _judged_bits(key: object) -> int:
             found, least = key.key_size, RSA_MIN_BITS
             raise _refuse(_("An RSA key needs {least} bits or more; this one has {bits}.", least=least, bits=found))
         return key.key_size
-    raise _refuse(_("This kind of key is too weak. Use Ed25519, ECDSA or RSA."))
+    raise _weak()
+
+
+def _weak() -> Invalid:
+    return _refuse(_("This kind of key is too weak. Use Ed25519, ECDSA or RSA."))
 
 
 def _security_key(kind: str, raw: bytes) -> str:

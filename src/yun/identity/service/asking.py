@@ -73,7 +73,8 @@ def _by_token(session: Session, credentials: Credentials, clock: Clock) -> Asker
         raise _does_not_hold()
     _touch(session, token, credentials.address, clock)
     actor = Actor("token", user.id, user.name, _narrowed(session, token), token.id)
-    return _asker(session, actor, credentials.project or token.project_id, strict=True, user=user)
+    wished, strict = credentials.project or token.project_id, bool(credentials.project)
+    return _asker(session, actor, wished, strict=strict, user=user)
 
 
 def _does_not_hold() -> Unauthenticated:

@@ -72,6 +72,7 @@ class Gate:
 
     def _begin(self, account: str, address: str) -> tuple[int, User | None]:
         with self.database.write() as session:
+            throttle.one_by_one(session)
             now = self.clock.now()
             left = throttle.wait(session, now=now, account=account, address=address)
             if left > 0:
