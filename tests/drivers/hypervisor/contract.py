@@ -288,7 +288,7 @@ class Contract:
             end.sendall(b"echo-me\r")
             while b"echo-me" not in got:
                 got += end.recv(4096)
-        assert b"echo-me" in room.driver.serial_log(room.booted)
+        until(lambda: b"echo-me" in room.driver.serial_log(room.booted))
         assert len(room.driver.serial_log(room.booted, 10)) == 10
 
     def test_the_serial_port_has_room_for_one(self, room: Room) -> None:

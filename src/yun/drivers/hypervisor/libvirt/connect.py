@@ -1,4 +1,4 @@
-"""The connection to libvirt: opened, kept alive and reopened by a thread of its own; calls end in time.
+"""The way to libvirt: opened, kept alive and reopened by a thread of its own; calls end in time.
 
 A daemon that was killed is noticed at once (end of file), one that stands still by unanswered calls: then further
 calls are refused at once until it answers again. Nothing of the caller ever waits longer than its time-out.
@@ -54,11 +54,14 @@ def _run_events(libvirt: Any) -> None:
 
 
 class Link:
-    """One open connection with its workers; it is never repaired, only replaced."""
+    """An open connection for events and signs of life, and workers with connections of their own for the calls.
 
-    def __init__(self, conn: Any) -> None:
+    A link is never repaired, only replaced.
+    """
+
+    def __init__(self, conn: Any, connect: Callable[[], Any]) -> None:
         self.conn = conn
-        self.pool = Pool(CALLS)
+        self.pool = Pool(CALLS, connect)
         self.lost = threading.Event()
         self._lock = threading.Lock()
         self._asked: float | None = None
@@ -112,7 +115,7 @@ class Connection:
         limit = self.timeout if timeout is None else timeout
         end = time.monotonic() + limit
         link = self._ready_link(limit)
-        job = link.pool.submit(lambda: work(link.conn))
+        job = link.pool.submit(work)
         if not job.wait(min(SUSPICIOUS, limit / 2)):
             link.ask_for_life()
             if not job.wait(end - time.monotonic()):
@@ -180,7 +183,7 @@ class Connection:
     def _open(self) -> Link:
         libvirt = binding()
         conn = libvirt.open(self.uri)
-        link = Link(conn)
+        link = Link(conn, lambda: libvirt.open(self.uri))
         conn.registerCloseCallback(lambda *_reason: link.lost.set(), None)
         conn.setKeepAlive(KEEPALIVE_SECONDS, KEEPALIVE_COUNT)
         return link
