@@ -147,7 +147,7 @@ def test_cards_are_found_by_mac_and_configured_by_dhcp_or_by_address():
     config = network_config(
         (
             GuestNic("fa:16:3e:00:00:01"),
-            GuestNic("fa:16:3e:00:00:02", dhcp=False, address="10.0.0.5/24", gateway="10.0.0.1", dns_servers=("9.9.9.9",)),
+            GuestNic("fa:16:3e:00:00:02", False, "10.0.0.5/24", "10.0.0.1", ("9.9.9.9",)),
         )
     )
     assert config["version"] == 2

@@ -44,7 +44,8 @@ def test_a_killed_machine_is_left_down_where_the_policy_says_so():
 
 
 def test_a_guest_that_powered_itself_off_is_stopped_and_left_so():
-    assert look(Known("running"), Seen("stopped", "shutdown")) == Verdict("stopped", "shutdown", False, "instance.stopped")
+    verdict = look(Known("running"), Seen("stopped", "shutdown"))
+    assert verdict == Verdict("stopped", "shutdown", False, "instance.stopped")
 
 
 def test_a_plug_pulled_behind_our_back_is_noticed_and_mended_by_policy():
@@ -75,7 +76,8 @@ def test_a_missing_definition_is_written_again():
 
 
 def test_a_machine_that_somebody_started_is_running():
-    assert look(Known("stopped"), Seen("running", "booted", True)) == Verdict("running", "booted", True, "instance.started")
+    verdict = look(Known("stopped"), Seen("running", "booted", True))
+    assert verdict == Verdict("running", "booted", True, "instance.started")
     assert look(Known("error"), Seen("running")).state == "running"
     assert look(Known("paused"), Seen("running", "user")).event == "instance.resumed"
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from yun.base.db import Base, Row
+from yun.base.messages import Message, _
 from yun.base.permissions import declare
 
 declare(
@@ -50,6 +51,27 @@ ALLOWED: dict[str, tuple[State, ...]] = {
     "tend": SETTLED,
     "console": LIVE,
 }
+
+DOING: dict[str, Message] = {
+    "create": _("creating…"),
+    "start": _("starting…"),
+    "stop": _("stopping…"),
+    "reboot": _("rebooting…"),
+    "pause": _("pausing…"),
+    "resume": _("resuming…"),
+    "rename": _("renaming…"),
+    "update": _("changing…"),
+    "tag": _("changing…"),
+    "delete": _("deleting…"),
+    "purge": _("purging…"),
+    "undo": _("being undone…"),
+}
+"""What is shown in the place of a state while a verb is being done."""
+
+
+def doing(verb: str) -> Message:
+    """What an open operation's verb is called while it lasts."""
+    return DOING.get(verb, _("working…"))
 
 
 class OnCrash(StrEnum):

@@ -115,7 +115,8 @@ def check_seconds(value: Any) -> int:
 def check_on_crash(value: Any) -> str:
     """``restart`` or ``leave``. Raises `Invalid`."""
     if value not in list(OnCrash):
-        raise Invalid(_("There is no crash policy {policy}.", policy=str(value)[:40]), fields={"on_crash": _("restart or leave")})
+        wrong = _("There is no crash policy {policy}.", policy=str(value)[:40])
+        raise Invalid(wrong, fields={"on_crash": _("restart or leave")})
     return str(value)
 
 

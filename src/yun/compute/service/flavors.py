@@ -63,7 +63,9 @@ def check_size(*, vcpus: int, memory_mib: int, disk_bytes: int) -> None:
         raise Invalid(_("This size is out of range."), fields=wrong)
 
 
-def list_flavors(ctx: Context, *, sort: str = "memory_mib", cursor: str | None = None, limit: int = 100) -> Page[Flavor]:
+def list_flavors(
+    ctx: Context, *, sort: str = "memory_mib", cursor: str | None = None, limit: int = 100
+) -> Page[Flavor]:
     """The flavors on offer, smallest first."""
     ctx.may("flavor.list")
     query = sa.select(Flavor).where(Flavor.state == "active")
@@ -74,6 +76,7 @@ def get_flavor(ctx: Context, reference: str) -> Flavor:
     """A flavor on offer, by name or id. Raises `NotFound`."""
     ctx.may("flavor.show")
     column = Flavor.id if is_id(reference, "flv") else Flavor.name
+    reference = reference.replace("\0", "?")
     found = ctx.session.scalar(sa.select(Flavor).where(column == reference, Flavor.state == "active"))
     if found is None:
         raise not_found("flavor", reference)

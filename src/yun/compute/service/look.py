@@ -27,6 +27,8 @@ def get(ctx: Context, reference: str) -> Instance:
 
     Raises `NotFound` where it does not exist for the actor, `Conflict` where a name is not unique among his projects.
     """
+    if "\0" in reference:
+        raise not_found("instance", "?")
     query = sa.select(Instance)
     if is_id(reference, Instance.PREFIX):
         query = query.where(Instance.id == reference)
@@ -61,7 +63,7 @@ def list_instances(
 def count_instances(ctx: Context, *, q: str = "") -> dict[str, int]:
     """How many of the instances that match ``q`` are in each state; states without any are left out."""
     rows = _visible(ctx, q).with_only_columns(Instance.state, sa.func.count()).group_by(Instance.state)
-    return {state: number for state, number in ctx.session.execute(rows)}
+    return {str(state): int(number) for state, number in ctx.session.execute(rows)}
 
 
 def _visible(ctx: Context, q: str) -> sa.Select[tuple[Instance]]:

@@ -6,7 +6,7 @@ from yun.base.context import Context
 from yun.base.errors import Invalid
 from yun.base.messages import Message, _
 from yun.base.units import MIB, format_size
-from yun.compute.model import Instance, State
+from yun.compute.model import LIVE, Instance
 from yun.compute.service.look import must_allow
 from yun.operations.intent import Intent, Key, Subject
 
@@ -68,7 +68,7 @@ def stop(ctx: Context, instance: Instance, *, timeout: int | None = None, force:
         keys=keys(instance),
         effects=(_how(seconds),),
         destroys=(_("What the guest holds only in memory; undo starts it again, from its disks."),)
-        if instance.state in (State.RUNNING, State.PAUSED) else (),
+        if instance.state in LIVE else (),
         deadline=600.0 + seconds,
     )  # fmt: skip
 

@@ -33,7 +33,7 @@ class Term:
 def parse(query: str) -> list[Term]:
     """The terms of a query. Raises `Invalid` for a field that the list does not know."""
     terms = []
-    for minus, field, quoted, bare in _TOKEN.findall(query[:1000]):
+    for minus, field, quoted, bare in _TOKEN.findall(query[:1000].replace("\0", " ")):
         name, value = field.lower(), quoted or bare
         if name and name not in FIELDS:
             known = ", ".join(sorted(FIELDS))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -31,7 +33,7 @@ def nudged(session: Session, uuid: str) -> tuple[str, Subject, dict[str, str]] |
 def tend(ctx: Context, instance: Instance) -> Intent:
     """Look at what the machine really does, write it down, and mend it as its policy says."""
     ctx.may("instance.tend", instance.project_id)
-    return tend_intent(instance)
+    return replace(tend_intent(instance), quiet=False)
 
 
 def tend_intent(instance: Instance) -> Intent:

@@ -1,0 +1,271 @@
+"""REST of instances and flavors: parse, call the verb, render."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from yun.base.context import Context
+from yun.compute import service
+from yun.compute.model import Instance
+from yun.operations.answer import answer
+from yun.web.api import Ctx, Match, Route, tag
+
+Cursor = Annotated[str | None, Query(max_length=500)]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+Sort = Annotated[str, Query(max_length=40)]
+Seconds = Annotated[int | None, Query(ge=0, le=3600, description="Seconds the guest has to power off.")]
+Word = Annotated[str, Field(max_length=200)]
+PublicKey = Annotated[str, Field(max_length=9000)]
+
+router = APIRouter(route_class=Route)
+instances = APIRouter(route_class=Route, prefix="/instances", tags=["instances"])
+flavors = APIRouter(route_class=Route, prefix="/flavors", tags=["flavors"])
+
+
+class Body(BaseModel):
+    """A request's body: what it does not know is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class NewInstance(Body):
+    """What a new instance shall be. A flavor, or `vcpus` and `memory_mib`; own sizes win over the flavor's."""
+
+    name: str = Field(max_length=400)
+    image: Word
+    flavor: Word | None = None
+    vcpus: int | None = None
+    memory_mib: int | None = None
+    disk_bytes: int | None = Field(None, description="Size of the first disk; the flavor's by default.")
+    network: Word | None = Field(None, description="Name or id; the project's default network by default.")
+    address: Annotated[str, Field(max_length=60)] | None = Field(None, description="A certain address of the network.")
+    security_groups: Annotated[list[Word], Field(max_length=20)] | None = None
+    keys: list[Word] = Field([], max_length=20, description="Names of your stored SSH keys.")
+    ssh_keys: list[PublicKey] = Field([], max_length=20, description="Public keys as text.")
+    password: str | None = Field(None, max_length=1000, description="Of the image's default user; kept only as a hash.")
+    hostname: str | None = Field(None, max_length=300)
+    user_data: str = Field("", description="cloud-init user data, at most 64 KiB.")
+    description: str = ""
+    tags: list[str] = Field([], max_length=100)
+    autostart: bool = True
+    protected: bool = False
+    on_crash: str = Field("restart", max_length=20, description="restart or leave")
+    shutdown_seconds: int = 60
+    start: bool = True
+    floating_ip: bool = False
+
+
+class Changes(Body):
+    """What can be changed of an instance; what is left out stays."""
+
+    name: str | None = Field(None, max_length=400)
+    description: str | None = None
+    tags: list[str] | None = Field(None, max_length=100)
+    autostart: bool | None = None
+    protected: bool | None = None
+    on_crash: str | None = Field(None, max_length=20)
+    shutdown_seconds: int | None = None
+
+
+class NewName(Body):
+    """Another display name."""
+
+    name: str = Field(max_length=400)
+
+
+class Tags(Body):
+    """All tags that the instance shall have."""
+
+    tags: list[str] = Field(max_length=100)
+
+
+class NewFlavor(Body):
+    """A size to offer."""
+
+    name: str = Field(max_length=400)
+    vcpus: int
+    memory_mib: int
+    disk_bytes: int
+    description: str = ""
+
+
+def _row(ctx: Context, instance: Instance) -> dict[str, Any]:
+    return service.detail(ctx, instance)
+
+
+def _again(ctx: Context, instance_id: str) -> dict[str, Any]:
+    return service.detail(ctx, service.get(ctx, instance_id))
+
+
+# ── instances ──
+
+
+@instances.get("", summary="List instances")
+def list_instances(
+    ctx: Ctx,
+    q: Annotated[str, Query(max_length=1000, description='Such as `state:running tag:web "some text"`.')] = "",
+    state: Annotated[str | None, Query(max_length=100)] = None,
+    tag: Annotated[str | None, Query(max_length=100)] = None,
+    usage: Annotated[bool, Query(description="Add what each uses now.")] = False,
+    sort: Sort = "-created_at",
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> JSONResponse:
+    """Instances of the project (all that you may see, without one), in pages."""
+    words = [q, *(f'{name}:"{value}"' for name, value in (("state", state), ("tag", tag)) if value)]
+    page = service.list_instances(ctx, q=" ".join(words), sort=sort, cursor=cursor, limit=limit)
+    items = service.rendered(ctx, page.items)
+    if usage:
+        service.add_usage(ctx, items)
+    return JSONResponse({"items": items, "next": page.next})
+
+
+@instances.post("", summary="Create an instance", status_code=201)
+def create(ctx: Ctx, body: NewInstance, dry_run: bool = False) -> JSONResponse:
+    """From an image, on a network, with keys or a password; it is started unless `start` is false."""
+    values = body.model_dump()
+    for name in ("keys", "ssh_keys", "tags"):
+        values[name] = tuple(values[name])
+    if values["security_groups"] is not None:
+        values["security_groups"] = tuple(values["security_groups"])
+    intent = service.create(ctx, service.Wish(**values))
+    return answer(ctx, intent, dry_run=dry_run, status=201, row=lambda: _again(ctx, intent.subject.id))
+
+
+@instances.get("/{ref}", summary="Show an instance")
+def show(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
+    """One instance by name or id, with its disks and ports."""
+    found = service.get(ctx, ref)
+    tag(response, found)
+    return _row(ctx, found)
+
+
+@instances.patch("/{ref}", summary="Change an instance")
+def update(ctx: Ctx, ref: str, body: Changes, match: Match, dry_run: bool = False) -> JSONResponse:
+    """Name, description, tags, autostart, delete protection, crash policy, time to power off."""
+    found = service.get(ctx, ref)
+    match.check(found)
+    intent = service.update(ctx, found, **body.model_dump(exclude_unset=True))
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: _again(ctx, found.id))
+
+
+@instances.delete("/{ref}", summary="Delete an instance", status_code=202)
+def delete(ctx: Ctx, ref: str, timeout: Seconds = None, force: bool = False, dry_run: bool = False) -> JSONResponse:
+    """Into the trash, from which undo brings it back as it was; running if it ran."""
+    found = service.get(ctx, ref)
+    intent = service.delete(ctx, found, timeout=timeout, force=force)
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: _row(ctx, found))
+
+
+@instances.post("/{ref}/start", summary="Start an instance", status_code=202)
+def start(ctx: Ctx, ref: str, dry_run: bool = False) -> JSONResponse:
+    """Switch it on."""
+    found = service.get(ctx, ref)
+    return answer(ctx, service.start(ctx, found), dry_run=dry_run, row=lambda: _row(ctx, found))
+
+
+@instances.post("/{ref}/stop", summary="Stop an instance", status_code=202)
+def stop(ctx: Ctx, ref: str, timeout: Seconds = None, force: bool = False, dry_run: bool = False) -> JSONResponse:
+    """Ask the guest to power off; cut the power after `timeout` seconds, or at once with `force`."""
+    found = service.get(ctx, ref)
+    intent = service.stop(ctx, found, timeout=timeout, force=force)
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: _row(ctx, found))
+
+
+@instances.post("/{ref}/reboot", summary="Reboot an instance", status_code=202)
+def reboot(ctx: Ctx, ref: str, timeout: Seconds = None, hard: bool = False, dry_run: bool = False) -> JSONResponse:
+    """Off and on: softly, with the power cut after `timeout` seconds, or `hard`."""
+    found = service.get(ctx, ref)
+    intent = service.reboot(ctx, found, hard=hard, timeout=timeout)
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: _row(ctx, found))
+
+
+@instances.post("/{ref}/pause", summary="Pause an instance", status_code=202)
+def pause(ctx: Ctx, ref: str, dry_run: bool = False) -> JSONResponse:
+    """Let its vCPUs stand still."""
+    found = service.get(ctx, ref)
+    return answer(ctx, service.pause(ctx, found), dry_run=dry_run, row=lambda: _row(ctx, found))
+
+
+@instances.post("/{ref}/resume", summary="Resume an instance", status_code=202)
+def resume(ctx: Ctx, ref: str, dry_run: bool = False) -> JSONResponse:
+    """Let it go on."""
+    found = service.get(ctx, ref)
+    return answer(ctx, service.resume(ctx, found), dry_run=dry_run, row=lambda: _row(ctx, found))
+
+
+@instances.post("/{ref}/rename", summary="Rename an instance")
+def rename(ctx: Ctx, ref: str, body: NewName, dry_run: bool = False) -> JSONResponse:
+    """Another display name; the guest's host name stays."""
+    found = service.get(ctx, ref)
+    return answer(ctx, service.rename(ctx, found, body.name), dry_run=dry_run, row=lambda: _again(ctx, found.id))
+
+
+@instances.post("/{ref}/tag", summary="Tag an instance")
+def tag_instance(ctx: Ctx, ref: str, body: Tags, dry_run: bool = False) -> JSONResponse:
+    """Exactly these tags."""
+    found = service.get(ctx, ref)
+    return answer(ctx, service.tag(ctx, found, body.tags), dry_run=dry_run, row=lambda: _again(ctx, found.id))
+
+
+@instances.post("/{ref}/purge", summary="Purge an instance", status_code=202)
+def purge(ctx: Ctx, ref: str, dry_run: bool = False) -> JSONResponse:
+    """Remove it from the trash for good."""
+    found = service.get(ctx, ref)
+    return answer(ctx, service.purge(ctx, found), dry_run=dry_run, row=lambda: _row(ctx, found))
+
+
+@instances.post("/{ref}/tend", summary="Look after an instance", status_code=202)
+def tend(ctx: Ctx, ref: str, dry_run: bool = False) -> JSONResponse:
+    """Compare it with what the hypervisor says now, and mend it."""
+    found = service.get(ctx, ref)
+    return answer(ctx, service.tend(ctx, found), dry_run=dry_run, row=lambda: _row(ctx, found))
+
+
+@instances.get("/{ref}/metrics", summary="What an instance uses")
+def metrics(ctx: Ctx, ref: str) -> dict[str, Any]:
+    """Processor, memory, disk and network of the last hour."""
+    return service.metrics(ctx, service.get(ctx, ref))
+
+
+# ── flavors ──
+
+
+@flavors.get("", summary="List flavors")
+def list_flavors(ctx: Ctx, sort: Sort = "memory_mib", cursor: Cursor = None, limit: Limit = 100) -> dict[str, Any]:
+    """The sizes on offer, smallest first."""
+    page = service.list_flavors(ctx, sort=sort, cursor=cursor, limit=limit)
+    return {"items": [service.show_flavor(row) for row in page.items], "next": page.next}
+
+
+@flavors.post("", summary="Create a flavor", status_code=201)
+def create_flavor(ctx: Ctx, body: NewFlavor, dry_run: bool = False) -> JSONResponse:
+    """Offer a size by name."""
+    intent = service.create_flavor(ctx, **body.model_dump())
+
+    def row() -> dict[str, Any]:
+        return service.show_flavor(service.get_flavor(ctx, intent.subject.id))
+
+    return answer(ctx, intent, dry_run=dry_run, status=201, row=row)
+
+
+@flavors.get("/{ref}", summary="Show a flavor")
+def show_flavor(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
+    """One flavor by name or id."""
+    found = service.get_flavor(ctx, ref)
+    tag(response, found)
+    return service.show_flavor(found)
+
+
+@flavors.delete("/{ref}", summary="Delete a flavor")
+def delete_flavor(ctx: Ctx, ref: str, dry_run: bool = False) -> JSONResponse:
+    """Offer it no longer; instances made with it stay."""
+    return answer(ctx, service.delete_flavor(ctx, ref), dry_run=dry_run)
+
+
+router.include_router(instances)
+router.include_router(flavors)

@@ -1,0 +1,356 @@
+"""Commands of instances and flavors, over the REST client."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from yun.base.messages import _
+from yun.base.units import MIB, format_size, parse_size
+from yun.web.command import Group, option, output, pass_client, shell
+
+if TYPE_CHECKING:
+    from yun.web.client import Client
+
+POLICY = click.Choice(["restart", "leave"])
+File = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def _at(reference: str, *rest: str) -> str:
+    from urllib.parse import quote
+
+    return "/".join(["/instances", quote(reference, safe=""), *rest])
+
+
+def _addresses(row: Any) -> str:
+    return ", ".join([*row["addresses"], *row["floating_ips"]]) or "–"
+
+
+def _state(row: Any) -> str:
+    from yun.web.command import say
+
+    task = row.get("task")
+    return str(task["doing"]) if task else say(_(row["state"]))
+
+
+def _size(row: Any) -> str:
+    return f"{row['vcpus']} vCPU, {format_size(row['memory_mib'] * MIB)}"
+
+
+def _disks(row: Any) -> str:
+    return ", ".join(f"{d['slot']} {format_size(d['size_bytes'])}" for d in row["disks"]) or "–"
+
+
+SHEET: list[Any] = [
+    (_("Name"), "name"), (_("State"), _state), (_("Addresses"), _addresses), (_("Size"), _size),
+    (_("Flavor"), lambda r: r["flavor_name"] or "–"), (_("Image"), "image_name"), (_("Disks"), _disks),
+    (_("Host name"), "hostname"), (_("User"), lambda r: r["default_user"] or "–"), (_("Host"), "host_name"),
+    (_("Tags"), "tags"), (_("Description"), lambda r: r["description"] or "–"),
+    (_("Starts after a host reboot"), "autostart"), (_("Protected"), "protected"), (_("When it crashes"), "on_crash"),
+    (_("Created"), "created_at"), ("Id", "id"),
+]  # fmt: skip
+
+
+@click.group("instance", cls=Group, help=_("Instances: virtual machines."))
+def instance() -> None:
+    """Instances."""
+
+
+def _secret(path: Path) -> str:
+    return _text(path).rstrip("\r\n")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        from yun.web.command import failure
+
+        raise failure(_("{path} is not UTF-8 text.", path=str(path)), "invalid") from error
+
+
+def _public_keys(names: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Stored keys by name, and public keys read from files: a ``--key`` with a slash or ending in .pub is a file."""
+    stored, literal = [], []
+    for name in names:
+        if "/" in name or name.endswith(".pub"):
+            literal.append(_text(Path(name).expanduser()).strip())
+        else:
+            stored.append(name)
+    return stored, literal
+
+
+@instance.command("create", help=_("Create an instance and start it."))
+@click.argument("name")
+@option("--image", required=True, help=_("Image to boot from, by name or id."))
+@option("--flavor", help=_("Size by name; or say --vcpus and --memory."))
+@option("--vcpus", type=int, help=_("Number of virtual processors."))
+@option("--memory", metavar="SIZE", help=_("Memory, such as 512M or 2G."))
+@option("--disk", metavar="SIZE", help=_("Size of its disk, such as 10G; the flavor's by default."))
+@option("--network", help=_("Network, by name or id; the project's default one otherwise."))
+@option("--address", help=_("A certain address of the network."))
+@option("--security-group", "groups", multiple=True, help=_("Security group; may be repeated."))
+@option("--key", "keys", multiple=True, help=_("SSH key: a stored one's name, or a file that ends in .pub."))
+@option("--password-file", type=File, help=_("File with the password of the image's user, on one line."))
+@option("--user-data", type=File, help=_("File with cloud-init user data."))
+@option("--hostname", help=_("Host name in the guest; follows from the name otherwise."))
+@option("--description", default="", help=_("A text about it."))
+@option("--tag", "tags", multiple=True, help=_("Tag; may be repeated."))
+@option("--autostart/--no-autostart", default=True, help=_("Start it again after a reboot of its host."))
+@option("--protect", is_flag=True, help=_("Refuse its deletion."))
+@option("--on-crash", type=POLICY, default="restart", help=_("What happens when it crashes."))
+@option("--shutdown-seconds", type=int, default=60, help=_("Seconds it has to power off when it is stopped."))
+@option("--floating-ip", is_flag=True, help=_("Give it an address that can be reached from outside."))
+@option("--start/--no-start", default=True, help=_("Whether it is started at once."))
+@pass_client
+def create(client: Client, name: str, image: str, flavor: str | None, vcpus: int | None, memory: str | None,
+           disk: str | None, network: str | None, address: str | None, groups: tuple[str, ...], keys: tuple[str, ...],
+           password_file: Path | None, user_data: Path | None, hostname: str | None, description: str,
+           tags: tuple[str, ...], autostart: bool, protect: bool, on_crash: str, shutdown_seconds: int,
+           floating_ip: bool, start: bool) -> None:  # fmt: skip
+    """Create an instance."""
+    stored, literal = _public_keys(keys)
+    body: dict[str, Any] = {
+        "name": name, "image": image, "flavor": flavor, "vcpus": vcpus, "network": network, "address": address,
+        "memory_mib": _size_of(memory, "memory", "m") // MIB if memory else None,
+        "disk_bytes": _size_of(disk, "disk", "g") if disk else None,
+        "security_groups": list(groups) if groups else None, "keys": stored, "ssh_keys": literal,
+        "password": _secret(password_file) if password_file else None, "hostname": hostname,
+        "user_data": _text(user_data) if user_data else "", "description": description, "tags": list(tags),
+        "autostart": autostart, "protected": protect, "on_crash": on_crash, "shutdown_seconds": shutdown_seconds,
+        "floating_ip": floating_ip, "start": start,
+    }  # fmt: skip
+    answer = client.change("POST", "/instances", body, show=False)
+    if shell().wait:
+        answer = {**client.get(_at(answer["id"])), "operation": answer["operation"]}
+    output(answer, SHEET)
+
+
+def _size_of(text: str, field: str, unit: str) -> int:
+    from yun.base.errors import Invalid
+    from yun.web.command import failure
+
+    try:
+        return int(parse_size(text, field=field, default_unit=unit))
+    except Invalid as error:
+        raise failure(error.message, "invalid", _("Say a size such as 10G or 512M.")) from error
+
+
+@instance.command("list", help=_("List instances."))
+@option("-q", "--query", "q", default="", help=_("Search, such as: state:running tag:web text."))
+@option("--state", help=_("Only those in this state."))
+@option("--tag", help=_("Only those with this tag."))
+@option("--sort", default="-created_at", help=_("name, created_at, state, memory_mib or vcpus; - before it: down."))
+@option("--limit", type=int, help=_("At most so many."))
+@pass_client
+def list_(client: Client, q: str, state: str | None, tag: str | None, sort: str, limit: int | None) -> None:
+    """List instances."""
+    columns: list[Any] = [
+        (_("NAME"), "name"), (_("STATE"), _state), (_("ADDRESSES"), _addresses), (_("SIZE"), _size),
+        (_("IMAGE"), "image_name"), (_("HOST"), "host_name"), (_("TAGS"), "tags"), ("ID", "id"),
+    ]  # fmt: skip
+    output(client.items("/instances", limit=limit, q=q, state=state, tag=tag, sort=sort), columns)
+
+
+@instance.command("show", help=_("Show an instance."))
+@click.argument("ref")
+@pass_client
+def show(client: Client, ref: str) -> None:
+    """Show an instance."""
+    output(client.get(_at(ref)), SHEET)
+
+
+@instance.command("start", help=_("Start instances."))
+@click.argument("refs", nargs=-1, required=True, metavar="REF...")
+@pass_client
+def start(client: Client, refs: tuple[str, ...]) -> None:
+    """Start."""
+    _each(client, refs, "POST", "start")
+
+
+@instance.command("stop", help=_("Stop instances: ask the guest, then cut the power."))
+@click.argument("refs", nargs=-1, required=True, metavar="REF...")
+@option("--timeout", type=int, help=_("Seconds the guest has to power off."))
+@option("--force", is_flag=True, help=_("Cut the power at once."))
+@pass_client
+def stop(client: Client, refs: tuple[str, ...], timeout: int | None, force: bool) -> None:
+    """Stop."""
+    _each(client, refs, "POST", "stop", timeout=timeout, force=force)
+
+
+@instance.command("reboot", help=_("Reboot instances."))
+@click.argument("refs", nargs=-1, required=True, metavar="REF...")
+@option("--timeout", type=int, help=_("Seconds the guest has to power off."))
+@option("--hard", is_flag=True, help=_("Cut the power at once."))
+@pass_client
+def reboot(client: Client, refs: tuple[str, ...], timeout: int | None, hard: bool) -> None:
+    """Reboot."""
+    _each(client, refs, "POST", "reboot", timeout=timeout, hard=hard)
+
+
+@instance.command("pause", help=_("Pause instances: their vCPUs stand still."))
+@click.argument("refs", nargs=-1, required=True, metavar="REF...")
+@pass_client
+def pause(client: Client, refs: tuple[str, ...]) -> None:
+    """Pause."""
+    _each(client, refs, "POST", "pause")
+
+
+@instance.command("resume", help=_("Let paused instances go on."))
+@click.argument("refs", nargs=-1, required=True, metavar="REF...")
+@pass_client
+def resume(client: Client, refs: tuple[str, ...]) -> None:
+    """Resume."""
+    _each(client, refs, "POST", "resume")
+
+
+@instance.command("delete", help=_("Delete instances: into the trash, from which undo brings them back."))
+@click.argument("refs", nargs=-1, required=True, metavar="REF...")
+@option("--timeout", type=int, help=_("Seconds the guest has to power off."))
+@option("--force", is_flag=True, help=_("Cut the power at once."))
+@pass_client
+def delete(client: Client, refs: tuple[str, ...], timeout: int | None, force: bool) -> None:
+    """Delete."""
+    _each(client, refs, "DELETE", timeout=timeout, force=force)
+
+
+def _each(client: Client, refs: tuple[str, ...], method: str, *verb: str, **params: Any) -> None:
+    """The same change of one instance or several. With several, ``-o json`` prints one list."""
+    params = {k: (str(v).lower() if isinstance(v, bool) else v) for k, v in params.items()}
+    if len(refs) == 1:
+        client.change(method, _at(refs[0], *verb), **params)
+        return
+    table = shell().format == "table"
+    answers = [client.change(method, _at(ref, *verb), show=table, **params) for ref in refs]
+    if not table:
+        output(answers)
+
+
+@instance.command("rename", help=_("Give an instance another name; the guest's host name stays."))
+@click.argument("ref")
+@click.argument("name")
+@pass_client
+def rename(client: Client, ref: str, name: str) -> None:
+    """Rename."""
+    client.change("POST", _at(ref, "rename"), {"name": name})
+
+
+@instance.command("tag", help=_("Give an instance exactly these tags."))
+@click.argument("ref")
+@click.argument("tags", nargs=-1)
+@pass_client
+def tag(client: Client, ref: str, tags: tuple[str, ...]) -> None:
+    """Tag."""
+    client.change("POST", _at(ref, "tag"), {"tags": list(tags)})
+
+
+@instance.command("update", help=_("Change an instance's description and policies."))
+@click.argument("ref")
+@option("--description", help=_("A text about it."))
+@option("--autostart/--no-autostart", default=None, help=_("Start it again after a reboot of its host."))
+@option("--protect/--no-protect", "protected", default=None, help=_("Refuse its deletion."))
+@option("--on-crash", type=POLICY, help=_("What happens when it crashes."))
+@option("--shutdown-seconds", type=int, help=_("Seconds it has to power off when it is stopped."))
+@pass_client
+def update(client: Client, ref: str, **changes: Any) -> None:
+    """Change."""
+    client.change("PATCH", _at(ref), {k: v for k, v in changes.items() if v is not None})
+
+
+@instance.command("purge", help=_("Remove an instance from the trash for good."))
+@click.argument("ref")
+@pass_client
+def purge(client: Client, ref: str) -> None:
+    """Purge."""
+    client.change("POST", _at(ref, "purge"))
+
+
+@instance.command("tend", help=_("Compare an instance with what the hypervisor says now, and mend it."))
+@click.argument("ref")
+@pass_client
+def tend(client: Client, ref: str) -> None:
+    """Tend."""
+    client.change("POST", _at(ref, "tend"))
+
+
+@instance.command("metrics", help=_("What an instance uses now."))
+@click.argument("ref")
+@pass_client
+def metrics(client: Client, ref: str) -> None:
+    """Metrics."""
+    found = client.get(_at(ref, "metrics"))
+    if shell().format != "table":
+        output(found)
+        return
+
+    def rate(key: str) -> Any:
+        return lambda row: f"{format_size(row[key])}/s" if row[key] is not None else "–"
+
+    columns: list[Any] = [
+        (_("AT"), "at"), ("CPU", lambda r: "–" if r["cpu"] is None else f"{r['cpu'] * 100:.0f} %"),
+        (_("MEMORY"), lambda r: format_size((r["memory_used_kib"] or r["memory_kib"]) * 1024)),
+        (_("DISK READ"), rate("disk_read")), (_("DISK WRITE"), rate("disk_write")),
+        (_("NET IN"), rate("net_rx")), (_("NET OUT"), rate("net_tx")),
+    ]  # fmt: skip
+    output(found["points"][-10:], columns)
+
+
+@click.group("flavor", cls=Group, help=_("Flavors: sizes to choose by name."))
+def flavor() -> None:
+    """Flavors."""
+
+
+FLAVOR: list[Any] = [
+    (_("NAME"), "name"), ("VCPU", "vcpus"), (_("MEMORY"), lambda r: format_size(r["memory_mib"] * MIB)),
+    (_("DISK"), lambda r: format_size(r["disk_bytes"])), (_("DESCRIPTION"), lambda r: r["description"] or "–"),
+]  # fmt: skip
+
+
+@flavor.command("list", help=_("List flavors."))
+@pass_client
+def list_flavors(client: Client) -> None:
+    """List flavors."""
+    output(client.items("/flavors"), FLAVOR)
+
+
+@flavor.command("show", help=_("Show a flavor."))
+@click.argument("ref")
+@pass_client
+def show_flavor(client: Client, ref: str) -> None:
+    """Show a flavor."""
+    output(client.get(_flavor(ref)), [*FLAVOR, ("ID", "id")])
+
+
+@flavor.command("create", help=_("Offer a size by name."))
+@click.argument("name")
+@option("--vcpus", type=int, required=True, help=_("Number of virtual processors."))
+@option("--memory", metavar="SIZE", required=True, help=_("Memory, such as 512M or 2G."))
+@option("--disk", metavar="SIZE", required=True, help=_("Size of the disk, such as 10G."))
+@option("--description", default="", help=_("A text about it."))
+@pass_client
+def create_flavor(client: Client, name: str, vcpus: int, memory: str, disk: str, description: str) -> None:
+    """Create a flavor."""
+    body = {
+        "name": name, "vcpus": vcpus, "memory_mib": _size_of(memory, "memory", "m") // MIB,
+        "disk_bytes": _size_of(disk, "disk", "g"), "description": description,
+    }  # fmt: skip
+    client.change("POST", "/flavors", body)
+
+
+@flavor.command("delete", help=_("Offer a flavor no longer."))
+@click.argument("ref")
+@pass_client
+def delete_flavor(client: Client, ref: str) -> None:
+    """Delete a flavor."""
+    client.change("DELETE", _flavor(ref))
+
+
+def _flavor(reference: str) -> str:
+    from urllib.parse import quote
+
+    return "/flavors/" + quote(reference, safe="")
+
+
+commands = [instance, flavor]

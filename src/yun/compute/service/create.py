@@ -1,0 +1,209 @@
+"""The verb create: from what a person asks to a plan of rows, placed on a host, that either is shown or submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from yun.base.context import Context
+from yun.base.errors import Invalid
+from yun.base.ids import as_uuid, new_id
+from yun.base.messages import Message, _
+from yun.base.units import GIB, MIB, format_size
+from yun.compute.cloud_init import check_user_data, hash_password
+from yun.compute.model import Instance, OnCrash, State
+from yun.compute.names import check_description, check_hostname, check_name, check_tags, hostname_for
+from yun.compute.service.edit import check_on_crash, check_seconds
+from yun.compute.service.flavors import check_size, get_flavor
+from yun.compute.service.look import refuse_taken
+from yun.compute.service.power import HOST_SLOTS
+from yun.hosts import service as hosts
+from yun.hosts.model import Host
+from yun.identity import ssh_keys
+from yun.identity.service import get_key
+from yun.images import service as images
+from yun.images.model import Image
+from yun.network import service as network
+from yun.operations.intent import Intent, Key, Subject
+from yun.storage import service as storage
+
+OWN_DISK = 10 * GIB
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person asks for. Names or ids; sizes override the flavor's; ``keys`` are names of his stored SSH keys,
+    ``ssh_keys`` literal ones. ``password`` is for the image's default user."""
+
+    name: str
+    image: str
+    flavor: str | None = None
+    vcpus: int | None = None
+    memory_mib: int | None = None
+    disk_bytes: int | None = None
+    network: str | None = None
+    address: str | None = None
+    security_groups: tuple[str, ...] | None = None
+    keys: tuple[str, ...] = ()
+    ssh_keys: tuple[str, ...] = ()
+    password: str | None = field(default=None, repr=False)
+    hostname: str | None = None
+    user_data: str = field(default="", repr=False)
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    autostart: bool = True
+    protected: bool = False
+    on_crash: str = OnCrash.RESTART
+    shutdown_seconds: int = 60
+    start: bool = True
+    floating_ip: bool = False
+
+
+@dataclass(frozen=True)
+class Size:
+    """The size in force, and the flavor it comes from (empty for an own size)."""
+
+    vcpus: int
+    memory_mib: int
+    disk_bytes: int
+    flavor_id: str | None = None
+    flavor_name: str = ""
+
+
+def create(ctx: Context, wish: Wish) -> Intent:
+    """Create an instance from an image and start it unless asked not to.
+
+    Raises `Invalid` naming each bad field, `Conflict` for a taken name or address, `NotFound` for what is named but
+    not there, `NoCapacity` where no host or pool can hold it. Afterwards the instance is ``building``. Undo removes
+    it with its disk and addresses.
+    """
+    ctx.may("instance.create")
+    project_id = ctx.project_id
+    if project_id is None:
+        raise Invalid(_("Choose a project first."), fields={"project": _("the project that will own the instance")})
+    name = check_name(wish.name)
+    instance_id = new_id(Instance.PREFIX)
+    hostname = check_hostname(wish.hostname) if wish.hostname else hostname_for(name, instance_id)
+    image = images.get_bootable(ctx, wish.image)
+    size = size_of(ctx, wish, image)
+    row = Instance(
+        id=instance_id, uuid=as_uuid(instance_id), project_id=project_id, name=name, hostname=hostname,
+        description=check_description(wish.description), tags=check_tags(list(wish.tags)),
+        vcpus=size.vcpus, memory_mib=size.memory_mib, flavor_id=size.flavor_id, flavor_name=size.flavor_name,
+        image_id=image.id, image_name=image.name, firmware=image.firmware, default_user=image.default_user or "",
+        cloud_init=image.cloud_init, user_data=check_user_data(wish.user_data), ssh_keys=_keys(ctx, wish),
+        password_hash=hash_password(wish.password) if wish.password else "", autostart=wish.autostart,
+        protected=wish.protected, on_crash=check_on_crash(wish.on_crash),
+        shutdown_seconds=check_seconds(wish.shutdown_seconds), state=State.BUILDING, mended_at=[],
+    )  # fmt: skip
+    refuse_taken(ctx.session, project_id, name)
+    return _planned(ctx, wish, row, image, size)
+
+
+def size_of(ctx: Context, wish: Wish, image: Image) -> Size:
+    """The flavor's size, changed by what the wish says itself, and fit for the image. Raises `Invalid`."""
+    if wish.flavor is not None:
+        flavor = get_flavor(ctx, wish.flavor)
+        base = Size(flavor.vcpus, flavor.memory_mib, flavor.disk_bytes, flavor.id, flavor.name)
+    elif wish.memory_mib is None or wish.vcpus is None:
+        right = _("a flavor, or vcpus and memory_mib")
+        raise Invalid(_("How big shall it be? Choose a flavor, or say vCPUs and memory."), fields={"flavor": right})
+    else:
+        base = Size(wish.vcpus, wish.memory_mib, max(OWN_DISK, image.min_disk_bytes))
+    size = Size(
+        wish.vcpus if wish.vcpus is not None else base.vcpus,
+        wish.memory_mib if wish.memory_mib is not None else base.memory_mib,
+        wish.disk_bytes if wish.disk_bytes is not None else max(base.disk_bytes, image.min_disk_bytes),
+        base.flavor_id, base.flavor_name,
+    )  # fmt: skip
+    check_size(vcpus=size.vcpus, memory_mib=size.memory_mib, disk_bytes=size.disk_bytes)
+    short: dict[str, Message] = {}
+    if size.memory_mib < image.min_memory_mib:
+        short["memory_mib"] = _("at least {least}", least=format_size(image.min_memory_mib * MIB))
+    if size.disk_bytes < image.min_disk_bytes:
+        short["disk_bytes"] = _("at least {least}", least=format_size(image.min_disk_bytes))
+    if short:
+        raise Invalid(_("The image {image} does not fit into this size.", image=image.name), fields=short)
+    return size
+
+
+def _keys(ctx: Context, wish: Wish) -> list[str]:
+    stored = [get_key(ctx, name).public_key for name in wish.keys]
+    literal = [ssh_keys.parse(text).line for text in wish.ssh_keys]
+    return list(dict.fromkeys([*stored, *literal]))
+
+
+def _planned(ctx: Context, wish: Wish, row: Instance, image: Image, size: Size) -> Intent:
+    session = ctx.session
+    host = hosts.choose(session, vcpus=size.vcpus, memory_mib=size.memory_mib)
+    row.host_id = host.id
+    disk = storage.plan_volume(
+        ctx, name=row.name, size_bytes=size.disk_bytes, layer_id=image.layer_id, project_id=row.project_id
+    )
+    port = network.plan_port(
+        ctx, network=wish.network, address=wish.address, groups=wish.security_groups, instance_id=row.id,
+        hostname=row.hostname,
+    )  # fmt: skip
+    floating = network.plan_floating_ip(ctx, port=port) if wish.floating_ip else None
+
+    def write(into: Session) -> None:
+        into.add(row)
+        into.flush()
+        hosts.allocate(into, host_id=host.id, owner=row.id, vcpus=row.vcpus, memory_mib=row.memory_mib)
+        disk.write(into)
+        storage.attach(into, volume_id=disk.volume_id, instance_id=row.id, slot="vda", boot_order=1)
+        port.write(into)
+        if floating is not None:
+            floating.write(into)
+
+    return Intent(
+        kind="instance.create",
+        title=_("Create instance {name}", name=row.name),
+        subject=Subject("instance", row.id, row.name),
+        project_id=row.project_id,
+        arguments={"instance_id": row.id, "start": wish.start, "floating_ip_id": floating.id if floating else None},
+        keys=(Key(f"instance:{row.id}"), Key(f"host:{host.id}", HOST_SLOTS)),
+        subjects=(
+            Subject("volume", disk.volume_id, row.name), *port.subjects, *(floating.subjects if floating else ()),
+        ),
+        effects=(
+            _("An instance with {vcpus} vCPUs and {memory} of memory is made on host {host}.",
+              vcpus=row.vcpus, memory=format_size(row.memory_mib * MIB), host=host.name),
+            _("Its disk has {size}.", size=format_size(size.disk_bytes)),
+            port.effect,
+            *((floating.effect,) if floating else ()),
+            _("It is started.") if wish.start else _("It is not started."),
+        ),
+        depends=(_("image {name}", name=image.name), _("network {name}", name=port.network.name)),
+        capacity=(*_capacity(session, host, size), port.capacity, *((floating.capacity,) if floating else ())),
+        write=write,
+        deadline=900.0,
+    )  # fmt: skip
+
+
+def _capacity(session: Session, host: Host, size: Size) -> tuple[Message, ...]:
+    room = next(r for r in hosts.rooms(session) if r.host.id == host.id)
+    return (
+        _("Afterwards {memory} of memory and {vcpus} vCPUs are left on host {host}.",
+          memory=format_size(max(room.memory_mib - size.memory_mib, 0) * MIB),
+          vcpus=max(room.vcpus - size.vcpus, 0), host=host.name),
+    )  # fmt: skip
+
+
+def taken_names(session: Session, project_id: str) -> Sequence[str]:
+    """The names that instances of a project have: for suggesting a free one."""
+    return list(session.scalars(sa.select(Instance.name).where(Instance.project_id == project_id)))
+
+
+def free_name(ctx: Context, base: str) -> str:
+    """``base``, or ``base-2``, ``base-3``…, whichever is free in the context's project."""
+    taken = set(taken_names(ctx.session, ctx.project_id or ""))
+    number, name = 1, base
+    while name in taken:
+        number += 1
+        name = f"{base}-{number}"
+    return name
+

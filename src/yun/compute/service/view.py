@@ -1,0 +1,152 @@
+"""Instances as JSON values: rows joined with addresses, hosts and what is being done to them, without N+1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from yun.base.context import Context
+from yun.base.messages import Message
+from yun.compute.model import Flavor, Instance, doing
+from yun.compute.service.metrics import latest, point
+from yun.hosts.model import Host
+from yun.network.model import FloatingIp, Network, Port
+from yun.operations.model import Operation, OperationKey
+from yun.storage.service import attachments_of
+
+COLUMNS = (
+    "id", "uuid", "name", "description", "project_id", "state", "reason", "vcpus", "memory_mib", "flavor_id",
+    "flavor_name", "image_id", "image_name", "host_id", "hostname", "default_user", "firmware", "tags", "autostart",
+    "protected", "on_crash", "shutdown_seconds", "agent", "revision",
+)  # fmt: skip
+
+
+def rendered(ctx: Context, rows: Sequence[Instance]) -> list[dict[str, Any]]:
+    """Each row with ``addresses``, ``floating_ips``, ``host_name`` and ``task`` (what is being done to it, or None)."""
+    ids = [row.id for row in rows]
+    ports = addresses(ctx.session, ids)
+    floating = floating_ips(ctx.session, ids)
+    doing = tasks(ctx.session, ids, ctx.locale)
+    hosts = host_names(ctx.session)
+    return [
+        {
+            **{name: getattr(row, name) for name in COLUMNS},
+            "started_at": row.started_at.isoformat() if row.started_at else None,
+            "created_at": row.created_at.isoformat(),
+            "updated_at": row.updated_at.isoformat(),
+            "host_name": hosts.get(row.host_id, ""),
+            "addresses": ports.get(row.id, []),
+            "floating_ips": floating.get(row.id, []),
+            "task": doing.get(row.id),
+        }
+        for row in rows
+    ]
+
+
+def detail(ctx: Context, row: Instance) -> dict[str, Any]:
+    """One instance with its ports and disks too."""
+    return {**rendered(ctx, [row])[0], "ports": ports_of(ctx.session, row.id), "disks": disks_of(ctx.session, row.id)}
+
+
+def addresses(session: Session, ids: Sequence[str]) -> dict[str, list[str]]:
+    """Fixed addresses by instance, in the order of their ports."""
+    query = sa.select(Port.instance_id, Port.address).where(Port.instance_id.in_(ids)).order_by(Port.device_index)
+    return _gather(session, query)
+
+
+def floating_ips(session: Session, ids: Sequence[str]) -> dict[str, list[str]]:
+    """Floating addresses by instance."""
+    query = (
+        sa.select(Port.instance_id, FloatingIp.address)
+        .join(FloatingIp, FloatingIp.port_id == Port.id)
+        .where(Port.instance_id.in_(ids))
+        .order_by(FloatingIp.id)
+    )
+    return _gather(session, query)
+
+
+def _gather(session: Session, query: sa.Select[Any]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for instance_id, address in session.execute(query):
+        if address:
+            found.setdefault(instance_id, []).append(address)
+    return found
+
+
+def host_names(session: Session) -> dict[str, str]:
+    """The hosts' names by id."""
+    return {str(identifier): str(name) for identifier, name in session.execute(sa.select(Host.id, Host.name))}
+
+
+def tasks(session: Session, ids: Sequence[str], locale: str) -> dict[str, dict[str, Any]]:
+    """What is being done to each instance now: its oldest open operation that a person would care about."""
+    keys = {f"instance:{identifier}": identifier for identifier in ids}
+    query = (
+        sa.select(
+            OperationKey.key, Operation.id, Operation.kind, Operation.state, Operation.progress,
+            Operation.progress_text, Operation.title,
+        )
+        .join(Operation, Operation.seq == OperationKey.seq)
+        .where(OperationKey.key.in_(keys), Operation.quiet.is_(False))
+        .order_by(Operation.seq)
+    )  # fmt: skip
+    found: dict[str, dict[str, Any]] = {}
+    for key, identifier, kind, state, progress, text, title in session.execute(query):
+        found.setdefault(
+            keys[key],
+            {
+                "operation_id": identifier, "kind": kind, "verb": kind.rpartition(".")[2], "state": state,
+                "progress": progress, "doing": doing(kind.rpartition(".")[2]).render(locale), "title": Message.from_json(title).render(locale),
+                "text": Message.from_json(text).render(locale) if text else "",
+            },
+        )  # fmt: skip
+    return found
+
+
+def ports_of(session: Session, instance_id: str) -> list[dict[str, Any]]:
+    """The instance's network cards with network and addresses."""
+    query = (
+        sa.select(Port, Network.name, FloatingIp.address)
+        .join(Network, Network.id == Port.network_id)
+        .outerjoin(FloatingIp, FloatingIp.port_id == Port.id)
+        .where(Port.instance_id == instance_id)
+        .order_by(Port.device_index)
+    )
+    return [
+        {
+            "id": port.id, "mac": port.mac, "address": port.address, "state": port.state,
+            "network_id": port.network_id, "network_name": network, "floating_ip": floating,
+        }
+        for port, network, floating in session.execute(query)
+    ]  # fmt: skip
+
+
+def disks_of(session: Session, instance_id: str) -> list[dict[str, Any]]:
+    """The instance's disks in boot order."""
+    return [
+        {
+            "volume_id": disk.volume.id, "name": disk.volume.name, "size_bytes": disk.volume.size_bytes,
+            "slot": disk.attachment.slot, "bus": disk.attachment.bus, "boot_order": disk.attachment.boot_order,
+            "readonly": disk.attachment.readonly,
+        }
+        for disk in attachments_of(session, instance_id)
+    ]  # fmt: skip
+
+
+def add_usage(ctx: Context, items: list[dict[str, Any]]) -> None:
+    """Add ``usage`` to rendered instances: the newest measurement of each, or None."""
+    newest = latest(ctx.session, [item["id"] for item in items], ctx.clock.now())
+    for item in items:
+        row = newest.get(item["id"])
+        item["usage"] = point(row) if row else None
+
+
+def show_flavor(row: Flavor) -> dict[str, Any]:
+    """A flavor as JSON."""
+    return {
+        "id": row.id, "name": row.name, "vcpus": row.vcpus, "memory_mib": row.memory_mib, "disk_bytes": row.disk_bytes,
+        "description": row.description, "created_at": row.created_at.isoformat(), "revision": row.revision,
+    }  # fmt: skip

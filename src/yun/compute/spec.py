@@ -1,0 +1,58 @@
+"""From rows to what the hypervisor is told: an instance with its disks and ports as a `DomainSpec`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from yun.base.config import Settings
+from yun.compute import places
+from yun.compute.cloud_init import Guest, GuestNic
+from yun.compute.model import Instance
+from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, NicSpec
+from yun.hosts.model import Host
+
+SEED_SLOT = "sda"
+
+
+def domain_spec(
+    instance: Instance, host: Host, disks: Sequence[DiskSpec], nics: Sequence[NicSpec], *, settings: Settings,
+    seed: str = "",
+) -> DomainSpec:  # fmt: skip
+    """The machine as rows say it should be at its next start.
+
+    ``seed`` is the path of its NoCloud seed, if it has one: a CD on the SCSI bus, since cloud kernels know no SATA.
+    The hypervisor's own autostart stays off: what starts after a reboot of the host is decided here, by policy.
+    """
+    cd = (DiskSpec(SEED_SLOT, seed, format="raw", device="cdrom", bus="scsi", readonly=True, discard=False),)
+    return DomainSpec(
+        uuid=instance.uuid,
+        name=instance.id,
+        title=instance.name,
+        description=instance.description,
+        memory_mib=instance.memory_mib,
+        vcpus=instance.vcpus,
+        accel="kvm" if host.accel == "kvm" else "tcg",
+        disks=(*disks, *(cd if seed else ())),
+        nics=tuple(nics),
+        firmware=_firmware(instance.firmware),
+        autostart=False,
+        serial_socket=places.serial_socket(settings, instance.id),
+        serial_log=places.serial_log(settings, instance.id),
+        metadata={"id": instance.id, "project": instance.project_id},
+    )
+
+
+def _firmware(word: str) -> str:
+    return word if word in ("uefi", "uefi-secure") else "bios"
+
+
+def guest(instance: Instance, nics: Sequence[GuestNic]) -> Guest:
+    """What the machine's seed is made from."""
+    return Guest(
+        instance_id=instance.id,
+        hostname=instance.hostname,
+        ssh_keys=tuple(instance.ssh_keys),
+        password_hash=instance.password_hash,
+        user_data=instance.user_data,
+        nics=tuple(nics),
+    )

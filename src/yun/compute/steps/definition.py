@@ -1,0 +1,113 @@
+"""Steps that tell the hypervisor and the guest what a machine is: seed, define, undefine."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from yun.compute import places
+from yun.compute.cloud_init import GuestNic, seed_files
+from yun.compute.spec import domain_spec, guest
+from yun.compute.steps.shared import load, place
+from yun.drivers.hypervisor.port import NicSpec, Power
+from yun.hosts.model import Host
+from yun.network.model import Network, Subnet
+from yun.network.service import ports_of
+from yun.network.spec import nic_of
+from yun.operations.flow import Op, step
+from yun.storage.spec import disks_of, pool_path_of
+
+
+def _nics(session: Session, instance_id: str, host: Host) -> list[NicSpec]:
+    found = []
+    for port in ports_of(session, instance_id):
+        network = session.get_one(Network, port.network_id)
+        found.append(nic_of(port, network, host))
+    return found
+
+
+def _guest_nics(session: Session, instance_id: str) -> list[GuestNic]:
+    """Cards as the guest sets them up: by DHCP where the subnet has it, else with the port's own address."""
+    found = []
+    for port in ports_of(session, instance_id):
+        subnet = session.get_one(Subnet, port.subnet_id)
+        prefix = ipaddress.ip_network(subnet.cidr).prefixlen
+        found.append(
+            GuestNic(
+                port.mac, dhcp=subnet.dhcp, address=f"{port.address}/{prefix}", gateway=subnet.gateway or "",
+                dns_servers=tuple(subnet.dns_servers),
+            )
+        )  # fmt: skip
+    return found
+
+
+def _seed_back(op: Op, output: Any, instance_id: str) -> None:
+    remove_seed.call(op, instance_id)
+
+
+@step(undo=_seed_back)
+def write_seed(op: Op, instance_id: str) -> str | None:
+    """The seed that tells the guest who it is lies in the pool; its path."""
+    with op.read() as session:
+        row = load(session, instance_id)
+        if not row.cloud_init:
+            return None
+        path = places.seed(pool_path_of(session, instance_id), instance_id)
+        files = seed_files(guest(row, _guest_nics(session, instance_id)))
+    op.drivers.on(row.host_id).volume.write_seed(path, files)
+    return path
+
+
+@step()
+def remove_seed(op: Op, instance_id: str) -> None:
+    """The seed is gone for good."""
+    with op.read() as session:
+        row = load(session, instance_id)
+        path = places.seed(pool_path_of(session, instance_id), instance_id)
+    op.drivers.on(row.host_id).volume.delete(path)
+
+
+def define_now(op: Op, instance_id: str) -> None:
+    """The hypervisor's definition is as the rows say; what runs goes on."""
+    with op.read() as session:
+        row = load(session, instance_id)
+        host = session.get(Host, row.host_id)
+        assert host is not None
+        seed = places.seed(pool_path_of(session, instance_id), instance_id) if row.cloud_init else ""
+        spec = domain_spec(
+            row, host, disks_of(session, instance_id), _nics(session, instance_id, host), settings=op.settings,
+            seed=seed,
+        )
+    op.drivers.on(row.host_id).hypervisor.define(spec)
+
+
+def undefine_now(op: Op, output: Any, instance_id: str) -> None:
+    """The hypervisor forgets the machine; its power is cut if it runs."""
+    row, hypervisor = place(op, instance_id)
+    if hypervisor.state(row.uuid).power in (Power.RUNNING, Power.PAUSED):
+        hypervisor.destroy(row.uuid)
+    hypervisor.undefine(row.uuid)
+
+
+@step(undo=undefine_now)
+def define(op: Op, instance_id: str) -> None:
+    """The hypervisor knows the machine for the first time."""
+    define_now(op, instance_id)
+
+
+@step()
+def redefine(op: Op, instance_id: str) -> None:
+    """The hypervisor's definition is what the rows say now."""
+    define_now(op, instance_id)
+
+
+def _define_again(op: Op, output: Any, instance_id: str) -> None:
+    define_now(op, instance_id)
+
+
+@step(undo=_define_again)
+def undefine(op: Op, instance_id: str) -> None:
+    """The hypervisor forgets the stopped machine. Undo defines it from the rows."""
+    undefine_now(op, None, instance_id)

@@ -1,0 +1,57 @@
+"""What the steps of instances share: loading rows, finding the hypervisor, writing a state and its event."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from yun.base.errors import NotFound
+from yun.base.messages import _
+from yun.compute.model import Instance, State
+from yun.drivers.hypervisor.port import DomainState, Hypervisor, Power
+from yun.operations.events import emit
+from yun.operations.flow import Op
+from yun.operations.intent import Subject
+
+STATE_OF = {
+    Power.RUNNING: State.RUNNING,
+    Power.PAUSED: State.PAUSED,
+    Power.STOPPED: State.STOPPED,
+    Power.CRASHED: State.CRASHED,
+    Power.MISSING: State.STOPPED,
+}
+
+
+def load(session: Session, instance_id: str) -> Instance:
+    """The instance's row. Raises `NotFound` where it is gone."""
+    found = session.get(Instance, instance_id)
+    if found is None:
+        raise NotFound(_("There is no {noun} {reference}.", noun=_("instance"), reference=instance_id))
+    return found
+
+
+def place(op: Op, instance_id: str) -> tuple[Instance, Hypervisor]:
+    """The instance and the hypervisor of its host."""
+    with op.read() as session:
+        row = load(session, instance_id)
+    return row, op.drivers.on(row.host_id).hypervisor
+
+
+def set_state(op: Op, session: Session, row: Instance, state: str, *, reason: str = "", event: str = "") -> None:
+    """Write what the instance is now, and tell it (``event``, by default ``instance.<state>``) where it is news."""
+    if (row.state, row.reason) == (state, reason) and not event:
+        return
+    row.state, row.reason = state, reason
+    if state not in (State.RUNNING, State.PAUSED):
+        row.agent = False
+    emit(
+        session, event or f"instance.{state}", subject=Subject("instance", row.id, row.name),
+        project_id=row.project_id, data={"state": state, "reason": reason}, operation_id=op.id,
+    )  # fmt: skip
+
+
+def write_seen(op: Op, instance_id: str, seen: DomainState, *, reason: str = "", event: str = "") -> None:
+    """The row says what the hypervisor was seen to say."""
+    with op.write() as session:
+        row = load(session, instance_id)
+        row.agent = seen.agent
+        set_state(op, session, row, STATE_OF[seen.power], reason=reason or seen.reason, event=event)

@@ -1,0 +1,173 @@
+"""Steps that look at what machines really do, write it down, and find out what must be mended."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from yun.base.context import SYSTEM, Context
+from yun.base.errors import DriverError
+from yun.base.log import logger
+from yun.base.messages import _
+from yun.compute.model import SETTLED, Instance, State
+from yun.compute.reality import GAVE_UP, WINDOW, Known, Seen, Verdict, judge
+from yun.compute.service.remove import due, purge_intent
+from yun.compute.service.tending import TEND, tend_intent
+from yun.compute.steps.power import start_now
+from yun.drivers.hypervisor.port import DomainState
+from yun.hosts.model import Host
+from yun.operations.events import emit, raise_notice, resolve_notice
+from yun.operations.flow import Op, step
+from yun.operations.intent import Subject
+from yun.operations.model import Operation
+from yun.operations.model import State as OperationState
+from yun.operations.service import submit
+
+log = logger(__name__)
+
+
+def known(row: Instance, boot_id: str) -> Known:
+    """What the row says, for the judge."""
+    return Known(
+        state=row.state, reason=row.reason, agent=row.agent, on_crash=row.on_crash, autostart=row.autostart,
+        same_boot=not row.boot_id or not boot_id or row.boot_id == boot_id,
+        mended_at=[datetime.fromisoformat(text) for text in row.mended_at],
+    )  # fmt: skip
+
+
+def seen_of(state: DomainState) -> Seen:
+    """What the hypervisor says, for the judge."""
+    return Seen(str(state.power), state.reason, state.agent)
+
+
+@step(retries=0)
+def look(op: Op, instance_id: str) -> dict[str, Any] | None:
+    """Look at one machine; where the row was wrong it is right afterwards, told and dated. What is to be mended, or
+    None where nothing was news. A hypervisor that does not answer is no news: it will be asked again."""
+    with op.read() as session:
+        row = session.get(Instance, instance_id)
+    if row is None or row.state not in SETTLED:
+        return None
+    try:
+        state = op.drivers.on(row.host_id).hypervisor.state(row.uuid)
+    except DriverError as error:
+        log.info("could not look at %s: %s", instance_id, error)
+        return None
+    with op.write() as session:
+        again = session.get(Instance, instance_id)
+        if again is None:
+            return None
+        host = session.get(Host, again.host_id)
+        verdict = judge(known(again, host.boot_id if host else ""), seen_of(state), op.clock.now())
+        if verdict is None:
+            return None
+        _write(op, session, again, verdict)
+        if verdict.event == "instance.agent":
+            return None
+    return {"state": verdict.state, "reason": verdict.reason, "define": verdict.define, "start": verdict.start}
+
+
+def _write(op: Op, session: Session, row: Instance, verdict: Verdict) -> None:
+    row.state, row.reason, row.agent = verdict.state, verdict.reason, verdict.agent
+    if verdict.state == State.RUNNING and verdict.event == "instance.started":
+        row.started_at = op.clock.now()
+        host = session.get(Host, row.host_id)
+        row.boot_id = host.boot_id if host else ""
+    if verdict.start:
+        cutoff = op.clock.now() - WINDOW
+        recent = [text for text in row.mended_at if datetime.fromisoformat(text) > cutoff]
+        row.mended_at = [*recent, op.clock.now().isoformat()]
+    subject = Subject("instance", row.id, row.name)
+    if verdict.event:
+        data = {"state": verdict.state, "reason": verdict.reason, "mends": verdict.start, "agent": verdict.agent}
+        emit(session, verdict.event, subject=subject, project_id=row.project_id, data=data, operation_id=op.id)
+    key = f"instance:{row.id}"
+    if verdict.reason == GAVE_UP:
+        raise_notice(
+            session, key, subject=subject,
+            message=_("The instance {name} keeps going down; it is no longer started by itself.", name=row.name),
+            hint=_("Look at its console, then start it."),
+        )  # fmt: skip
+    elif verdict.state == State.PAUSED and verdict.reason == "io_error":
+        raise_notice(
+            session, key, subject=subject,
+            message=_("The instance {name} stands still: its disk cannot be written.", name=row.name),
+            hint=_("Make space in its storage pool, then resume it."),
+        )  # fmt: skip
+    elif verdict.state == State.RUNNING:
+        resolve_notice(session, key)
+
+
+@step(retries=2)
+def bring_back(op: Op, instance_id: str) -> None:
+    """A machine that went down unasked runs again."""
+    start_now(op, instance_id, event="instance.mended")
+
+
+@step(retries=0)
+def look_at_all(op: Op) -> int:
+    """Compare all rows with what the hypervisors say, one call a host, and order a closer look where they differ.
+
+    Returns how many were ordered. Hosts that do not answer are left out; their machines keep their rows.
+    """
+    with op.read() as session:
+        hosts = {host.id: host.boot_id for host in session.scalars(sa.select(Host))}
+    ordered = 0
+    for host_id, boot_id in hosts.items():
+        try:
+            states = op.drivers.on(host_id).hypervisor.states()
+        except DriverError as error:
+            log.info("could not look at the machines of %s: %s", host_id, error)
+            continue
+        with op.read() as session:
+            query = sa.select(Instance).where(Instance.host_id == host_id, Instance.state.in_(SETTLED))
+            rows = list(session.scalars(query))
+        odd = [row for row in rows if _odd(op, row, boot_id, states)]
+        for start in range(0, len(odd), 100):
+            ordered += _order(op, odd[start : start + 100])
+    return ordered
+
+
+def _odd(op: Op, row: Instance, boot_id: str, states: dict[str, DomainState]) -> bool:
+    state = states.get(row.uuid)
+    seen = seen_of(state) if state is not None else Seen("missing")
+    return judge(known(row, boot_id), seen, op.clock.now()) is not None
+
+
+def _order(op: Op, rows: list[Instance]) -> int:
+    """Submit a look at each, unless one waits already."""
+    count = 0
+    with op.write() as session:
+        waiting = sa.select(Operation.subject_id).where(
+            Operation.kind == TEND, Operation.state == OperationState.QUEUED,
+            Operation.subject_id.in_([row.id for row in rows]),
+        )  # fmt: skip
+        queued = set(session.scalars(waiting))
+        ctx = Context(SYSTEM, session, op.settings, clock=op.clock)
+        for row in rows:
+            if row.id not in queued:
+                submit(ctx, tend_intent(row))
+                count += 1
+    return count
+
+
+@step(retries=0)
+def purge_what_is_due(op: Op) -> int:
+    """Order the purge of everything whose time in the trash is over; how many."""
+    with op.write() as session:
+        ctx = Context(SYSTEM, session, op.settings, clock=op.clock)
+        waiting = set(
+            session.scalars(
+                sa.select(Operation.subject_id).where(
+                    Operation.kind == "instance.purge", Operation.finished_at.is_(None)
+                )
+            )
+        )
+        rows = [row for row in due(session, ctx) if row.id not in waiting]
+        for row in rows:
+            submit(ctx, purge_intent(session, row))
+    return len(rows)
+
