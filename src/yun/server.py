@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import secrets
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,31 +17,11 @@ from yun.base.errors import Conflict, Invalid, Unavailable, YunError
 from yun.base.messages import _
 from yun.web.command import Command, option, say
 
-ROOT_TOKEN = "root.token"
+if TYPE_CHECKING:
+    from yun.drivers.bundle import Drivers
+    from yun.worker import Cloud
+
 ENDPOINT = "endpoint"
-
-
-def write_secret(path: Path, text: str) -> None:
-    """Write a file that its owner alone can read, in one piece."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    fresh.replace(path)
-
-
-def root_token(settings: Settings) -> str:
-    """The machine's root token (mode 0600 in the state directory), made at the first start."""
-    path = settings.state_dir / ROOT_TOKEN
-    try:
-        if token := path.read_text().strip():
-            return token
-    except FileNotFoundError:
-        pass
-    token = "yunroot_" + secrets.token_urlsafe(32)
-    write_secret(path, token + "\n")
-    return token
 
 
 def check_listening(settings: Settings) -> None:
@@ -81,8 +61,11 @@ def address_of(settings: Settings, port: int) -> str:
     return f"{scheme}://{host}:{port}"
 
 
-def run(settings: Settings, *, ready: str = "") -> None:
-    """Serve until SIGTERM or SIGINT. ``ready`` is printed with the address once requests are answered.
+def run(
+    settings: Settings, *, ready: str = "", drivers: Drivers | None = None, seed: Callable[[Cloud], None] | None = None
+) -> None:
+    """Serve until SIGTERM or SIGINT. ``ready`` is printed with the address once requests are answered; ``seed`` fills
+    the database before the engine starts.
 
     Raises `Conflict` (port or database in use), `Invalid` (settings) and `Unavailable` (database away or too old).
     """
@@ -92,20 +75,23 @@ def run(settings: Settings, *, ready: str = "") -> None:
     from yun.announce import Announcing
     from yun.app import create_app
     from yun.base import log
-    from yun.first import prepare
+    from yun.first import begin, prepare
+    from yun.identity.secret import write_private
 
     log.configure(settings.log_level)
     check_listening(settings)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
-    root_token(settings)
     with closing(bind(settings)) as listener:
-        cloud = worker.build(settings)
+        cloud = worker.build(settings, drivers)
         schema.upgrade(cloud.database)
         prepare(cloud)
+        if seed is not None:
+            seed(cloud)
         cloud.start()
+        begin(cloud)
         try:
             url = address_of(settings, listener.getsockname()[1])
-            write_secret(settings.state_dir / ENDPOINT, f"{url}\n{settings.tls_cert}\n")
+            write_private(settings.state_dir / ENDPOINT, f"{url}\n{settings.tls_cert}\n", replace=True)
             config = uvicorn.Config(
                 create_app(cloud), log_level="warning", access_log=False, server_header=False, lifespan="off",
                 ssl_certfile=settings.tls_cert or None, ssl_keyfile=settings.tls_key or None,

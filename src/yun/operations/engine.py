@@ -96,6 +96,11 @@ class Engine:
             self._file.close()
             self._file = None
 
+    @property
+    def stopping(self) -> threading.Event:
+        """Set once this engine has been told to stop."""
+        return self._stop
+
     def _own_database(self) -> None:
         if not self.database.sqlite:
             return

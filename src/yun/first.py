@@ -1,0 +1,73 @@
+"""A cloud's first minutes: the rows every cloud has, and, once the host is known, its pool and its networks.
+
+All of it is idempotent and runs at every start; what exists stays as it is.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import sqlalchemy as sa
+
+from yun.base.context import SYSTEM, Context
+from yun.base.errors import Unavailable, YunError
+from yun.base.log import logger
+from yun.compute.service.flavors import ensure_flavors
+from yun.hosts.model import Host
+from yun.identity.service import ensure_first
+from yun.network import service as network
+from yun.operations.intent import Subject
+from yun.operations.model import OPEN, Operation
+from yun.operations.service import submit
+from yun.storage import service as storage
+from yun.storage.model import Pool
+from yun.worker import Cloud
+
+log = logger(__name__)
+RETRY_SECONDS = 0.5
+
+
+def prepare(cloud: Cloud) -> None:
+    """The rows that need no daemon: first project, administrator, flavors. Before the engine starts."""
+    with cloud.database.write() as session:
+        ensure_first(session, cloud.settings)
+        ensure_flavors(session)
+
+
+def begin(cloud: Cloud) -> threading.Thread:
+    """Set the cloud up as far as its daemons allow, in the background, until it is done or the engine stops."""
+    thread = threading.Thread(target=_until_done, args=(cloud,), name="yun-first", daemon=True)
+    thread.start()
+    return thread
+
+
+def _until_done(cloud: Cloud) -> None:
+    cloud.engine.nudge("host.tend", Subject("host", "local", "local"))
+    while not cloud.engine.stopping.wait(RETRY_SECONDS):
+        try:
+            if settle(cloud):
+                return
+        except Unavailable as error:
+            log.info("not set up yet: %s", error)
+        except YunError:
+            log.exception("the first set-up failed; trying again")
+            cloud.engine.stopping.wait(10)
+
+
+def settle(cloud: Cloud) -> bool:
+    """Ask for what is still missing; true once everything has been asked for.
+
+    Raises `Unavailable` as long as the host is not known.
+    """
+    with cloud.database.write() as session:
+        if session.scalar(sa.select(Host.id).limit(1)) is None:
+            return False
+        ctx = Context(actor=SYSTEM, session=session, settings=cloud.settings)
+        if session.scalar(sa.select(Pool.id).limit(1)) is None:
+            submit(ctx, storage.create_pool(ctx, name="default", path=str(cloud.settings.state_dir / "pool")))
+        under_way = sa.select(Operation.seq).where(
+            Operation.kind == "network.ensure_default", Operation.state.in_(OPEN)
+        )
+        if session.scalar(under_way.limit(1)) is None:
+            submit(ctx, network.ensure_default(ctx))
+    return True
