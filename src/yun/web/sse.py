@@ -31,13 +31,16 @@ def last_seen(request: Request) -> int | None:
     return int(text)
 
 
-def stream(source: Source, *, heartbeat: float = HEARTBEAT) -> StreamingResponse:
-    """An endless answer with one message per event of ``source``; a comment every ``heartbeat`` seconds of silence."""
+def stream(source: Source, *, heartbeat: float = HEARTBEAT, named: bool = True) -> StreamingResponse:
+    """An endless answer with one message per event of ``source``; a comment every ``heartbeat`` seconds of silence.
+
+    ``named=False`` leaves the SSE event name out, so that a browser hears every kind in one place.
+    """
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_messages(source, heartbeat), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_messages(source, heartbeat, named), media_type="text/event-stream", headers=headers)
 
 
-async def _messages(source: Source, heartbeat: float) -> AsyncIterator[str]:
+async def _messages(source: Source, heartbeat: float, named: bool) -> AsyncIterator[str]:
     yield "retry: 1000\n\n"
     waiting: asyncio.Task[tuple[int, str, dict[str, Any]]] | None = None
     try:
@@ -53,7 +56,8 @@ async def _messages(source: Source, heartbeat: float) -> AsyncIterator[str]:
                 return
             finally:
                 waiting = None
-            yield f"id: {number}\nevent: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+            name = f"event: {kind}\n" if named else ""
+            yield f"id: {number}\n{name}data: {json.dumps(data, ensure_ascii=False)}\n\n"
     finally:
         if waiting is not None:
             waiting.cancel()

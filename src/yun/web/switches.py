@@ -1,4 +1,4 @@
-"""The switches of the top bar: language, theme and project, each kept in a cookie of this browser."""
+"""What every page of the panel leans on: the live stream, and the switches of language, theme and project."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import Literal
 from urllib.parse import quote, urlsplit
 
 from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from yun.web.api import Route
-from yun.web.request import LOCALE_COOKIE, PROJECT_COOKIE, THEME_COOKIE, cloud_of
+from yun.web import sse
+from yun.web.api import Opened, Route
+from yun.web.request import LOCALE_COOKIE, PROJECT_COOKIE, THEME_COOKIE, Asker, cloud_of
 from yun.web.security import cookie_options
 
 router = APIRouter(route_class=Route, include_in_schema=False)
@@ -48,3 +50,18 @@ def theme(request: Request, name: Literal["light", "dark", "auto"]) -> Response:
 def project(request: Request, ref: str) -> Response:
     """Work in another project from now on; whether he may is asked with each request."""
     return _kept(request, PROJECT_COOKIE, ref[:80])
+
+
+@router.get("/live")
+async def live(request: Request) -> Response:
+    """The events of the cloud for an open page, without SSE names."""
+    opened: Opened = request.state.opened
+
+    def who() -> Asker:
+        opened.context().may("event.list")
+        opened.commit()
+        return opened.asker
+
+    after = sse.last_seen(request)
+    asker = await run_in_threadpool(who)
+    return sse.stream(cloud_of(request).events(asker, after), named=False)

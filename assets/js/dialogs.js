@@ -1,0 +1,49 @@
+// Dialogs, the drawer, menus and the navigation on a phone.
+import htmx from "./htmx.js";
+
+const dialog = () => document.getElementById("dialog");
+const drawer = () => document.getElementById("drawer");
+
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.detail.target?.id === "dialog" && event.detail.target.innerHTML.trim() && !dialog().open) dialog().showModal();
+});
+document.addEventListener("yun:done", () => dialog()?.open && dialog().close());
+
+document.addEventListener("click", (event) => {
+  const target = event.target;
+  if (target.closest("[data-close]")) target.closest("dialog")?.close();
+  if (target.closest("[data-drawer-open]")) {
+    drawer().showModal();
+    htmx.trigger("#drawer-body", "yun:drawer");
+  }
+  const toggle = target.closest("[data-nav-toggle]");
+  if (toggle) {
+    const shown = document.body.classList.toggle("nav-open");
+    toggle.setAttribute("aria-expanded", String(shown));
+  } else if (!target.closest("#sidenav")) document.body.classList.remove("nav-open");
+  for (const menu of document.querySelectorAll("details[data-menu][open]")) {
+    const inside = menu.contains(target);
+    if (!inside || target.closest(".dropdown-item")) menu.open = false;
+  }
+  // A click beside a dialog's sheet closes it.
+  if (target instanceof HTMLDialogElement && target.open) {
+    const box = target.getBoundingClientRect();
+    const beside = event.clientX < box.left || event.clientX > box.right || event.clientY < box.top || event.clientY > box.bottom;
+    if (beside) target.close();
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of document.querySelectorAll("details[data-menu][open]")) {
+    menu.open = false;
+    menu.querySelector("summary")?.focus();
+  }
+  document.body.classList.remove("nav-open");
+});
+
+// The theme's button changes what is seen, also where "auto" decided it.
+document.addEventListener("submit", (event) => {
+  const form = event.target.closest("[data-theme-form]");
+  if (form) form.action = `/theme/${document.documentElement.dataset.bsTheme === "dark" ? "light" : "dark"}`;
+}, true);

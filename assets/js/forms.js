@@ -1,0 +1,63 @@
+// Forms keep what was typed; a refusal marks the fields at fault and says what would be right.
+import { toast } from "./toasts.js";
+import { onLoad } from "./page.js";
+
+const fieldOf = (form, name) => form?.querySelector(`[data-field="${CSS.escape(name)}"]`) ?? form?.querySelector(`[data-field="${CSS.escape(name.split(".")[0])}"]`);
+
+function clear(form) {
+  for (const field of form?.querySelectorAll(".is-wrong") ?? []) {
+    field.classList.remove("is-wrong");
+    for (const control of field.querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");
+  }
+}
+
+function mark(form, fields, { focus = true, touched = false } = {}) {
+  clear(form);
+  let first = null;
+  for (const [name, expected] of Object.entries(fields)) {
+    const field = fieldOf(form, name);
+    if (!field || (touched && !field.dataset.touched)) continue;
+    field.classList.add("is-wrong");
+    const place = field.querySelector("[data-wrong]");
+    if (place) place.textContent = expected;
+    const control = field.querySelector("input, select, textarea");
+    control?.setAttribute("aria-invalid", "true");
+    first ??= control;
+  }
+  if (focus) first?.focus();
+  return first;
+}
+
+document.addEventListener("yun:problem", (event) => {
+  const { detail, hint, fields } = event.detail;
+  const form = event.target.closest?.("form");
+  const marked = form && fields && mark(form, fields);
+  const rest = Object.entries(fields ?? {}).filter(([name]) => !fieldOf(form, name)).map(([name, text]) => `${name}: ${text}`);
+  toast({ text: detail, hint: [hint, ...rest].filter(Boolean).join(" "), kind: marked ? "warning" : "danger" });
+});
+
+// The live preview marks only what the person has touched already.
+document.addEventListener("yun:marks", (event) => {
+  const form = document.querySelector(event.target.dataset?.marks ?? "#form");
+  mark(form, event.detail.fields ?? {}, { focus: false, touched: true });
+});
+document.addEventListener("htmx:afterRequest", (event) => {
+  const source = event.detail.elt;
+  if (source?.dataset?.marks && event.detail.successful && !event.detail.xhr.getResponseHeader("HX-Trigger")) clear(document.querySelector(source.dataset.marks));
+});
+document.addEventListener("change", (event) => {
+  const field = event.target.closest?.("[data-field]");
+  if (field) field.dataset.touched = "1";
+});
+
+// A choice shows the parts of the form that belong to it: data-show-when="name=value|value".
+onLoad("[data-show-when]", (element) => {
+  const form = element.closest("form");
+  const [name, wanted] = element.dataset.showWhen.split("=");
+  const apply = () => {
+    const value = new FormData(form).get(name) ?? "";
+    element.hidden = !wanted.split("|").includes(String(value));
+  };
+  form.addEventListener("change", apply);
+  apply();
+});

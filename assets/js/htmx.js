@@ -1,0 +1,25 @@
+// htmx with morphing. Selections and opened parts are the person's own: a morph leaves them alone.
+import { Idiomorph } from "idiomorph/dist/idiomorph.esm.js";
+import htmx from "htmx.org/dist/htmx.esm.js";
+
+globalThis.htmx = htmx;
+
+const kept = (name, node) =>
+  (name === "checked" && node.hasAttribute("data-keep")) ||
+  (name === "open" && (node.tagName === "DETAILS" || node.tagName === "DIALOG")) ||
+  (name === "hidden" && node.hasAttribute("data-bulk"));
+
+Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !kept(name, node);
+Idiomorph.defaults.callbacks.beforeNodeMorphed = (old) => !(old instanceof Element && old.hasAttribute("data-own"));
+Idiomorph.defaults.ignoreActiveValue = true;
+
+htmx.defineExtension("morph", {
+  isInlineSwap: (style) => style === "morph" || style === "morph:outerHTML",
+  handleSwap(style, target, fragment) {
+    if (style === "morph" || style === "morph:outerHTML") return Idiomorph.morph(target, fragment.children, { morphStyle: "outerHTML" });
+    if (style === "morph:innerHTML") return Idiomorph.morph(target, [...fragment.childNodes], { morphStyle: "innerHTML" });
+    return false;
+  },
+});
+
+export default htmx;

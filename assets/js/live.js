@@ -1,0 +1,137 @@
+// One stream of events for the whole page. Elements with data-live="kind" or "kind:id" are fetched again and morphed
+// when something of that kind happens; events are gathered for a moment so that a storm costs one request.
+import htmx from "./htmx.js";
+import { say } from "./page.js";
+import { toast } from "./toasts.js";
+
+const GATHER = 250;
+const mine = new Set();
+let source = null;
+let lost = null;
+const open = new Set();
+
+const matches = (element, kinds) =>
+  element.dataset.live.split(/\s+/).some((wish) => {
+    const [kind, id] = wish.split(":");
+    return kinds.has(id ? `${kind}:${id}` : kind);
+  });
+
+const gathered = new Set();
+let timer = null;
+let busy = false;
+
+function note(kind, id) {
+  gathered.add(kind);
+  if (id) gathered.add(`${kind}:${id}`);
+  timer ??= setTimeout(renew, GATHER);
+}
+
+async function renew() {
+  timer = null;
+  if (busy || document.hidden) {
+    timer = setTimeout(renew, busy ? GATHER : 2000);
+    return;
+  }
+  const kinds = new Set(gathered);
+  gathered.clear();
+  const elements = [...document.querySelectorAll("[data-live]")].filter((e) => matches(e, kinds));
+  if (!elements.length) return;
+  busy = true;
+  try {
+    const response = await fetch(location.href, { headers: { Accept: "text/html", "HX-Request": "true" }, credentials: "same-origin" });
+    if (!response.ok || response.redirected || response.headers.has("HX-Redirect")) return;
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    for (const element of elements) {
+      const fresh = element.id && page.getElementById(element.id);
+      if (fresh && element.isConnected && !element.contains(htmx.find("#main .menu[open]"))) {
+        htmx.swap(element, fresh.outerHTML, { swapStyle: "morph:outerHTML" }, { contextElement: element });
+      }
+    }
+    document.dispatchEvent(new CustomEvent("yun:renewed"));
+  } catch {
+    // The stream itself tells when the cloud is away.
+  } finally {
+    busy = false;
+  }
+}
+
+function count() {
+  for (const badge of document.querySelectorAll("[data-open-operations]")) {
+    badge.textContent = open.size;
+    badge.hidden = open.size === 0;
+  }
+}
+
+async function failed(id) {
+  const response = await fetch(`/api/v1/operations/${id}`, { headers: { Accept: "application/json" } });
+  if (!response.ok) return;
+  const { title, error } = await response.json();
+  toast({ text: say("failed_operation", { title, reason: error?.message ?? "" }), hint: error?.hint ?? "", kind: "danger", operation: id });
+}
+
+const OPENED = new Set(["queued", "started", "running", "undoing", "retried", "cancelling"]);
+const ENDED = new Set(["succeeded", "failed", "cancelled", "undone", "abandoned"]);
+
+function operation(what, id) {
+  if (OPENED.has(what)) open.add(id);
+  if (ENDED.has(what)) {
+    open.delete(id);
+    if (mine.delete(id) && what === "failed") failed(id).catch(() => {});
+  }
+  count();
+  const drawer = document.getElementById("drawer");
+  if (drawer?.open) htmx.trigger("#drawer-body", "yun:operation");
+}
+
+// Whoever pressed the button hears of a failure, wherever in the panel he is by then.
+document.addEventListener("yun:done", (event) => {
+  if (event.detail.operation) mine.add(event.detail.operation);
+});
+
+function heard(event) {
+  let data = {};
+  try {
+    data = JSON.parse(event.data);
+  } catch {
+    return;
+  }
+  const [noun, what] = (data.kind ?? "").split(".");
+  const subject = data.subject ?? {};
+  if (noun === "operation" && data.operation_id) operation(what, data.operation_id);
+  note(noun, subject.id);
+  if (subject.kind && subject.kind !== noun) note(subject.kind, subject.id);
+  const about = data.data?.subject;
+  if (about?.kind) note(about.kind, about.id);
+}
+
+async function begin() {
+  const response = await fetch("/operations/open", { headers: { Accept: "application/json" } });
+  if (response.ok) for (const id of (await response.json()).ids) open.add(id);
+  count();
+}
+
+function connect() {
+  if (!document.getElementById("lost")) return;
+  source = new EventSource("/live");
+  source.onopen = () => {
+    if (lost) clearTimeout(lost);
+    lost = null;
+    const sign = document.getElementById("lost");
+    if (sign && !sign.hidden) {
+      sign.hidden = true;
+      for (const element of document.querySelectorAll("[data-live]")) note(...element.dataset.live.split(/\s+/)[0].split(":"));
+    }
+  };
+  source.onerror = () => {
+    lost ??= setTimeout(() => {
+      const sign = document.getElementById("lost");
+      if (sign) sign.hidden = false;
+    }, 3000);
+    if (source.readyState === EventSource.CLOSED) setTimeout(connect, 3000);
+  };
+  source.onmessage = heard;
+}
+if (document.getElementById("lost")) begin().catch(() => {});
+connect();
+addEventListener("pagehide", () => source?.close());
+addEventListener("pageshow", (event) => event.persisted && connect());

@@ -1,0 +1,42 @@
+// Toasts: what just happened, with Undo while it makes sense.
+import htmx from "./htmx.js";
+import { el, icon, say } from "./page.js";
+
+const ICONS = { success: "circle-check", info: "info-circle", warning: "alert-triangle", danger: "alert-triangle" };
+
+export function toast({ text, kind = "success", operation = null, undo = false, hint = "" }) {
+  const box = document.getElementById("toasts");
+  if (!box) return;
+  const close = el("button", { class: "btn-close", type: "button", "aria-label": say("close") });
+  const body = el("div", { class: "toast-text" }, el("div", {}, text));
+  if (hint) body.append(el("div", { class: "text-secondary" }, hint));
+  const shown = el("div", { class: `toast-box toast-${kind}` }, icon(ICONS[kind] ?? "info-circle"), body);
+  if (kind === "danger") shown.setAttribute("role", "alert");
+  if (undo && operation) {
+    const button = el("button", { class: "btn btn-sm", type: "button", "hx-post": `/operations/${operation}/undo`, "hx-swap": "none" }, say("undo"));
+    button.addEventListener("click", () => setTimeout(() => shown.remove(), 50));
+    shown.append(button);
+  }
+  shown.append(close);
+  box.append(shown);
+  htmx.process(shown);
+  while (box.children.length > 4) box.firstElementChild.remove();
+  const life = kind === "danger" ? 15000 : undo ? 10000 : 5000;
+  let timer = setTimeout(() => shown.remove(), life);
+  const hold = () => clearTimeout(timer);
+  const release = () => (timer = setTimeout(() => shown.remove(), 3000));
+  shown.addEventListener("pointerenter", hold);
+  shown.addEventListener("focusin", hold);
+  shown.addEventListener("pointerleave", release);
+  shown.addEventListener("focusout", release);
+  close.addEventListener("click", () => shown.remove());
+}
+
+document.addEventListener("yun:toast", (event) => toast(event.detail));
+document.addEventListener("htmx:sendError", (event) => {
+  if (!event.detail.elt?.closest("[data-quiet]")) toast({ text: say("unreachable"), kind: "danger" });
+});
+document.addEventListener("htmx:responseError", (event) => {
+  const told = event.detail.xhr.getResponseHeader("HX-Trigger");
+  if (!told?.includes("yun:problem") && !event.detail.elt?.closest("[data-quiet]")) toast({ text: say("failed"), kind: "danger" });
+});
