@@ -1,1 +1,1 @@
-"""Bringing the cloud up on a machine, taking it down again, and finding what is wrong: a root that may see everything."""
+"""Bringing the cloud up on a machine, taking it down, finding what is wrong: a root that may see everything."""

@@ -20,6 +20,7 @@ from yun.drivers.host.command import run
 VSCTL = ("ovs-vsctl", "--timeout=10")
 PHYSNET = "physnet1"
 BRIDGE = "br-ex"
+INTEGRATION = "br-int"
 GATEWAY_OPTION = "enable-chassis-as-gw"
 SYSTEM_ID_FILE = Path("/etc/openvswitch/system-id.conf")
 OURS = ("ovn-remote", "ovn-encap-type", "ovn-encap-ip", "ovn-bridge-datapath-type")
@@ -76,8 +77,11 @@ def set_chassis(name: str, kind: str, *, remote: str, address: str) -> None:
 
 
 def forget_chassis() -> None:
-    """The settings that `set_chassis` wrote are gone; the name stays, since a chassis needs one."""
+    """The settings that `set_chassis` wrote and the integration bridge are gone, unless a stranger uses the bridge;
+    the name stays, since a chassis needs one. Precondition: the controller does not run, or it makes them anew."""
     known = external_ids()
+    if INTEGRATION in vsctl("list-br").split() and not vsctl("list-ports", INTEGRATION).split():
+        vsctl("--if-exists", "del-br", INTEGRATION)
     set_external_ids({k: None for k in OURS if k in known})
 
 

@@ -91,7 +91,7 @@ class HostMachine(Protocol):
         ...
 
     def forget_chassis(self) -> None:
-        """OVN's settings of ours on this host are gone."""
+        """OVN's settings and integration bridge on this host are gone. Precondition: the controller is stopped."""
         ...
 
     def remove_stale_ports(self, keep: Sequence[str]) -> list[str]:
