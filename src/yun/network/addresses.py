@@ -1,0 +1,148 @@
+"""Giving out addresses: the lowest free one of a pool, each to one owner only, whatever table the owner is in."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, aliased
+
+from yun.base.errors import Conflict, Invalid, NoCapacity
+from yun.base.messages import _
+from yun.network import checks
+from yun.network.model import Port, Reservation, RouterInterface, Subnet
+
+PLANNED = "network.planned_places"
+
+
+def place_of(subnet: Subnet, address: str) -> int:
+    """The address's distance from the first address of the subnet."""
+    return int(ipaddress.ip_address(address)) - int(ipaddress.ip_network(subnet.cidr)[0])
+
+
+def address_at(subnet: Subnet, place: int) -> str:
+    """The address at a distance from the first address of the subnet."""
+    return str(ipaddress.ip_network(subnet.cidr)[place])
+
+
+def total(subnet: Subnet) -> int:
+    """How many addresses the pool has."""
+    return place_of(subnet, subnet.pool_end) - place_of(subnet, subnet.pool_start) + 1
+
+
+def free(session: Session, subnet: Subnet) -> int:
+    """How many addresses of the pool nobody has."""
+    low, high = place_of(subnet, subnet.pool_start), place_of(subnet, subnet.pool_end)
+    taken = sa.select(sa.func.count()).where(
+        Reservation.subnet_id == subnet.id, Reservation.place >= low, Reservation.place <= high
+    )
+    return total(subnet) - (session.scalar(taken) or 0)
+
+
+def choose(session: Session, subnet: Subnet, wanted: str | None = None) -> str:
+    """An address that can be had now: ``wanted``, or the lowest free one of the pool. It is not taken yet.
+
+    Several choices in one transaction differ. Raises `Invalid` for a wanted address outside the subnet, `Conflict`
+    for one that is taken, `NoCapacity` with the pool's numbers where nothing is left.
+    """
+    planned: set[tuple[str, int]] = session.info.setdefault(PLANNED, set())
+    if wanted is not None:
+        found = str(checks.address(wanted, within=ipaddress.ip_network(subnet.cidr)))
+        place = place_of(subnet, found)
+        if _taken(session, subnet, place):
+            raise _conflict(subnet, found)
+    else:
+        place = _lowest(session, subnet, {p for s, p in planned if s == subnet.id})
+    planned.add((subnet.id, place))
+    return address_at(subnet, place)
+
+
+def take(session: Session, subnet: Subnet, address: str, owner: tuple[str, str], *, fixed: bool = True) -> str:
+    """The address belongs to ``owner`` (kind, id) from this transaction on.
+
+    Where somebody was faster, another one is taken unless it is ``fixed``; the address taken is returned. Raises
+    `Conflict` or `NoCapacity` like `choose`.
+    """
+    place = place_of(subnet, address)
+    if _taken(session, subnet, place):
+        if fixed:
+            raise _conflict(subnet, address)
+        place = _lowest(session, subnet, set())
+    session.add(Reservation(subnet_id=subnet.id, place=place, owner_kind=owner[0], owner_id=owner[1]))
+    session.flush()
+    return address_at(subnet, place)
+
+
+def give_back(session: Session, owner_id: str) -> None:
+    """Whatever addresses the owner has are free again."""
+    session.execute(sa.delete(Reservation).where(Reservation.owner_id == owner_id))
+
+
+def _taken(session: Session, subnet: Subnet, place: int) -> bool:
+    return session.get(Reservation, (subnet.id, place)) is not None
+
+
+def _lowest(session: Session, subnet: Subnet, besides: set[int]) -> int:
+    low, high = place_of(subnet, subnet.pool_start), place_of(subnet, subnet.pool_end)
+    floor = low
+    while True:
+        place = _gap(session, subnet, floor)
+        if place > high:
+            numbers = {"total": total(subnet), "free": free(session, subnet)}
+            raise NoCapacity(
+                _(
+                    "The subnet {subnet} has no address left: all {total} of {first} to {last} are taken.",
+                    subnet=subnet.name or subnet.cidr, total=numbers["total"], first=subnet.pool_start,
+                    last=subnet.pool_end,
+                ),
+                hint=_("Purge what lies in the trash, or use another subnet."),
+                details={"subnet_id": subnet.id, **numbers},
+            )  # fmt: skip
+        if place not in besides:
+            return place
+        floor = place + 1
+
+
+def _gap(session: Session, subnet: Subnet, floor: int) -> int:
+    """The lowest place from ``floor`` on that nobody has, inside the pool or beyond it."""
+    if not _taken(session, subnet, floor):
+        return floor
+    after = aliased(Reservation)
+    followed = sa.exists().where(after.subnet_id == subnet.id, after.place == Reservation.place + 1)
+    query = sa.select(Reservation.place).where(
+        Reservation.subnet_id == subnet.id, Reservation.place >= floor, ~followed
+    )
+    found = session.scalar(query.order_by(Reservation.place).limit(1))
+    return floor if found is None else found + 1
+
+
+def _conflict(subnet: Subnet, address: str) -> Conflict:
+    return Conflict(
+        _("The address {address} is taken in {subnet}.", address=address, subnet=subnet.name or subnet.cidr),
+        hint=_("What lies in the trash keeps its address too."),
+        fields={"address": _("an address that is free, or none for the lowest free one")},
+    )
+
+
+def new_mac(session: Session) -> str:
+    """A MAC address of QEMU's range (52:54:00) that no port and no router has."""
+    while True:
+        mac = "52:54:00:" + ":".join(f"{b:02x}" for b in os.urandom(3))
+        legs = sa.select(RouterInterface.id).where(RouterInterface.mac == mac)
+        used = sa.select(Port.id).where(Port.mac == mac).union(legs)
+        if session.scalar(used) is None:
+            return mac
+
+
+def check_mac(session: Session, mac: str) -> str:
+    """A MAC address somebody asks for, in lower case. Raises `Invalid` for a wrong one, `Conflict` for a used one."""
+    clean = mac.strip().lower().replace("-", ":")
+    right = _("six pairs of hexadecimal digits such as 52:54:00:12:34:56, the first one even")
+    if not checks.MAC.fullmatch(clean) or int(clean[:2], 16) & 1 or clean == "00:00:00:00:00:00":
+        raise Invalid(_("{mac} is not a MAC address of a network card.", mac=mac[:40]), fields={"mac": right})
+    if session.scalar(sa.select(Port.id).where(Port.mac == clean)) is not None:
+        raise Conflict(
+            _("The MAC address {mac} is taken.", mac=clean), fields={"mac": _("a MAC address that is not in use")}
+        )
+    return clean

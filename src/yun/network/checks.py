@@ -1,0 +1,179 @@
+"""What ranges, addresses, ports and names may look like. Pure: each returns the clean value or raises `Invalid`."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from yun.base.errors import Invalid
+from yun.base.messages import Message, _
+
+Net = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+ID = re.compile(r"[a-z]{3}_[0-9a-hjkmnp-tv-z]{26}")
+MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
+DOMAIN = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+PROTOCOLS = ("any", "tcp", "udp", "icmp")
+POOL_LIMIT = 2**31  # larger pools (IPv6) end here: nobody counts that far
+
+
+def refuse(field: str, message: Message, right: Message) -> Invalid:
+    """An `Invalid` about one field."""
+    return Invalid(message, fields={field: right})
+
+
+def name(text: str, field: str = "name", *, empty: bool = False) -> str:
+    """A name in any script: 1 to 100 characters on one line, without a slash, not looking like an id."""
+    clean = unicodedata.normalize("NFC", text).strip()
+    odd = any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") for c in clean)
+    if odd or len(clean) > 100 or "/" in clean or ID.fullmatch(clean) or (not clean and not empty):
+        message = _("{name} cannot be a name.", name=clean[:60]) if clean else _("A name is needed.")
+        raise refuse(field, message, _("1 to 100 characters on one line, without a slash"))
+    return clean
+
+
+def description(text: str, field: str = "description", *, most: int = 1000) -> str:
+    """Free text of at most ``most`` characters."""
+    clean = text.strip()
+    if len(clean) > most or any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t\r" for c in clean):
+        raise refuse(
+            field,
+            _("The description is too long or has control characters."),
+            _("at most {most} characters", most=most),
+        )
+    return clean
+
+
+def cidr(text: str, field: str = "cidr", *, smallest: int = 3) -> Net:
+    """A network's range with at least ``2**smallest`` addresses (in host bits), such as ``10.1.0.0/24``."""
+    right = _("a range such as 10.1.0.0/24")
+    try:
+        net = ipaddress.ip_network(text.strip())
+    except ValueError as error:
+        try:
+            loose = ipaddress.ip_network(text.strip(), strict=False)
+        except ValueError:
+            raise refuse(field, _("{value} is not a range of addresses.", value=text[:60]), right) from error
+        if "/" in text:
+            right = _("{cidr}, or another range whose host bits are zero", cidr=str(loose))
+        raise refuse(field, _("{value} is not a range of addresses.", value=text[:60]), right) from error
+    if net.max_prefixlen - net.prefixlen < smallest:
+        right = _("at least {n} addresses", n=2**smallest)
+        raise refuse(field, _("The range {cidr} is too small.", cidr=str(net)), right)
+    if net.version == 4 and net.prefixlen < 8:
+        raise refuse(field, _("The range {cidr} is too large.", cidr=str(net)), _("a prefix of /8 or longer"))
+    if net.is_multicast or net.is_loopback or net.is_link_local or net.is_unspecified or net.is_reserved:
+        raise refuse(
+            field,
+            _("The range {cidr} has another purpose and cannot be a network.", cidr=str(net)),
+            _("a private range such as 10.1.0.0/24 or 192.168.5.0/24"),
+        )
+    return net
+
+
+def filter_cidr(text: str, field: str = "remote_cidr", *, family: str = "ipv4") -> str:
+    """The other side of a rule: a range or one address of the family."""
+    try:
+        net = ipaddress.ip_network(text.strip(), strict=False)
+    except ValueError as error:
+        right = _("a range such as 192.0.2.0/24, or one address")
+        raise refuse(field, _("{value} is not a range of addresses.", value=text[:60]), right) from error
+    if (net.version == 4) != (family == "ipv4"):
+        right = _("an {family} range", family="IPv4" if family == "ipv4" else "IPv6")
+        raise refuse(field, _("The range {cidr} is of the other family.", cidr=str(net)), right)
+    return str(net)
+
+
+def address(text: str, field: str = "address", *, within: Net | None = None) -> Address:
+    """One host address, inside ``within`` and not its first or last."""
+    try:
+        found = ipaddress.ip_address(text.strip())
+    except ValueError as error:
+        raise refuse(
+            field, _("{value} is not an address.", value=text[:60]), _("an address such as 10.1.0.7")
+        ) from error
+    if within is not None:
+        right = _("an address from {first} to {last}", first=str(within[1]), last=str(last(within)))
+        if found.version != within.version or found not in within:
+            raise refuse(field, _("{address} is not in {cidr}.", address=str(found), cidr=str(within)), right)
+        if found == within[0] or (found.version == 4 and found == within[-1]):
+            raise refuse(field, _("{address} is not a host's address.", address=str(found)), right)
+    return found
+
+
+def last(net: Net) -> Address:
+    """The last address that a host of the range may have; beyond the limit of a pool nobody looks."""
+    if net.version == 4:
+        return net[-2]
+    return net[min(net.num_addresses, POOL_LIMIT) - 1]
+
+
+def pool(net: Net, gateway: Address | None, start: str | None, end: str | None) -> tuple[Address, Address]:
+    """The pool from which addresses are given out: the whole range, or what is asked for."""
+    low = address(start, "pool_start", within=net) if start else net[1]
+    high = address(end, "pool_end", within=net) if end else last(net)
+    if int(low) > int(high):
+        raise Invalid(
+            _("The pool ends before it begins."),
+            fields={
+                "pool_start": _("an address up to {last}", last=str(high)),
+                "pool_end": _("an address from {first}", first=str(low)),
+            },
+        )
+    if low == high == gateway:
+        raise refuse("pool_end", _("The pool holds nothing but the gateway."), _("a larger pool"))
+    return low, high
+
+
+def no_overlap(net: Net, others: Iterable[tuple[str, str]], field: str = "cidr") -> None:
+    """Raise `Invalid` where ``net`` overlaps one of ``others`` (name, range)."""
+    for other, text in others:
+        have = ipaddress.ip_network(text)
+        if have.version == net.version and have.overlaps(net):
+            raise refuse(
+                field,
+                _("The range {cidr} overlaps {other} ({range}).", cidr=str(net), other=other, range=text),
+                _("a range that is still free"),
+            )
+
+
+def resolvers(values: Iterable[str], field: str = "dns_servers") -> list[str]:
+    """Addresses of name servers, at most four."""
+    clean = [str(address(v, field)) for v in values]
+    if len(clean) > 4:
+        raise refuse(field, _("Too many name servers."), _("at most 4 addresses"))
+    return list(dict.fromkeys(clean))
+
+
+def domain(text: str, field: str = "domain") -> str:
+    """A DNS domain in lower case, or nothing."""
+    clean = text.strip().lower().rstrip(".")
+    if clean and not DOMAIN.fullmatch(clean):
+        raise refuse(field, _("{value} is not a domain.", value=text[:60]), _("a domain such as lab.internal"))
+    return clean
+
+
+def mtu(value: int, field: str = "mtu") -> int:
+    """A packet size that IPv4 and the overlay can carry, in bytes."""
+    if not 576 <= value <= 8942:
+        raise refuse(field, _("The MTU {value} is out of range.", value=value), _("576 to 8942"))
+    return value
+
+
+def one_of(text: str, allowed: tuple[str, ...], field: str) -> str:
+    """One of a few words."""
+    if text not in allowed:
+        raise refuse(
+            field, _("{value} is not known here.", value=str(text)[:40]), _("one of {names}", names=", ".join(allowed))
+        )
+    return text
+
+
+def number(value: int | None, low: int, high: int, field: str) -> int | None:
+    """A number within bounds, or nothing."""
+    if value is not None and not low <= value <= high:
+        raise refuse(field, _("{value} is out of range.", value=value), _("{low} to {high}", low=low, high=high))
+    return value

@@ -1,0 +1,145 @@
+"""What steps do to rows, within the step's transaction: trash, restore, forget, and tell."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from yun.base.errors import Conflict
+from yun.base.messages import _
+from yun.network import addresses
+from yun.network.model import (
+    ACTIVE,
+    TRASHED,
+    FloatingIp,
+    Network,
+    Port,
+    Router,
+    RouterInterface,
+    SecurityGroup,
+    SecurityRule,
+    Subnet,
+)
+from yun.network.service import look
+from yun.network.service.groups import RULE_COLUMNS
+from yun.operations.events import emit
+from yun.operations.intent import Subject
+
+MODELS: dict[str, Any] = {
+    "network": Network,
+    "subnet": Subnet,
+    "router": Router,
+    "security_group": SecurityGroup,
+    "floating_ip": FloatingIp,
+}
+
+
+def tell(session: Session, noun: str, identifier: str, what: str, **data: Any) -> None:
+    """Emit ``noun.what`` about a thing that has a row."""
+    row = session.get(MODELS[noun], identifier)
+    if row is None:
+        return
+    subject = Subject(noun, identifier, look.title_of(row))
+    emit(session, f"{noun}.{what}", subject=subject, project_id=row.project_id, data={"state": row.state, **data})
+
+
+def trash(session: Session, noun: str, identifier: str, now: datetime) -> list[list[str]]:
+    """The thing lies in the trash, a network with its subnets; returns (noun, id) of what went."""
+    things = [(noun, identifier)]
+    if noun == "network":
+        things += [("subnet", s.id) for s in look.subnets_of(session, identifier)]
+    gone = []
+    for kind, key in things:
+        row = session.get(MODELS[kind], key)
+        if row is not None and row.state == ACTIVE:
+            row.state, row.trashed_at = TRASHED, now
+            gone.append([kind, key])
+    session.flush()
+    return gone
+
+
+def restore(session: Session, things: list[list[str]]) -> None:
+    """The things are out of the trash."""
+    for kind, key in things:
+        row = session.get(MODELS[kind], key)
+        if row is not None:
+            row.state, row.trashed_at = ACTIVE, None
+    session.flush()
+
+
+def forget(session: Session, noun: str, identifier: str) -> None:
+    """The thing has no row any more, nor has what hangs on it; its addresses are free.
+
+    Raises `Conflict` where ports still stand on it.
+    """
+    row = session.get(MODELS[noun], identifier)
+    if row is None:
+        return
+    tell(session, noun, identifier, "gone")
+    if noun == "network":
+        for subnet in look.subnets_of(session, identifier, trashed=True):
+            _forget_subnet(session, subnet)
+    elif noun == "subnet":
+        _forget_subnet(session, row)
+        session.flush()
+        return
+    elif noun == "security_group":
+        session.execute(sa.delete(SecurityRule).where(SecurityRule.group_id == identifier))
+    elif noun == "router":
+        for leg in look.legs_of(session, identifier):
+            addresses.give_back(session, leg.id)
+            session.delete(leg)
+    elif noun == "floating_ip":
+        addresses.give_back(session, identifier)
+    session.flush()
+    session.delete(row)
+    session.flush()
+
+
+def _forget_subnet(session: Session, subnet: Subnet) -> None:
+    if session.scalar(sa.select(sa.func.count()).where(Port.subnet_id == subnet.id)):
+        raise Conflict(_("{name} is in use by ports.", name=subnet.name))
+    for leg in session.scalars(sa.select(RouterInterface).where(RouterInterface.subnet_id == subnet.id)):
+        addresses.give_back(session, leg.id)
+        session.delete(leg)
+    addresses.give_back(session, subnet.id)
+    session.flush()
+    session.delete(subnet)
+
+
+def insert_rule(session: Session, group_id: str, values: dict[str, Any]) -> None:
+    """The rule is there, once."""
+    if session.get(SecurityRule, values["id"]) is None:
+        session.add(SecurityRule(**{name: values.get(name) for name in RULE_COLUMNS}))
+        _touch(session, group_id)
+
+
+def delete_rule(session: Session, group_id: str, rule_id: str) -> None:
+    """The rule is not there."""
+    rule = session.get(SecurityRule, rule_id)
+    if rule is not None:
+        session.delete(rule)
+        _touch(session, group_id)
+
+
+def _touch(session: Session, group_id: str) -> None:
+    """A group whose rules changed has changed: its revision moves on."""
+    group = session.get(SecurityGroup, group_id)
+    if group is not None:
+        group.updated_at = datetime.now(UTC)
+    session.flush()
+    tell(session, "security_group", group_id, "changed")
+
+
+def link(session: Session, floating_ip_id: str, port_id: str | None) -> str | None:
+    """The address leads to the port, or nowhere; returns where it led before."""
+    floating = session.get(FloatingIp, floating_ip_id)
+    if floating is None:
+        return None
+    before, floating.port_id = floating.port_id, port_id
+    session.flush()
+    tell(session, "floating_ip", floating_ip_id, "changed", port_id=port_id)
+    return before

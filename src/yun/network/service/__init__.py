@@ -1,0 +1,50 @@
+"""The verbs of the networks. What changes returns an `Intent`; what reads returns rows; plans serve rooms above."""
+
+from yun.network.service.defaults import ensure_default, reconcile
+from yun.network.service.floating import (
+    FloatingIpPlan,
+    allocate,
+    associate,
+    disassociate,
+    external_address,
+    plan_floating_ip,
+    release,
+)
+from yun.network.service.groups import NewRule, add_rule, create_group, delete_group, remove_rule, say
+from yun.network.service.look import (
+    addresses_of,
+    external_network,
+    floating_of,
+    get,
+    get_floating_ip,
+    get_group,
+    get_network,
+    get_port,
+    get_router,
+    get_subnet,
+    groups_of,
+    legs_of,
+    list_of,
+    ports_of,
+    router_of,
+    rules_of,
+    subnets_of,
+)
+from yun.network.service.networks import (
+    NewNetwork,
+    NewSubnet,
+    create_network,
+    create_subnet,
+    delete_network,
+    delete_subnet,
+)
+from yun.network.service.ports import PortPlan, default_group, default_network, forget_ports, plan_port
+
+__all__ = [
+    "FloatingIpPlan", "NewNetwork", "NewRule", "NewSubnet", "PortPlan", "add_rule", "addresses_of", "allocate",
+    "associate", "create_group", "create_network", "create_subnet", "default_group", "default_network",
+    "delete_group", "delete_network", "delete_subnet", "disassociate", "ensure_default", "external_address",
+    "external_network", "floating_of", "forget_ports", "get", "get_floating_ip", "get_group", "get_network",
+    "get_port", "get_router", "get_subnet", "groups_of", "legs_of", "list_of", "plan_floating_ip", "plan_port",
+    "ports_of", "reconcile", "release", "remove_rule", "router_of", "rules_of", "say", "subnets_of",
+]  # fmt: skip

@@ -1,0 +1,259 @@
+"""Finding things: one by name or id, many page by page; other projects' things do not exist."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from yun.base.context import Context, not_found
+from yun.base.errors import Conflict, Invalid
+from yun.base.messages import _
+from yun.base.paging import Page, paginate
+from yun.network.checks import ID
+from yun.network.model import (
+    ACTIVE,
+    ALLOWED,
+    TRASHED,
+    FloatingIp,
+    Network,
+    Port,
+    PortSecurityGroup,
+    Router,
+    RouterInterface,
+    SecurityGroup,
+    SecurityRule,
+    Subnet,
+)
+
+T = TypeVar("T", Network, Subnet, Router, Port, SecurityGroup, FloatingIp)
+NOUNS: dict[type[Any], str] = {
+    Network: "network",
+    Subnet: "subnet",
+    Router: "router",
+    Port: "port",
+    SecurityGroup: "security_group",
+    FloatingIp: "floating_ip",
+}
+NAMED_BY: dict[type[Any], tuple[InstrumentedAttribute[Any], ...]] = {
+    Network: (Network.name,),
+    Subnet: (Subnet.name, Subnet.cidr),
+    Router: (Router.name,),
+    Port: (Port.address, Port.mac, Port.instance_id, Port.hostname, Port.name),
+    SecurityGroup: (SecurityGroup.name,),
+    FloatingIp: (FloatingIp.address,),
+}
+
+
+def get(ctx: Context, model: type[T], reference: str) -> T:
+    """One thing by id or by what people call it; in the trash too.
+
+    A port is also found by its address, MAC, host name, or the id of its instance. Raises `NotFound` where it does
+    not exist for the actor, `Conflict` where the reference fits several.
+    """
+    noun = NOUNS[model]
+    query: sa.Select[Any] = sa.select(model)
+    if ID.fullmatch(reference) and reference.startswith(model.PREFIX + "_"):
+        query = query.where(model.id == reference)
+    else:
+        query = query.where(sa.or_(*(column == reference for column in NAMED_BY[model])))
+        if ctx.project_id is not None:
+            query = query.where(_of_project(model, ctx.project_id))
+    found: list[T] = [row for row in ctx.session.scalars(query.limit(50)) if ctx.sees(row.project_id)]
+    if len(found) > 1:  # a living one is meant before one in the trash, one's own before the cloud's
+        found = [r for r in found if r.state != TRASHED] or found
+        found = [r for r in found if r.project_id is not None] or found
+    if not found:
+        raise not_found(noun, reference)
+    if len(found) > 1:
+        raise Conflict(
+            _("{reference} fits several things.", reference=reference), hint=_("Name its id, or choose a project.")
+        )
+    ctx.may(f"{noun}.show", found[0].project_id)
+    return found[0]
+
+
+def _of_project(model: type[T], project_id: str) -> sa.ColumnElement[bool]:
+    return sa.or_(model.project_id == project_id, model.project_id.is_(None))
+
+
+def list_of(
+    ctx: Context, model: type[T], *, filters: dict[str, str | None] | None = None, sort: str = "created_at",
+    cursor: str | None = None, limit: int = 100,
+) -> Page[T]:  # fmt: skip
+    """A page of the things that the actor may see, of the context's project if it has one.
+
+    ``filters`` are columns and the values they must have; the trash is left out unless ``state`` asks for it.
+    """
+    noun = NOUNS[model]
+    query: sa.Select[Any] = sa.select(model)
+    if ctx.project_id is not None:
+        ctx.may(f"{noun}.list")
+        query = query.where(_of_project(model, ctx.project_id))
+    elif ctx.actor.role_in(None) is None:
+        query = query.where(sa.or_(model.project_id.in_(list(ctx.actor.roles)), model.project_id.is_(None)))
+    else:
+        ctx.may(f"{noun}.list")
+    wanted = {k: v for k, v in (filters or {}).items() if v is not None}
+    for column, value in wanted.items():
+        query = query.where(getattr(model, column) == value)
+    if "state" not in wanted:
+        query = query.where(model.state != TRASHED)
+    sorts: dict[str, Any] = {"created_at": model.created_at}
+    for name in ("name", "cidr", "address"):
+        if hasattr(model, name):
+            sorts[name] = getattr(model, name)
+    return paginate(ctx.session, query, sorts=sorts, key=model.id, sort=sort, cursor=cursor, limit=limit)
+
+
+def get_network(ctx: Context, reference: str) -> Network:
+    """A network by name or id."""
+    return get(ctx, Network, reference)
+
+
+def get_subnet(ctx: Context, reference: str) -> Subnet:
+    """A subnet by name, range or id."""
+    return get(ctx, Subnet, reference)
+
+
+def get_router(ctx: Context, reference: str) -> Router:
+    """A router by name or id."""
+    return get(ctx, Router, reference)
+
+
+def get_port(ctx: Context, reference: str) -> Port:
+    """A port by id, address, MAC, host name or its instance's id."""
+    return get(ctx, Port, reference)
+
+
+def get_group(ctx: Context, reference: str) -> SecurityGroup:
+    """A security group by name or id."""
+    return get(ctx, SecurityGroup, reference)
+
+
+def get_floating_ip(ctx: Context, reference: str) -> FloatingIp:
+    """A floating IP by address or id."""
+    return get(ctx, FloatingIp, reference)
+
+
+def project_of(ctx: Context) -> str:
+    """The project in which something is made. Raises `Invalid` where the context has none."""
+    if ctx.project_id is None:
+        raise Invalid(_("Choose a project first."), fields={"project": _("the name or id of a project")})
+    return ctx.project_id
+
+
+def must_allow(thing: Any, verb: str) -> None:
+    """Raise `Conflict` where the verb makes no sense in the thing's state."""
+    noun = NOUNS[type(thing)]
+    if thing.state not in ALLOWED[noun][verb]:
+        raise _in_state(thing, {"state": thing.state, "allowed": list(ALLOWED[noun][verb])})
+
+
+def must_allow_state(thing: Any) -> None:
+    """Raise `Conflict` where the thing lies in the trash: nothing is built on it then."""
+    if thing.state == TRASHED:
+        raise _in_state(thing, {"state": thing.state})
+
+
+def _in_state(thing: Any, details: dict[str, Any]) -> Conflict:
+    hint = _("Undo its deletion first: the history lists it.") if thing.state == TRASHED else None
+    return Conflict(
+        _("{name} is {state}.", name=title_of(thing), state=_(thing.state)), hint=hint, details=details
+    )
+
+
+def refuse_taken(session: Session, model: type[Any], name: str, **scope: str) -> None:
+    """Raise `Conflict` where another thing of the same scope has the name, in the trash too."""
+    query = sa.select(model.state).where(model.name == name)
+    for column, value in scope.items():
+        query = query.where(getattr(model, column) == value)
+    state = session.scalar(query)
+    if state is None:
+        return
+    hint = _("It lies in the trash and keeps its name: undo its deletion, or choose another name.")
+    raise Conflict(
+        _("The name {name} is taken.", name=name),
+        hint=hint if state == TRASHED else None,
+        fields={"name": _("a name that is not taken")},
+    )
+
+
+def title_of(thing: Any) -> str:
+    """What a person calls the thing."""
+    return str(getattr(thing, "name", "") or getattr(thing, "address", "") or thing.id)
+
+
+# ── what belongs together ──
+
+
+def subnets_of(session: Session, network_id: str, *, trashed: bool = False) -> list[Subnet]:
+    """The subnets of a network, oldest first."""
+    query = sa.select(Subnet).where(Subnet.network_id == network_id)
+    if not trashed:
+        query = query.where(Subnet.state == ACTIVE)
+    return list(session.scalars(query.order_by(Subnet.created_at, Subnet.id)))
+
+
+def legs_of(session: Session, router_id: str) -> list[RouterInterface]:
+    """The legs of a router, the outside one last."""
+    query = sa.select(RouterInterface).where(RouterInterface.router_id == router_id)
+    return list(session.scalars(query.order_by(RouterInterface.external, RouterInterface.id)))
+
+
+def rules_of(session: Session, group_id: str) -> list[SecurityRule]:
+    """The rules of a group, oldest first."""
+    query = sa.select(SecurityRule).where(SecurityRule.group_id == group_id)
+    return list(session.scalars(query.order_by(SecurityRule.id)))
+
+
+def groups_of(session: Session, port_id: str) -> list[SecurityGroup]:
+    """The groups of a port, by name."""
+    mine = sa.select(PortSecurityGroup.group_id).where(PortSecurityGroup.port_id == port_id)
+    query = sa.select(SecurityGroup).where(SecurityGroup.id.in_(mine))
+    return list(session.scalars(query.order_by(SecurityGroup.name)))
+
+
+def ports_of(session: Session, instance_id: str) -> list[Port]:
+    """The ports of an instance in the order of its cards, those in the trash too."""
+    query = sa.select(Port).where(Port.instance_id == instance_id)
+    return list(session.scalars(query.order_by(Port.device_index, Port.id)))
+
+
+def floating_of(session: Session, port_ids: list[str]) -> dict[str, FloatingIp]:
+    """Port id → floating IP, for those that have one."""
+    rows = session.scalars(sa.select(FloatingIp).where(FloatingIp.port_id.in_(port_ids)))
+    return {row.port_id: row for row in rows if row.port_id is not None}
+
+
+def addresses_of(session: Session, instance_ids: list[str]) -> dict[str, list[tuple[Port, str | None]]]:
+    """Instance id → its ports in order, each with its floating address: for lists, in two queries."""
+    query = sa.select(Port).where(Port.instance_id.in_(instance_ids)).order_by(Port.device_index, Port.id)
+    ports = list(session.scalars(query))
+    outside = floating_of(session, [p.id for p in ports])
+    found: dict[str, list[tuple[Port, str | None]]] = {}
+    for port in ports:
+        floating = outside.get(port.id)
+        found.setdefault(str(port.instance_id), []).append((port, floating.address if floating else None))
+    return found
+
+
+def router_of(session: Session, subnet_id: str) -> Router | None:
+    """The living router that is the way out of a subnet."""
+    inner = sa.select(RouterInterface.router_id).where(
+        RouterInterface.subnet_id == subnet_id, RouterInterface.external.is_(False)
+    )
+    return session.scalar(sa.select(Router).where(Router.id.in_(inner), Router.state == ACTIVE).limit(1))
+
+
+def project_router(session: Session, project_id: str) -> Router | None:
+    """The project's first router, to which new subnets are connected."""
+    query = sa.select(Router).where(Router.project_id == project_id, Router.state == ACTIVE)
+    return session.scalar(query.order_by(Router.created_at, Router.id).limit(1))
+
+
+def external_network(session: Session) -> Network | None:
+    """The cloud's way to the outside."""
+    query = sa.select(Network).where(Network.external.is_(True), Network.state == ACTIVE)
+    return session.scalar(query.order_by(Network.created_at, Network.id).limit(1))

@@ -1,0 +1,197 @@
+"""Ports: planned for an instance, kept in the trash with it, forgotten when it is purged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from yun.base.context import Context
+from yun.base.errors import Conflict, Invalid
+from yun.base.ids import new_id
+from yun.base.messages import Message, _
+from yun.network import addresses, checks
+from yun.network.model import ACTIVE, FloatingIp, Network, Port, PortSecurityGroup, SecurityGroup, Subnet
+from yun.network.service import look
+from yun.network.service.networks import tenancy
+from yun.operations.intent import Subject
+
+DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class PortPlan:
+    """A port that can be made: ids, MAC and address chosen. ``write`` adds the rows; the address may become the next
+    free one there, where nobody asked for a certain one and somebody was faster."""
+
+    port: Port
+    network: Network
+    subnet: Subnet
+    groups: tuple[SecurityGroup, ...]
+    fixed: bool
+    capacity: Message
+
+    @property
+    def id(self) -> str:
+        """The port's id."""
+        return self.port.id
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """What an operation touches that makes this port."""
+        return (Subject("port", self.port.id, self.port.address), tenancy(self.network.id))
+
+    @property
+    def effect(self) -> Message:
+        """What a person wants to know of it."""
+        return _("It gets the address {address} in {network}.", address=self.port.address, network=self.network.name)
+
+    def write(self, session: Session) -> None:
+        """Add the port, its reservation and its groups to the transaction."""
+        port = self.port
+        owner = ("port", port.id)
+        port.address = addresses.take(session, self.subnet, port.address, owner, fixed=self.fixed)
+        session.add(port)
+        session.flush()
+        session.add_all(PortSecurityGroup(port_id=port.id, group_id=g.id) for g in self.groups)
+        session.flush()
+
+
+def default_network(ctx: Context) -> Network:
+    """The network that an instance gets when nobody says: the project's ``default``, else its only one.
+
+    Raises `Conflict` where the project has none, or several and none is called so.
+    """
+    project_id = look.project_of(ctx)
+    query = sa.select(Network).where(
+        Network.project_id == project_id, Network.state == ACTIVE, Network.external.is_(False)
+    )
+    found = list(ctx.session.scalars(query.order_by(Network.created_at, Network.id).limit(2)))
+    named = ctx.session.scalar(query.where(Network.name == DEFAULT))
+    if named is not None:
+        return named
+    if not found:
+        hint = _("Create one first: yun network create NAME --cidr RANGE.")
+        raise Conflict(_("The project has no network."), hint=hint)
+    if len(found) > 1:
+        raise Invalid(_("The project has several networks."), fields={"network": _("the name or id of one of them")})
+    return found[0]
+
+
+def default_group(session: Session, project_id: str) -> SecurityGroup | None:
+    """The security group that ports of a project get when nobody says."""
+    query = sa.select(SecurityGroup).where(
+        SecurityGroup.project_id == project_id, SecurityGroup.is_default.is_(True), SecurityGroup.state == ACTIVE
+    )
+    return session.scalar(query.limit(1))
+
+
+def plan_port(
+    ctx: Context,
+    *,
+    network: str | Network | None = None,
+    address: str | None = None,
+    groups: Sequence[str] | None = None,
+    instance_id: str | None = None,
+    hostname: str = "",
+) -> PortPlan:
+    """Choose everything for a port of the context's project; nothing is written before `PortPlan.write`.
+
+    ``network`` defaults to the project's own, ``groups`` (names or ids) to its default one; ``groups=[]`` means none.
+    ``address`` asks for a certain one. Raises `Invalid`, `Conflict` for a taken address, `NoCapacity` for a full pool.
+    """
+    project_id = look.project_of(ctx)
+    if network is None:
+        network = default_network(ctx)
+    elif isinstance(network, str):
+        network = look.get_network(ctx, network)
+    look.must_allow_state(network)
+    if network.external:
+        raise Invalid(
+            _("Instances are not put on {network} directly.", network=network.name),
+            hint=_("Give the instance a floating IP instead."),
+            fields={"network": _("a network of the project")},
+        )
+    subnet = _subnet_for(ctx.session, network, address)
+    chosen = _groups_for(ctx, project_id, groups)
+    index = sa.select(sa.func.count()).where(Port.instance_id == instance_id, Port.state != "trashed")
+    port = Port(
+        id=new_id(Port.PREFIX),
+        project_id=project_id,
+        network_id=network.id,
+        subnet_id=subnet.id,
+        mac=addresses.new_mac(ctx.session),
+        address=addresses.choose(ctx.session, subnet, address),
+        instance_id=instance_id,
+        device_index=(ctx.session.scalar(index) or 0) if instance_id else 0,
+        hostname=hostname,
+        state="down",
+        plugged=False,
+        port_security=True,
+    )
+    left = addresses.free(ctx.session, subnet)
+    all_of_it = addresses.total(subnet)
+    capacity = _("{free} of {total} addresses of {network} are free.", free=left, total=all_of_it, network=network.name)
+    return PortPlan(port, network, subnet, tuple(chosen), address is not None, capacity)
+
+
+def _subnet_for(session: Session, network: Network, address: str | None) -> Subnet:
+    subnets = look.subnets_of(session, network.id)
+    if not subnets:
+        raise Conflict(
+            _("The network {network} has no subnet.", network=network.name),
+            hint=_("Create one first: yun subnet create NETWORK RANGE."),
+        )
+    if address is None:
+        for subnet in subnets:  # the first with room; the first of all tells its numbers where none has
+            if addresses.free(session, subnet) > 0:
+                return subnet
+        return subnets[0]
+    wanted = checks.address(address)
+    for subnet in subnets:
+        net = checks.cidr(subnet.cidr)
+        if wanted.version == net.version and wanted in net:
+            return subnet
+    ranges = ", ".join(s.cidr for s in subnets)
+    raise Invalid(
+        _("{address} is in no subnet of {network}.", address=address[:60], network=network.name),
+        fields={"address": _("an address in {ranges}", ranges=ranges)},
+    )
+
+
+def _groups_for(ctx: Context, project_id: str, references: Sequence[str] | None) -> list[SecurityGroup]:
+    if references is None:
+        group = default_group(ctx.session, project_id)
+        return [group] if group else []
+    found = [look.get_group(ctx, r) for r in dict.fromkeys(references)]
+    for group in found:
+        look.must_allow_state(group)
+        if group.project_id != project_id:
+            raise Invalid(
+                _("The security group {name} belongs to another project.", name=group.name),
+                fields={"groups": _("groups of the project")},
+            )
+    return found
+
+
+def forget_ports(session: Session, instance_id: str) -> list[str]:
+    """The instance's ports have no rows any more; addresses and MACs are free, floating IPs are loose again.
+
+    For the transaction that purges an instance, or that takes back a creation; the ports must be unplugged. Returns
+    the ids of floating IPs that were loosened.
+    """
+    ports = look.ports_of(session, instance_id)
+    loosened: list[str] = []
+    for port in ports:
+        for floating in session.scalars(sa.select(FloatingIp).where(FloatingIp.port_id == port.id)):
+            floating.port_id = None
+            loosened.append(floating.id)
+    session.flush()
+    for port in ports:
+        session.execute(sa.delete(PortSecurityGroup).where(PortSecurityGroup.port_id == port.id))
+        addresses.give_back(session, port.id)
+        session.delete(port)
+    session.flush()
+    return loosened

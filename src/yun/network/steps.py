@@ -1,0 +1,294 @@
+"""The networks' journaled steps: bring the engine in line with the rows, plug ports, keep, trash and restore things.
+
+The engine follows the rows: a step first writes them, then has the engine made so. Since undos run in reverse order,
+a flow that changes rows begins with `follow_undo`, whose undo comes last and brings the engine after the rows again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from yun.drivers.network.port import NetworkEngine
+from yun.network import rows, spec
+from yun.network.model import DOWN, TRASHED, UP, FloatingIp, Port, SecurityRule
+from yun.network.service import look
+from yun.network.service.groups import rule_values
+from yun.network.service.ports import forget_ports
+from yun.operations.events import emit
+from yun.operations.flow import Op, step, tx_step
+from yun.operations.intent import Subject
+
+ORDER = ("network", "group", "router", "port")
+SPECS: dict[str, Callable[[Session, str], Any]] = {
+    "network": spec.network_spec,
+    "group": spec.group_spec,
+    "router": spec.router_spec,
+    "port": spec.port_spec,
+}
+ROUNDS = 10
+
+
+def bring(op: Op, targets: Iterable[Iterable[str]]) -> None:
+    """The engine has each target (kind, id) as its rows say, or not at all; made in order, removed in reverse."""
+    wanted = [tuple(t) for t in targets]
+    made = [(k, i) for kind in ORDER for k, i in wanted if k == kind and _apply(op, k, i)]
+    for kind in reversed(ORDER):
+        for k, identifier in wanted:
+            if k == kind and (k, identifier) not in made:
+                _remover(op.drivers.network, k)(identifier)
+
+
+def _apply(op: Op, kind: str, identifier: str) -> bool:
+    """The engine has the thing as its rows say; false where they say that it should not.
+
+    Rows may change while the engine works, by somebody else's operation: whoever applies looks again afterwards, so
+    the last one to apply has seen everything.
+    """
+    told: Any = None
+    for _round in range(ROUNDS):
+        with op.read() as session:
+            wanted = SPECS[kind](session, identifier)
+        if wanted is None:
+            return False
+        if wanted == told:
+            return True
+        getattr(op.drivers.network, f"apply_{kind}")(wanted)
+        told = wanted
+    return True
+
+
+def _remover(engine: NetworkEngine, kind: str) -> Callable[[str], None]:
+    remove: Callable[[str], None] = getattr(engine, f"remove_{kind}")
+    return remove
+
+
+def follow_after_undo(op: Op, output: Any, targets: list[list[str]]) -> None:
+    """The rows are as they were; now the engine is too."""
+    bring(op, targets)
+
+
+@step(undo=follow_after_undo)
+def follow_undo(op: Op, targets: list[list[str]]) -> None:
+    """Nothing yet: its undo brings the engine in line after the rows have been put back."""
+
+
+@step(retries=8)
+def follow(op: Op, targets: list[list[str]]) -> None:
+    """The engine has the targets as their rows say."""
+    bring(op, targets)
+
+
+# ── ports ──
+
+
+def unplug_again(op: Op, output: Any, port_id: str, host_id: str) -> None:
+    """The port is no longer in the engine; its row, address and MAC stay."""
+    _set_port(op, port_id, plugged=False, state=DOWN)
+    bring(op, [("port", port_id), *_routers(op, [port_id])])
+
+
+@step(undo=unplug_again, retries=8)
+def plug_port(op: Op, port_id: str, host_id: str) -> dict[str, Any]:
+    """The engine has the port, pinned to the host, in its groups; returns what its card needs."""
+    _set_port(op, port_id, plugged=True, host_id=host_id, state=DOWN)
+    bring(op, [("port", port_id), *_floating_routers(op, port_id)])
+    with op.read() as session:
+        port = session.get_one(Port, port_id)
+        return {"mac": port.mac, "address": port.address, "uuid": port.uuid}
+
+
+def plug_again(op: Op, output: Any, port_id: str) -> None:
+    """The port is out of the trash, and in the engine again if it was."""
+    was = output or {}
+    with op.read() as session:
+        port = session.get(Port, port_id)
+    if port is None:
+        return
+    plugged = was.get("plugged", port.host_id is not None)
+    _set_port(op, port_id, plugged=plugged, state=DOWN)
+    bring(op, [("port", port_id), *_floating_routers(op, port_id)])
+
+
+@step(undo=plug_again, retries=8)
+def unplug_port(op: Op, port_id: str) -> dict[str, Any]:
+    """The port lies in the trash: out of the engine, while address, MAC and floating IP stay reserved for it."""
+    with op.read() as session:
+        port = session.get(Port, port_id)
+        was = {"plugged": bool(port and port.plugged)}
+    _set_port(op, port_id, plugged=False, state=TRASHED)
+    bring(op, [("port", port_id), *_floating_routers(op, port_id)])
+    return was
+
+
+@step(retries=8)
+def purge_ports(op: Op, instance_id: str) -> list[str]:
+    """The instance's ports are gone for good: rows, reservations and engine; floating IPs are loose. No undo."""
+    with op.read() as session:
+        ids = [p.id for p in look.ports_of(session, instance_id)]
+    routers = _routers(op, ids)
+    with op.write() as session:
+        forget_ports(session, instance_id)
+    bring(op, [*(("port", i) for i in ids), *routers])
+    return ids
+
+
+def drop_ports(op: Op, session: Session, output: Any, instance_id: str) -> None:
+    """The ports that came with the instance have no rows any more."""
+    for floating_id in forget_ports(session, instance_id):
+        if floating_id in (output or {}).get("floating", []):
+            rows.forget(session, "floating_ip", floating_id)
+
+
+@tx_step(undo=drop_ports)
+def keep_ports(op: Op, session: Session, instance_id: str) -> dict[str, Any]:
+    """Nothing yet: the rows came with the operation. Its undo forgets them, and the floating IPs that came along.
+
+    First of the network's steps in a creation, so that its undo is the last.
+    """
+    ports = look.ports_of(session, instance_id)
+    floating = look.floating_of(session, [p.id for p in ports])
+    return {"ports": [p.id for p in ports], "floating": [f.id for f in floating.values()]}
+
+
+def _set_port(op: Op, port_id: str, **values: Any) -> None:
+    with op.write() as session:
+        port = session.get(Port, port_id)
+        if port is None or all(getattr(port, k) == v for k, v in values.items()):
+            return
+        for name, value in values.items():
+            setattr(port, name, value)
+        port.trashed_at = op.clock.now() if port.state == TRASHED else None
+        tell_port(session, port)
+
+
+def tell_port(session: Session, port: Port) -> None:
+    """Emit what a port is now."""
+    data = {"state": port.state, "instance_id": port.instance_id, "address": port.address}
+    emit(session, "port.changed", subject=Subject("port", port.id, port.address), project_id=port.project_id, data=data)
+
+
+@step(retries=0)
+def look_at_ports(op: Op, port_ids: list[str]) -> list[str]:
+    """Rows say whether their ports are up; returns the ids of those that changed."""
+    up = op.drivers.network.ports_up(port_ids)
+    with op.read() as session:
+        ports = [p for i in port_ids if (p := session.get(Port, i)) is not None]
+        wrong = [p.id for p in ports if p.state != TRASHED and p.state != (UP if up.get(p.id) else DOWN)]
+    if wrong:
+        with op.write() as session:
+            for port in (session.get(Port, i) for i in wrong):
+                if port is not None and port.state != TRASHED:
+                    port.state = UP if up.get(port.id) else DOWN
+                    tell_port(session, port)
+    return wrong
+
+
+# ── floating IPs ──
+
+
+def take_floating_ip_back(op: Op, output: Any, floating_ip_id: str) -> None:
+    """The address leads nowhere; the floating IP, which came with the operation, has no row any more."""
+    with op.write() as session:
+        floating = session.get(FloatingIp, floating_ip_id)
+        port_id = floating.port_id if floating else (output or {}).get("port_id")
+        if floating is not None:
+            floating.port_id = None
+    if port_id:
+        bring(op, _routers(op, [port_id]))
+    with op.write() as session:
+        rows.forget(session, "floating_ip", floating_ip_id)
+
+
+@step(undo=take_floating_ip_back, retries=8)
+def apply_floating_ip(op: Op, floating_ip_id: str) -> dict[str, Any]:
+    """The engine leads the address to its (plugged) port. Its undo takes the floating IP away altogether."""
+    with op.read() as session:
+        floating = session.get_one(FloatingIp, floating_ip_id)
+        found = {"port_id": floating.port_id, "address": floating.address}
+    if found["port_id"]:
+        bring(op, _routers(op, [str(found["port_id"])]))
+    return found
+
+
+def _routers(op: Op, port_ids: list[str]) -> list[tuple[str, str]]:
+    with op.read() as session:
+        ports = (session.get(Port, i) for i in port_ids)
+        found = (look.router_of(session, p.subnet_id) for p in ports if p is not None)
+        return [("router", i) for i in sorted({r.id for r in found if r is not None})]
+
+
+def _floating_routers(op: Op, port_id: str) -> list[tuple[str, str]]:
+    """The router of the port, where a floating IP leads to it: its translation depends on the port."""
+    with op.read() as session:
+        if not look.floating_of(session, [port_id]):
+            return []
+    return _routers(op, [port_id])
+
+
+# ── rows that come, go and change ──
+
+
+def forget(op: Op, session: Session, output: Any, noun: str, identifier: str) -> None:
+    """The thing, and what came with it, has no row any more."""
+    rows.forget(session, noun, identifier)
+
+
+@tx_step(undo=forget)
+def keep(op: Op, session: Session, noun: str, identifier: str) -> None:
+    """The thing that came with the operation is there for good."""
+    rows.tell(session, noun, identifier, "created")
+
+
+def restore(op: Op, session: Session, output: Any, noun: str, identifier: str) -> None:
+    """The thing is out of the trash, and what went with it."""
+    rows.restore(session, output or [[noun, identifier]])
+    rows.tell(session, noun, identifier, "restored")
+
+
+@tx_step(undo=restore)
+def trash(op: Op, session: Session, noun: str, identifier: str) -> list[list[str]]:
+    """The thing lies in the trash, with what hangs on it; returns what went."""
+    gone = rows.trash(session, noun, identifier, op.clock.now())
+    rows.tell(session, noun, identifier, "deleted")
+    return gone
+
+
+def unadd_rule(op: Op, session: Session, output: Any, group_id: str, values: dict[str, Any]) -> None:
+    """The rule is not there."""
+    rows.delete_rule(session, group_id, values["id"])
+
+
+@tx_step(undo=unadd_rule)
+def add_rule(op: Op, session: Session, group_id: str, values: dict[str, Any]) -> str:
+    """The rule is there; returns its id."""
+    rows.insert_rule(session, group_id, values)
+    return str(values["id"])
+
+
+def unremove_rule(op: Op, session: Session, output: Any, group_id: str, rule_id: str) -> None:
+    """The rule is there again, as it was."""
+    if output:
+        rows.insert_rule(session, group_id, output)
+
+
+@tx_step(undo=unremove_rule)
+def remove_rule(op: Op, session: Session, group_id: str, rule_id: str) -> dict[str, Any] | None:
+    """The rule is not there; returns what it was."""
+    rule = session.get(SecurityRule, rule_id)
+    values = rule_values(rule) if rule else None
+    rows.delete_rule(session, group_id, rule_id)
+    return values
+
+
+def relink(op: Op, session: Session, output: Any, floating_ip_id: str, port_id: str | None) -> None:
+    """The address leads where it led before."""
+    rows.link(session, floating_ip_id, (output or {}).get("before"))
+
+
+@tx_step(undo=relink)
+def link(op: Op, session: Session, floating_ip_id: str, port_id: str | None) -> dict[str, Any]:
+    """The address leads to the port, or nowhere; returns where it led before."""
+    return {"before": rows.link(session, floating_ip_id, port_id)}
