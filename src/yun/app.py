@@ -19,11 +19,12 @@ from yun.base.messages import PACKAGE
 from yun.drivers.bundle import Drivers
 from yun.identity import service as identity
 from yun.operations.engine import Engine
+from yun.operations.model import Reply
 from yun.operations.stream import follow
 from yun.rooms import furniture
 from yun.web import api as web_api
 from yun.web import pages as web_pages
-from yun.web.request import Asker, Credentials
+from yun.web.request import Asker, Credentials, Kept
 from yun.web.security import Guard
 from yun.worker import Cloud
 
@@ -64,6 +65,15 @@ class WebCloud:
     def refused(self, ctx: Context, error: Forbidden) -> None:
         """Note a refusal for the audit."""
         identity.Gate(self.database, self.settings, self.clock).refused(ctx, error)
+
+    def recall(self, session: Session, actor_id: str, key: str) -> Kept | None:
+        """The answer kept under an actor's key."""
+        found = session.get(Reply, (actor_id, key))
+        return Kept(found.request, found.status, found.body) if found else None
+
+    def remember(self, session: Session, actor_id: str, key: str, kept: Kept) -> None:
+        """Keep an answer."""
+        session.add(Reply(actor_id=actor_id, key=key, request=kept.request, status=kept.status, body=kept.body))
 
     def events(self, asker: Asker, after: int | None) -> AsyncIterator[tuple[int, str, dict[str, Any]]]:
         """The live stream for somebody."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from yun.base.config import load
+from yun.base.config import Settings, load
 from yun.base.errors import Conflict, Invalid, Unavailable
 from yun.base.messages import _
 from yun.server import fail, run
@@ -15,6 +16,24 @@ from yun.web.command import Command, option
 
 if TYPE_CHECKING:
     from yun.worker import Cloud
+
+
+MARK = "in-memory"
+
+
+def forget(settings: Settings) -> None:
+    """Remove an earlier run's database: its machines were in memory and are gone. Raises `Conflict` for a database
+    that no `yun dev` made."""
+    mark, database = settings.state_dir / MARK, settings.state_dir / "yun.db"
+    if database.exists() and not mark.exists():
+        raise Conflict(
+            _("{path} holds a real cloud.", path=str(settings.state_dir)),
+            hint=_("Choose an empty directory with YUN_STATE_DIR."),
+        )
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{database}{suffix}").unlink(missing_ok=True)
+    mark.touch()
 
 
 @click.command("dev", cls=Command, help=_("Run a whole cloud in memory, for work on the panel."))
@@ -28,6 +47,8 @@ def dev(port: int, seed: int, boot_seconds: float) -> None:
     environ = {"YUN_DEFAULT_CIDR": "10.64.0.0/14", "YUN_STATE_DIR": "yun-dev", **os.environ}
     try:
         settings = load({**environ, "YUN_FAKE": "true", "YUN_PORT": str(port), "YUN_LISTEN": "127.0.0.1"})
+
+        forget(settings)
 
         def fill(cloud: Cloud) -> None:
             from yun.seed import fill_images, fill_instances

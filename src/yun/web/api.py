@@ -22,7 +22,9 @@ everything else writes (on SQLite ``BEGIN IMMEDIATE``). An exception rolls back 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, TypeVar
 
 from fastapi import Depends, FastAPI, Header, Security
@@ -38,12 +40,47 @@ from starlette.responses import Response
 from yun.base import log
 from yun.base.context import Context
 from yun.base.db import translated
+from yun.base.errors import Conflict
 from yun.base.errors import Forbidden, Unavailable
 from yun.base.messages import _
 from yun.web import problem
-from yun.web.request import SAFE_METHODS, Asker, cloud_of, credentials, enter, language, leave
+from yun.web.request import SAFE_METHODS, Asker, Kept, cloud_of, credentials, enter, language, leave
 
 T = TypeVar("T")
+
+
+MAX_REMEMBERED = 1 << 20
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A changing request that may be repeated: its key, and a digest of what it asks."""
+
+    key: str
+    digest: str
+
+    @classmethod
+    async def of(cls, request: Request) -> Repeat | None:
+        """The request's key and digest; None without a key, and for bodies too large to be remembered."""
+        key = request.headers.get("idempotency-key")
+        size = request.headers.get("content-length", "0")
+        if not key or len(key) > 200 or not size.isdigit() or int(size) > MAX_REMEMBERED:
+            return None
+        asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode() + await request.body()
+        return cls(key, hashlib.sha256(asked).hexdigest())
+
+
+class Replayed(Exception):  # noqa: N818
+    """The request was answered before: this is that answer."""
+
+    def __init__(self, status: int, body: str) -> None:
+        super().__init__(status)
+        self.status, self.body = status, body
+
+    def response(self) -> Response:
+        """The first answer again, marked as such."""
+        headers = {"Idempotency-Replayed": "true"}
+        return Response(self.body, self.status, media_type="application/json", headers=headers)
 
 
 class Opened:
@@ -55,6 +92,7 @@ class Opened:
         self.session: Session | None = None
         self.ctx: Context | None = None
         self.asker = Asker()
+        self.repeat: Repeat | None = None
 
     def context(self) -> Context:
         """The context; the first call authenticates. Raises `Unauthenticated` and `Unavailable`."""
@@ -76,10 +114,34 @@ class Opened:
             )
         return self.ctx
 
-    def commit(self) -> None:
-        """End well: what was written is there when this returns."""
+    def recall(self) -> None:
+        """Raise `Replayed` where this very request was answered before under the same key.
+
+        Raises `Conflict` where the key was used for another request.
+        """
+        if self.repeat is None or self.ctx is None or self.session is None:
+            return
+        found = cloud_of(self.connection).recall(self.session, self.ctx.actor.id, self.repeat.key)
+        if found is None:
+            return
+        if found.request != self.repeat.digest:
+            raise Conflict(
+                _("This Idempotency-Key was used for another request."),
+                hint=_("Choose a new key for a new request."),
+                fields={"Idempotency-Key": _("a new key")},
+            )
+        raise Replayed(found.status, found.body)
+
+    def commit(self, response: Response | None = None) -> None:
+        """End well: what was written is there when this returns, and so is the answer for a repetition."""
         if self.session is not None:
             with translated():
+                # An answer that must not be stored (it shows a secret once) is not kept for a repetition either.
+                storable = response is not None and "no-store" not in response.headers.get("cache-control", "")
+                if self.repeat and self.ctx and response is not None and response.status_code < 400 and storable:
+                    body = bytes(getattr(response, "body", b"")).decode()
+                    kept = Kept(self.repeat.digest, response.status_code, body)
+                    cloud_of(self.connection).remember(self.session, self.ctx.actor.id, self.repeat.key, kept)
                 self.session.commit()
             self.session.close()
 
@@ -103,12 +165,13 @@ class Route(APIRoute):
 
         async def handle(request: Request) -> Response:
             opened = request.state.opened = Opened(request, write=request.method not in SAFE_METHODS)
+            opened.repeat = await Repeat.of(request) if opened.write else None
             current = enter(request)
             subject = log.subject.set(problem.request_id(request))
             try:
                 try:
                     response = await inner(request)
-                    await run_in_threadpool(opened.commit)
+                    await run_in_threadpool(opened.commit, response)
                 except BaseException:
                     await run_in_threadpool(opened.abort)
                     raise
@@ -149,7 +212,9 @@ def open_context(
 ) -> Context:
     """The dependency behind `Ctx`."""
     opened: Opened = request.state.opened
-    return opened.context()
+    ctx = opened.context()
+    opened.recall()
+    return ctx
 
 
 Ctx = Annotated[Context, Depends(open_context)]

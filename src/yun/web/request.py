@@ -55,6 +55,15 @@ class Asker:
     session_id: str | None = None
 
 
+@dataclass(frozen=True)
+class Kept:
+    """An answer kept for the repetition of its request: digest of the request, status, body."""
+
+    request: str
+    status: int
+    body: str
+
+
 class Cloud(Protocol):
     """What the root puts at ``app.state.cloud``: the only thing the web knows of the rest."""
 
@@ -72,6 +81,14 @@ class Cloud(Protocol):
 
     def refused(self, ctx: Context, error: Forbidden) -> None:
         """Note for the audit that somebody was refused; called when the request's own transaction has ended."""
+        ...
+
+    def recall(self, session: Session, actor_id: str, key: str) -> Kept | None:
+        """The answer kept under an actor's ``Idempotency-Key``, if there is one."""
+        ...
+
+    def remember(self, session: Session, actor_id: str, key: str, kept: Kept) -> None:
+        """Keep an answer, in the transaction of the change it tells."""
         ...
 
     def events(self, asker: Asker, after: int | None) -> AsyncIterator[tuple[int, str, dict[str, Any]]]:
