@@ -193,7 +193,7 @@ def revoke_in_project(ctx: Context, reference: str, user: str) -> Intent:
     found = find_user(ctx.session, user)
     query = sa.select(Grant.id).where(Grant.user_id == found.id, Grant.project_id == project.id)
     if ctx.session.scalar(query) is None:
-        raise Conflict(_("{name} has no role of his own in {project}.", name=found.name, project=project.name))
+        raise Conflict(_("{name} has no role of their own in {project}.", name=found.name, project=project.name))
     return Intent(
         kind="project.revoke", project_id=project.id, subject=subject_of(project), instant=True,
         title=_("Take the role of {name} in {project} away", name=found.name, project=project.name),

@@ -209,7 +209,7 @@ def disable_user(ctx: Context, reference: str) -> Intent:
     if user.state == "disabled":
         raise Conflict(_("{name} is disabled already.", name=user.name))
     refuse_last_admin(ctx.session, user)
-    effects = (_("The sessions of {name} end, and his API tokens no longer hold.", name=user.name),)
+    effects = (_("The sessions of {name} end, and the API tokens of this user no longer hold.", name=user.name),)
     return _state(user, "user.disable", _("Disable user {name}", name=user.name), "disabled", effects)
 
 
@@ -219,7 +219,7 @@ def enable_user(ctx: Context, reference: str) -> Intent:
     user = find_user(ctx.session, reference)
     if user.state == "active":
         raise Conflict(_("{name} is not disabled.", name=user.name))
-    effects = (_("{name} can log in again, and his API tokens hold again.", name=user.name),)
+    effects = (_("{name} can log in again, and the API tokens of this user hold again.", name=user.name),)
     return _state(user, "user.enable", _("Enable user {name}", name=user.name), "active", effects)
 
 
