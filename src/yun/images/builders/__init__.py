@@ -17,56 +17,32 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from yun.base.errors import Invalid, Unavailable
+from yun.base.errors import Unavailable
 from yun.base.messages import _
 from yun.base.units import MIB
 from yun.images.builders import debian, tiny
 from yun.images.builders.packages import Archive, Package
 from yun.images.builders.tools import Tick, require
+from yun.images.recipes import recipe as check_recipe
 
 Make = Callable[[Archive, list[Package], Path, Path, Tick], None]
 
 
 @dataclass(frozen=True)
 class Builder:
-    """A recipe: tools and files it needs on the host, its packages, how it is made, and what the image is like."""
+    """A recipe: the tools and files it needs on the host, its packages, and how it is made."""
 
-    name: str
     tools: tuple[str, ...]
     files: Mapping[str, str]
     parts: Callable[[Archive], list[Package]]
     make: Make
-    properties: Mapping[str, Any]
 
 
 BUILDERS: dict[str, Builder] = {
-    "tiny": Builder(
-        "tiny", tiny.TOOLS, tiny.FILES, tiny.parts, tiny.make,
-        {
-            "os": "linux", "os_version": "1", "default_user": "root", "architecture": "x86_64", "cloud_init": True,
-            "firmware": "bios", "min_disk_bytes": tiny.SIZE_MIB * MIB, "min_memory_mib": 96,
-        },
-    ),
-    "debian-12": Builder(
-        "debian-12", debian.TOOLS, debian.FILES, debian.parts, debian.make,
-        {
-            "os": "debian", "os_version": "12", "default_user": "debian", "architecture": "x86_64", "cloud_init": True,
-            "firmware": "bios", "min_disk_bytes": debian.SIZE_MIB * MIB, "min_memory_mib": 384,
-        },
-    ),
-}  # fmt: skip
-
-
-def builder(name: str) -> Builder:
-    """The recipe of that name, or `Invalid` with the names there are."""
-    if name not in BUILDERS:
-        raise Invalid(
-            _("There is no recipe {name}.", name=name[:60]),
-            fields={"recipe": _("one of {names}", names=", ".join(sorted(BUILDERS)))},
-        )
-    return BUILDERS[name]
+    "tiny": Builder(tiny.TOOLS, tiny.FILES, tiny.parts, tiny.make),
+    "debian-12": Builder(debian.TOOLS, debian.FILES, debian.parts, debian.make),
+}
 
 
 def build(name: str, cache: Path, tick: Tick) -> Path:
@@ -75,7 +51,8 @@ def build(name: str, cache: Path, tick: Tick) -> Path:
     ``tick`` is called several times a second and may raise to cancel: nothing half made is left behind then.
     Raises `Unavailable` saying what is missing: a tool, a package, the network, space.
     """
-    recipe = builder(name)
+    check_recipe(name)
+    recipe = BUILDERS[name]
     if platform.machine() != "x86_64":
         raise Unavailable(_("Images can be built on x86-64 hosts only."))
     require(recipe.tools, recipe.files)
@@ -98,6 +75,17 @@ def build(name: str, cache: Path, tick: Tick) -> Path:
             if old != target:
                 old.unlink()
         return target
+
+
+def pretend(name: str, cache: Path) -> Path:
+    """An empty disk in place of a build, for a cloud on fakes."""
+    check_recipe(name)
+    cache.mkdir(parents=True, exist_ok=True)
+    target = cache / f"{name}-pretended.raw"
+    with target.open("wb") as file:
+        file.write(name.encode().ljust(510, b"\0") + b"\x55\xaa")
+        file.truncate(16 * MIB)
+    return target
 
 
 @contextmanager

@@ -27,9 +27,7 @@ MBR = Path("/usr/lib/syslinux/mbr/mbr.bin")
 UEFI = Path("/usr/lib/systemd/boot/efi/systemd-bootx64.efi")
 FILES = {str(MBR): "syslinux-common", str(UEFI): "systemd-boot-efi"}
 SIZE_MIB = 96
-COMMAND_LINE = (
-    "root=LABEL=tinyroot console=tty0 console=ttyS0,115200 quiet memhp_default_state=online net.ifnames=0"
-)
+COMMAND_LINE = "root=LABEL=tinyroot console=tty0 console=ttyS0,115200 quiet memhp_default_state=online net.ifnames=0"
 PROGRAMS = ("usr/sbin/dropbear", "usr/sbin/qemu-ga", "sbin/resize2fs")
 DIRECTORIES = (
     "bin", "sbin", "etc/dropbear", "dev", "proc", "sys", "run", "tmp", "root/.ssh", "var/lib", "var/run", "var/log",

@@ -1,0 +1,170 @@
+"""Finding images: one by name or id, many by the words in them; and who stands on one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from yun.base.context import Context, not_found
+from yun.base.errors import Conflict, Invalid
+from yun.base.messages import _
+from yun.base.paging import Page, paginate
+from yun.images.checks import is_id
+from yun.images.model import ALLOWED, Image, State, Visibility
+from yun.operations.intent import Subject
+from yun.storage.model import Head, Layer, Volume
+
+SORTS = {
+    "name": Image.name,
+    "created_at": Image.created_at,
+    "size_bytes": Image.size_bytes,
+    "state": Image.state,
+    "os": Image.os,
+}
+
+
+def subject(image: Image) -> Subject:
+    """The image as an operation's subject."""
+    return Subject("image", image.id, image.name)
+
+
+def name_subject(project_id: str, name: str) -> Subject:
+    """A name as something operations touch: whoever takes a freed one stands in the way of undoing what freed it."""
+    return Subject("image-name", f"{project_id}/{hashlib.sha256(name.encode()).hexdigest()[:24]}", name)
+
+
+def get(ctx: Context, reference: str) -> Image:
+    """An image by id, or by name: the context's project first, then what is public. Trashed ones too.
+
+    Raises `NotFound` where it does not exist for the actor, `Conflict` where a name is not unique.
+    """
+    query = sa.select(Image)
+    query = query.where(Image.id == reference if is_id(reference, Image.PREFIX) else Image.name == reference[:200])
+    found = [row for row in ctx.session.scalars(query.limit(200)) if _sees(ctx, row)]
+    mine = [row for row in found if row.project_id == ctx.project_id] if ctx.project_id else []
+    public = [row for row in found if row.visibility == Visibility.PUBLIC and row.state != State.TRASHED]
+    for choice in (mine, public, found):
+        if len(choice) == 1:
+            _may_show(ctx, choice[0])
+            return choice[0]
+    if not found:
+        raise not_found("image", reference[:70])
+    raise Conflict(
+        _("Several projects have an image {name}.", name=reference[:70]), hint=_("Name its id, or choose a project.")
+    )
+
+
+def _sees(ctx: Context, image: Image) -> bool:
+    return ctx.sees(image.project_id) or image.visibility == Visibility.PUBLIC
+
+
+def _may_show(ctx: Context, image: Image) -> None:
+    if image.visibility == Visibility.PUBLIC and ctx.actor.role_in(image.project_id) is None:
+        ctx.may("image.show")
+    else:
+        ctx.may("image.show", image.project_id)
+
+
+def get_bootable(ctx: Context, reference: str) -> Image:
+    """An active image that a machine's disk can be made of. Raises `NotFound`, and `Conflict` saying why not."""
+    image = get(ctx, reference)
+    if image.state == State.TRASHED:
+        raise Conflict(
+            _("The image {name} lies in the trash.", name=image.name), hint=_("Undo its deletion, or choose another.")
+        )
+    if image.state != State.ACTIVE:
+        raise Conflict(
+            _("The image {name} is not ready yet.", name=image.name), hint=_("Wait until its import has ended.")
+        )
+    if image.kind != "disk":
+        raise Conflict(
+            _("{name} is an installation CD, not a disk.", name=image.name),
+            hint=_("Choose an image of a disk, such as a cloud image."),
+        )
+    return image
+
+
+def list_images(
+    ctx: Context,
+    *,
+    q: str = "",
+    state: str | None = None,
+    visibility: str | None = None,
+    sort: str = "name",
+    cursor: str | None = None,
+    limit: int = 100,
+) -> Page[Image]:
+    """The images of the context's project and the public ones (without a project: all that the actor may see).
+
+    ``q`` looks in names, systems and descriptions. The trash is left out unless ``state`` asks for it.
+    """
+    query = sa.select(Image)
+    if ctx.project_id is not None:
+        ctx.may("image.list")
+        query = query.where(sa.or_(Image.project_id == ctx.project_id, Image.visibility == Visibility.PUBLIC))
+    elif ctx.actor.role_in(None) is None:
+        mine = list(ctx.actor.roles)
+        query = query.where(sa.or_(Image.project_id.in_(mine), Image.visibility == Visibility.PUBLIC))
+    else:
+        ctx.may("image.list")
+    for word in q[:200].split():
+        fields = (Image.name, Image.os, Image.os_version, Image.description, Image.source_name)
+        query = query.where(sa.or_(Image.id == word, *(f.icontains(word, autoescape=True) for f in fields)))
+    query = query.where(Image.state == _known("state", state, tuple(State)) if state else Image.state != State.TRASHED)
+    if visibility:
+        query = query.where(Image.visibility == _known("visibility", visibility, tuple(Visibility)))
+    return paginate(ctx.session, query, sorts=SORTS, key=Image.id, sort=sort, cursor=cursor, limit=limit)
+
+
+def _known(field: str, value: str, known: Sequence[str]) -> str:
+    if value not in known:
+        names = _("one of {names}", names=", ".join(known))
+        raise Invalid(_("{field} cannot be {value}.", field=field, value=value[:40]), fields={field: names})
+    return value
+
+
+def must_allow(image: Image, verb: str) -> None:
+    """Raise `Conflict` where the verb makes no sense in the image's state."""
+    if not image.allows(verb):
+        hint = _("Undo its deletion first.") if image.state == State.TRASHED else _("Wait until its import has ended.")
+        raise Conflict(
+            _("The image {name} is {state}.", name=image.name, state=_(image.state)),
+            hint=hint,
+            details={"state": image.state, "allowed": list(ALLOWED[verb])},
+        )
+
+
+def refuse_taken(session: Session, project_id: str, name: str, besides: str | None = None) -> None:
+    """Raise `Conflict` where another image of the project (the trash included) has this name."""
+    query = sa.select(Image.state).where(Image.project_id == project_id, Image.name == name)
+    if besides is not None:
+        query = query.where(Image.id != besides)
+    state = session.scalar(query)
+    if state is None:
+        return
+    right = {"name": _("a name that is not taken")}
+    if state == State.TRASHED:
+        raise Conflict(
+            _("An image {name} lies in the trash and keeps its name.", name=name),
+            hint=_("Purge it from the trash, undo its deletion, or choose another name."),
+            fields=right,
+        )
+    raise Conflict(_("There is already an image {name}.", name=name), fields=right)
+
+
+def users_of(session: Session, image: Image) -> int:
+    """How many disks stand on the image's layer, directly or through other layers."""
+    if image.layer_id is None:
+        return 0
+    tree = sa.select(Layer.id).where(Layer.id == image.layer_id).cte("tree", recursive=True)
+    child = sa.orm.aliased(Layer)
+    tree = tree.union_all(sa.select(child.id).where(child.parent_id == tree.c.id))
+    count = (
+        sa.select(sa.func.count(sa.distinct(Volume.id)))
+        .join(Head, Head.volume_id == Volume.id)
+        .where(Head.layer_id.in_(sa.select(tree.c.id)))
+    )
+    return session.scalar(count) or 0

@@ -1,0 +1,70 @@
+"""Deleting an image: into the trash, from which it comes back; later for good."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from yun.base.context import Context
+from yun.base.messages import _
+from yun.base.units import format_size
+from yun.images.model import Image, State
+from yun.images.service.look import must_allow, subject, users_of
+from yun.operations.intent import Intent
+
+
+def delete(ctx: Context, image: Image) -> Intent:
+    """Move the image to the trash: nothing new can be made of it. What stands on it goes on working, and its file
+    stays until the last of that is gone."""
+    ctx.may("image.delete", image.project_id)
+    must_allow(image, "delete")
+    users = users_of(ctx.session, image)
+    effects = [_("No new machine can be made of it.")]
+    if users:
+        effects.append(
+            _(
+                "{count} disks stand on it and go on working; its file stays until the last of them is gone.",
+                count=users,
+            )
+        )
+    return Intent(
+        kind="image.delete",
+        title=_("Delete image {name}", name=image.name),
+        subject=subject(image),
+        project_id=image.project_id,
+        arguments={
+            "image_id": image.id,
+            "purge_at": (ctx.clock.now() + timedelta(days=ctx.settings.undo_days)).isoformat(),
+        },
+        effects=tuple(effects),
+        instant=True,
+    )
+
+
+def purge(ctx: Context, image: Image) -> Intent:
+    """Remove a trashed image for good; its file goes when nothing stands on it any more."""
+    ctx.may("image.purge", image.project_id)
+    must_allow(image, "purge")
+    return purge_intent(image, users_of(ctx.session, image))
+
+
+def purge_intent(image: Image, users: int = 0) -> Intent:
+    """The operation that removes a trashed image for good."""
+    destroys = _("The image {name} is gone for good.", name=image.name)
+    frees = _("{size} become free.", size=format_size(image.size_bytes))
+    later = _("Its file stays until the last of {count} disks that stand on it is gone.", count=users)
+    return Intent(
+        kind="image.purge",
+        title=_("Purge image {name}", name=image.name),
+        subject=subject(image),
+        project_id=image.project_id,
+        arguments={"image_id": image.id},
+        destroys=(destroys,),
+        effects=(later if users else frees,),
+        undoable=False,
+        no_undo=_("What is purged is gone."),
+    )
+
+
+def is_trashed(image: Image | None) -> bool:
+    """Whether an image is there and lies in the trash."""
+    return image is not None and image.state == State.TRASHED

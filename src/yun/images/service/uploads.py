@@ -1,0 +1,95 @@
+"""Uploads: begun here, filled through the API piece by piece, finished by an import."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from yun.base.context import Context, not_found
+from yun.base.errors import Conflict, Invalid
+from yun.base.ids import new_id
+from yun.base.messages import _
+from yun.base.units import TIB, format_size
+from yun.images.model import Upload
+from yun.images.service.bring import NewImage, home_project, may_make, room_for
+from yun.storage.model import Pool
+
+KEPT = timedelta(hours=24)
+MAX_LENGTH = 2 * TIB
+MAX_OPEN = 20
+
+
+def begin_upload(ctx: Context, new: NewImage, *, length: int, filename: str = "") -> Upload:
+    """A new, empty upload of ``length`` bytes that will become the image ``new``.
+
+    Everything that can be known now is checked now: permission, name, properties, space. Its file is made when its
+    first bytes come. Raises `Invalid`, `Conflict`, `NoCapacity`.
+    """
+    ctx.may("image.upload")
+    new = new.checked()
+    project = home_project(ctx)
+    may_make(ctx, "import", new, project)
+    if not 0 < length <= MAX_LENGTH:
+        right = _("1 byte to {most}", most=format_size(MAX_LENGTH))
+        raise Invalid(_("An upload cannot have this length."), fields={"length": right})
+    mine = (
+        sa.select(sa.func.count())
+        .select_from(Upload)
+        .where(Upload.project_id == project, Upload.operation_id.is_(None))
+    )
+    if (ctx.session.scalar(mine) or 0) >= MAX_OPEN:
+        raise Conflict(
+            _("There are {most} unfinished uploads already.", most=MAX_OPEN), hint=_("Finish or drop some of them.")
+        )
+    pool = room_for(ctx.session, length)
+    identifier = new_id(Upload.PREFIX)
+    upload = Upload(
+        id=identifier, project_id=project, actor_id=ctx.actor.id, pool_id=pool.id,
+        path=incoming(pool, f"{identifier}.part"), name=new.name, filename=Path(filename).name[:255],
+        length_bytes=length, wanted=new.to_json(), expires_at=ctx.clock.now() + KEPT,
+    )  # fmt: skip
+    ctx.session.add(upload)
+    ctx.session.flush()
+    return upload
+
+
+def incoming(pool: Pool, name: str) -> str:
+    """Where a file on its way in lies."""
+    return f"{pool.path}/incoming/{name}"
+
+
+def get_upload(ctx: Context, identifier: str) -> Upload:
+    """An upload of the actor's, or, for administrators, anybody's. Raises `NotFound`."""
+    found = ctx.session.get(Upload, identifier)
+    if found is None or not (found.actor_id == ctx.actor.id or ctx.actor.is_admin):
+        raise not_found("upload", identifier[:70])
+    ctx.may("image.upload", found.project_id)
+    return found
+
+
+def list_uploads(ctx: Context) -> list[Upload]:
+    """The unfinished uploads of the actor, newest first."""
+    ctx.may("image.upload")
+    query = sa.select(Upload).where(Upload.actor_id == ctx.actor.id, Upload.operation_id.is_(None))
+    return list(ctx.session.scalars(query.order_by(Upload.created_at.desc()).limit(100)))
+
+
+def received(upload: Upload) -> int:
+    """How many bytes have come: the length of the file, all of it once it has become an image."""
+    if upload.operation_id is not None:
+        return upload.length_bytes
+    try:
+        return min(os.path.getsize(upload.path), upload.length_bytes)
+    except FileNotFoundError:
+        return 0
+
+
+def drop_upload(ctx: Context, upload: Upload) -> None:
+    """Throw an unfinished upload away. Raises `Conflict` where it is being imported."""
+    if upload.operation_id is not None:
+        raise Conflict(_("The upload of {name} has ended.", name=upload.name))
+    Path(upload.path).unlink(missing_ok=True)
+    ctx.session.delete(upload)

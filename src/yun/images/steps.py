@@ -1,0 +1,335 @@
+"""The journaled steps by which an image comes in, goes out, and goes.
+
+A file on its way lies in the pool's ``incoming`` directory under the image's id; whatever fails takes it away again.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from yun.base.errors import DriverError, Invalid, Unavailable
+from yun.base.messages import Message, _
+from yun.images import builders, fetch, judge
+from yun.images.catalogue import find_checksum
+from yun.images.model import Export, Image, State, Upload
+from yun.images.service.look import subject
+from yun.operations.events import emit
+from yun.operations.flow import Op, step, tx_step
+from yun.operations.service import close_undo
+from yun.storage import service as storage
+from yun.storage.model import Layer, Pool, TrashItem
+
+PARTS = (".part", ".part.json", ".disk", ".qcow2", ".raw")
+SHOWN = {
+    "fetch": _("Fetching"),
+    "check": _("Checking"),
+    "copy": _("Copying"),
+    "unpack": _("Unpacking"),
+    "convert": _("Converting"),
+    "build": _("Building"),
+}
+
+
+def holder(image_id: str) -> str:
+    """Under what name an image holds its layer."""
+    return f"image:{image_id}"
+
+
+def pool_of(op: Op, pool_id: str) -> Pool:
+    """The pool's row, read afresh."""
+    with op.read() as session:
+        return session.get_one(Pool, pool_id)
+
+
+def place(op: Op, pool_id: str, name: str) -> Path:
+    """Where a file on its way in lies. Raises `DriverError` where the pool's directory is not there."""
+    folder = Path(pool_of(op, pool_id).path) / "incoming"
+    if op.settings.fake:
+        folder.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        raise DriverError(
+            _("There is no pool in the directory {path}.", path=str(folder.parent)),
+            hint=_("Check that its file system is mounted."),
+        )
+    return folder / name
+
+
+def _share(op: Op, what: str, start: float, end: float) -> fetch.Progress:
+    """Progress of one part of a step, as a share of the whole operation."""
+    text: Message = SHOWN[what]
+    return lambda part: op.progress(start + (end - start) * part, text)
+
+
+# ── in the database ──
+
+
+def _forget(op: Op, session: Session, output: Any, image_id: str) -> None:
+    image = session.get(Image, image_id)
+    if image is not None:
+        session.delete(image)
+        emit(session, "image.removed", subject=subject(image), project_id=image.project_id, operation_id=op.id)
+
+
+@tx_step(undo=_forget)
+def begin(op: Op, session: Session, image_id: str) -> None:
+    """The image is on its way in; taken back, its row is gone."""
+    image = session.get_one(Image, image_id)
+    image.state = State.IMPORTING
+    emit(session, "image.importing", subject=subject(image), project_id=image.project_id, operation_id=op.id)
+
+
+def _deactivate(op: Op, session: Session, output: Any, image_id: str, *_rest: Any) -> None:
+    image = session.get(Image, image_id)
+    if image is not None and output is not None:
+        image.state, image.layer_id = State.IMPORTING, None
+
+
+@tx_step(undo=_deactivate)
+def activate(
+    op: Op, session: Session, image_id: str, layer_id: str, got: dict[str, Any], found: dict[str, Any]
+) -> dict[str, Any]:
+    """Everything is done: the image can be used."""
+    image, layer = session.get_one(Image, image_id), session.get_one(Layer, layer_id)
+    image.layer_id = layer_id
+    image.state = State.ACTIVE
+    image.kind = "iso" if found["format"] == "iso" else "disk"
+    image.format, image.checksum = found["format"], got["sha256"]
+    image.size_bytes, image.virtual_bytes = layer.file_bytes, layer.virtual_bytes
+    image.min_disk_bytes = max(image.min_disk_bytes, layer.virtual_bytes)
+    emit(session, "image.imported", subject=subject(image), project_id=image.project_id, operation_id=op.id)
+    return {"layer_id": layer_id}
+
+
+def _unchange(op: Op, session: Session, output: Any, image_id: str, values: dict[str, Any]) -> None:
+    image = session.get(Image, image_id)
+    if image is not None and output is not None:
+        for field, value in output.items():
+            setattr(image, field, value)
+        emit(session, "image.updated", subject=subject(image), project_id=image.project_id, operation_id=op.id)
+
+
+@tx_step(undo=_unchange)
+def change(op: Op, session: Session, image_id: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Write properties; returns what they were."""
+    image = session.get_one(Image, image_id)
+    before = {field: getattr(image, field) for field in values}
+    for field, value in values.items():
+        setattr(image, field, value)
+    emit(session, "image.updated", subject=subject(image), project_id=image.project_id, operation_id=op.id)
+    return before
+
+
+def _untrash(op: Op, session: Session, output: Any, image_id: str, purge_at: str) -> None:
+    image = session.get(Image, image_id)
+    if image is not None and output is not None:
+        image.state, image.purge_at = State.ACTIVE, None
+        _drop_item(session, image_id)
+        emit(session, "image.restored", subject=subject(image), project_id=image.project_id, operation_id=op.id)
+
+
+@tx_step(undo=_untrash)
+def trash(op: Op, session: Session, image_id: str, purge_at: str) -> dict[str, Any]:
+    """The image lies in the trash until ``purge_at``; its layer stays."""
+    image = session.get_one(Image, image_id)
+    image.state, image.purge_at = State.TRASHED, datetime.fromisoformat(purge_at)
+    session.add(
+        TrashItem(
+            kind="image", subject_id=image.id, project_id=image.project_id, name=image.name, bytes=image.size_bytes,
+            trashed_at=op.clock.now(), purge_at=image.purge_at, operation_id=op.id,
+        )
+    )  # fmt: skip
+    emit(session, "image.trashed", subject=subject(image), project_id=image.project_id, operation_id=op.id)
+    return {"layer_id": image.layer_id}
+
+
+@tx_step()
+def let_go(op: Op, session: Session, image_id: str) -> str | None:
+    """The image's row and its hold on the layer are gone; returns the layer that it held."""
+    image = session.get(Image, image_id)
+    if image is None:
+        return None
+    _drop_item(session, image_id)
+    close_undo(session, "image", image_id)
+    session.delete(image)
+    session.flush()
+    if image.layer_id:
+        storage.let_go(session, image.layer_id, holder(image_id))
+    emit(session, "image.purged", subject=subject(image), project_id=image.project_id, operation_id=op.id)
+    return image.layer_id
+
+
+def _drop_item(session: Session, image_id: str) -> None:
+    session.execute(sa.delete(TrashItem).where(TrashItem.kind == "image", TrashItem.subject_id == image_id))
+
+
+# ── files ──
+
+
+def _clear(op: Op, output: Any, image_id: str, pool_id: str, source: dict[str, Any], checksum: str) -> None:
+    for ending in PARTS:
+        place(op, pool_id, image_id + ending).unlink(missing_ok=True)
+    if source["kind"] == "upload":
+        Path(source["path"]).unlink(missing_ok=True)
+
+
+@step(undo=_clear, retries=6)
+def obtain(op: Op, image_id: str, pool_id: str, source: dict[str, Any], checksum: str) -> dict[str, Any]:
+    """The file is here, whole, and is the one that was meant: ``path``, ``bytes``, ``sha256``.
+
+    Uploads lie here already; a host's file is copied, so that nobody changes it while it is looked at; an address is
+    fetched, going on where an earlier try broke off; a recipe is built, or taken from an earlier build.
+    """
+    target = place(op, pool_id, image_id + ".part")
+    match source["kind"]:
+        case "upload":
+            target = Path(source["path"])
+            if not target.is_file():
+                raise Unavailable(_("The uploaded file is gone."), hint=_("Upload it again."))
+        case "file":
+            try:
+                judge.copy_sparse(source["path"], str(target), _share(op, "copy", 0.0, 0.4))
+            except OSError as error:
+                raise _unreadable(source["path"], error) from error
+        case "recipe":
+            target = _built(op, source["recipe"])
+        case _:
+            checksum = _fetched(op, target, source, checksum, pool_id)
+    if not target.stat().st_size:
+        raise Invalid(_("The file is empty."))
+    sha256 = judge.check_digest(target, checksum, _share(op, "check", 0.5, 0.6))
+    if source.get("compression") == "xz":
+        packed, target = target, place(op, pool_id, image_id + ".disk")
+        fetch.unpack_xz(packed, target, _limit(op, pool_id), _share(op, "unpack", 0.6, 0.7))
+        packed.unlink()
+    return {"path": str(target), "bytes": target.stat().st_size, "sha256": sha256}
+
+
+def _unreadable(path: str, error: OSError) -> Invalid | DriverError:
+    if error.filename is None and error.errno is not None:
+        return DriverError(
+            _("The file could not be copied: {reason}", reason=os.strerror(error.errno)), private=str(error)
+        )
+    return Invalid(
+        _("{path} cannot be read: {reason}", path=path, reason=error.strerror or "?"),
+        fields={"path": _("an absolute path of a file on the host")},
+    )
+
+
+def _limit(op: Op, pool_id: str) -> int:
+    pool = pool_of(op, pool_id)
+    return max(op.drivers.on(pool.host_id).volume.pool_facts(pool.path).free_bytes - pool.reserve_bytes, 0)
+
+
+def _fetched(op: Op, target: Path, source: dict[str, Any], checksum: str, pool_id: str) -> str:
+    if source.get("listing"):
+        # The checksum is asked for first: without it nothing is fetched.
+        listing = fetch.text(fetch.Wish(source["listing"], source["private"], fetch.LISTING_LIMIT))
+        found = find_checksum(listing, source["filename"], source["algorithm"])
+        if found is None:
+            raise Unavailable(
+                _("The list of checksums does not name {filename}.", filename=source["filename"]),
+                hint=_("It may have been replaced by a newer release; import it by its address."),
+            )
+        checksum = checksum or found
+    wish = fetch.Wish(source["url"], source["private"], _limit(op, pool_id))
+    fetch.fetch(wish, target, _share(op, "fetch", 0.0, 0.5))
+    return checksum
+
+
+def _built(op: Op, recipe: str) -> Path:
+    cache = op.settings.state_dir / "builds"
+    if op.settings.fake:
+        return builders.pretend(recipe, cache)
+    op.progress(0.05, SHOWN["build"])
+    return builders.build(recipe, cache, op.check_cancel)
+
+
+@step()
+def inspect(op: Op, pool_id: str, got: dict[str, Any], wanted: str) -> dict[str, Any]:
+    """What the file really is; refuses what is no disk, lies, or refers to other files."""
+    facts = op.drivers.on(pool_of(op, pool_id).host_id).volume.inspect(got["path"])
+    if not facts.exists:
+        raise Unavailable(_("The uploaded file is gone."), hint=_("Upload it again."))
+    judge.check_found(got["path"], facts.format, wanted)
+    return {"format": facts.format, "virtual_bytes": facts.virtual_bytes}
+
+
+def _unconvert(op: Op, output: Any, image_id: str, pool_id: str, *_rest: Any) -> None:
+    pool = pool_of(op, pool_id)
+    for ending in (".qcow2", ".raw"):
+        op.drivers.on(pool.host_id).volume.delete(f"{pool.path}/incoming/{image_id}{ending}")
+
+
+@step(undo=_unconvert)
+def convert(op: Op, image_id: str, pool_id: str, got: dict[str, Any], found: dict[str, Any], compress: bool) -> str:
+    """A copy in our own format, free of whatever else the file held; returns its path. CDs stay as they are."""
+    pool = pool_of(op, pool_id)
+    iso = found["format"] == "iso"
+    target = f"{pool.path}/incoming/{image_id}" + (".raw" if iso else ".qcow2")
+    op.drivers.on(pool.host_id).volume.convert(
+        got["path"],
+        target,
+        format="raw" if iso else "qcow2",
+        progress=_share(op, "convert", 0.7, 0.9),
+        compress=compress,
+    )
+    return target
+
+
+@step()
+def sweep(op: Op, image_id: str, pool_id: str, source: dict[str, Any]) -> None:
+    """What it was made from is not needed any more."""
+    _clear(op, None, image_id, pool_id, source, "")
+
+
+# ── exports ──
+
+
+def _unexport(op: Op, output: Any, export_id: str, compress: bool) -> None:
+    with op.write() as session:
+        export = session.get(Export, export_id)
+        if export is None:
+            return
+        path, pool_id = export.path, export.pool_id
+        session.delete(export)
+    op.drivers.on(pool_of(op, pool_id).host_id).volume.delete(path)
+
+
+@step(undo=_unexport)
+def copy_out(op: Op, export_id: str, compress: bool) -> dict[str, Any]:
+    """The image's disk as an independent file to download."""
+    with op.read() as session:
+        export = session.get_one(Export, export_id)
+        image = session.get_one(Image, export.image_id)
+        layer = session.get_one(Layer, image.layer_id)
+    store = op.drivers.on(pool_of(op, export.pool_id).host_id).volume
+    form = "raw" if export.format == "raw" else "qcow2"
+    store.convert(layer.path, export.path, format=form, progress=_share(op, "convert", 0.0, 0.8), compress=compress)  # type: ignore[arg-type]
+    sha256 = store.digest(export.path, _share(op, "check", 0.8, 1.0))
+    facts = store.inspect(export.path)
+    with op.write() as session:
+        row = session.get_one(Export, export_id)
+        row.state, row.size_bytes, row.checksum = "ready", facts.length, sha256
+    return {"export_id": export_id, "format": export.format, "size_bytes": facts.length, "sha256": sha256}
+
+
+@step()
+def tidy(op: Op) -> list[str] | None:
+    """Throw away uploads that nobody goes on with and copies whose time is over; None where there were none."""
+    now = op.clock.now()
+    with op.read() as session:
+        old: list[Upload | Export] = list(session.scalars(sa.select(Upload).where(Upload.expires_at <= now)))
+        old += session.scalars(sa.select(Export).where(Export.expires_at <= now, Export.state == "ready"))
+    for row in old:
+        pool = pool_of(op, row.pool_id)
+        op.drivers.on(pool.host_id).volume.delete(row.path)
+        Path(row.path).unlink(missing_ok=True)
+        with op.write() as session:
+            session.execute(sa.delete(type(row)).where(type(row).id == row.id))
+    return [row.id for row in old] or None
