@@ -105,7 +105,7 @@ def update(op: Op, instance_id: str, values: dict[str, Any]) -> Any:
 
 @operation("instance.delete")
 def delete(op: Op, instance_id: str, seconds: float, trash_id: str, purge_at: str) -> Any:
-    """Stop, undefine, unplug, and lay everything into the trash. An instance whose creation was taken back
+    """Stop, undefine, unplug, and lay it into the trash; its disks stay attached to it. An instance whose creation was taken back
     meanwhile is gone already."""
     was = op.step(steps.remember, instance_id)
     if was[0] in ("", State.TRASHED):
@@ -115,8 +115,6 @@ def delete(op: Op, instance_id: str, seconds: float, trash_id: str, purge_at: st
     op.step(steps.undefine, instance_id)
     for port_id in plan["ports"]:
         op.step(network.unplug_port, port_id)
-    for volume_id in plan["volumes"]:
-        op.step(storage.trash_volume, volume_id, purge_at)
     op.step(steps.trash, instance_id, trash_id, purge_at, was)
     return {"instance_id": instance_id, "was": was[0]}
 
@@ -164,13 +162,6 @@ def tend_all(op: Op) -> None:
 def sample(op: Op) -> None:
     """Measure what running machines use."""
     op.step(steps.measure)
-
-
-@periodic("instance.purge_due", every=60.0)
-@operation("instance.purge_due")
-def purge_due(op: Op) -> None:
-    """Empty out of the trash what has been there long enough."""
-    op.step(steps.purge_what_is_due)
 
 
 @operation("flavor.create")

@@ -35,7 +35,7 @@ class Cancelled(YunError):
     code = "cancelled"
 
 
-class Fenced(Exception):  # noqa: N818
+class Fenced(Exception):
     """Another process has taken this operation over, or this one lost touch with the database: stop at once."""
 
 
@@ -174,8 +174,12 @@ class Op:
         return self.journal.operation.actor_id
 
     def step(self, made: Step, *args: Any) -> Any:
-        """Walk one step: its recorded output if it is done, else run it and record it."""
-        if not self._final:
+        """Walk one step: its recorded output if it is done, else run it and record it.
+
+        A first step that is database work is walked even by an operation that was cancelled while it waited: it
+        adopts the rows that came with the operation, and its undo takes them away again.
+        """
+        if not self._final and not (self._position == 0 and made.transactional):
             self.check_cancel()
         position, self._position = self._position, self._position + 1
         return self.journal.walk(self, position, made, plain(list(args)))

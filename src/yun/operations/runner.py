@@ -70,7 +70,6 @@ class Runner:
 
     def _forward(self, recipe: Recipe) -> None:
         try:
-            self.op.check_cancel()
             result = recipe.call(self.op, **self.operation.arguments)
         except Fenced:
             raise

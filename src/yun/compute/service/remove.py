@@ -79,12 +79,7 @@ def purge(ctx: Context, instance: Instance) -> Intent:
     """Remove a trashed instance for good, with its disks, addresses and history of use. Cannot be undone."""
     ctx.may("instance.purge", instance.project_id)
     must_allow(instance, "purge")
-    return purge_intent(ctx.session, instance)
-
-
-def purge_intent(session: Session, instance: Instance) -> Intent:
-    """The operation that empties an instance out of the trash."""
-    disks = disks_of(session, instance.id)
+    disks = disks_of(ctx.session, instance.id)
     return Intent(
         kind="instance.purge",
         title=_("Purge instance {name}", name=instance.name),
@@ -101,11 +96,4 @@ def purge_intent(session: Session, instance: Instance) -> Intent:
         undoable=False,
         no_undo=_("What is purged is gone for good."),
     )
-
-
-def due(session: Session, ctx_of: Context) -> list[Instance]:
-    """Trashed instances whose time in the trash is over."""
-    over = sa.select(TrashItem.subject_id).where(TrashItem.kind == "instance", TrashItem.purge_at <= ctx_of.clock.now())
-    query = sa.select(Instance).where(Instance.state == State.TRASHED, Instance.id.in_(over))
-    return list(session.scalars(query.limit(100)))
 

@@ -16,12 +16,12 @@ from yun.compute.steps.rows import (
     withdraw_flavor,
 )
 from yun.compute.steps.shared import load, place, set_state
-from yun.compute.steps.tending import bring_back, look, look_at_all, purge_what_is_due
+from yun.compute.steps.tending import bring_back, look, look_at_all
 
 __all__ = [
     "begin_building", "begin_purge", "bring_back", "define", "define_now", "edit", "finish_purge",
     "finish_stopped",
     "go_on", "load", "look", "look_at_all", "make_flavor", "measure", "parts", "place", "power_off", "power_on",
-    "purge_what_is_due", "redefine", "remember", "remove_seed", "set_state", "start_now", "suspend", "trash", "undefine",
+    "redefine", "remember", "remove_seed", "set_state", "start_now", "suspend", "trash", "undefine",
     "withdraw_flavor", "write_seed",
 ]  # fmt: skip

@@ -68,6 +68,11 @@ def forget(op: Op, session: Session, instance_id: str, event: str) -> None:
     if row is None:
         return
     hosts.release(session, instance_id)
+    for disk in attachments_of(session, instance_id):  # its making had not begun, so nothing took it back
+        session.delete(disk.attachment)
+        session.delete(disk.head)
+        session.flush()
+        session.delete(disk.volume)
     session.execute(sa.delete(InstanceSample).where(InstanceSample.instance_id == instance_id))
     emit(session, event, subject=Subject("instance", row.id, row.name), project_id=row.project_id, operation_id=op.id)
     session.delete(row)

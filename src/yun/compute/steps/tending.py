@@ -14,7 +14,6 @@ from yun.base.log import logger
 from yun.base.messages import _
 from yun.compute.model import SETTLED, Instance, State
 from yun.compute.reality import GAVE_UP, WINDOW, Known, Seen, Verdict, judge
-from yun.compute.service.remove import due, purge_intent
 from yun.compute.service.tending import TEND, tend_intent
 from yun.compute.steps.power import start_now
 from yun.drivers.hypervisor.port import DomainState
@@ -152,22 +151,3 @@ def _order(op: Op, rows: list[Instance]) -> int:
                 submit(ctx, tend_intent(row))
                 count += 1
     return count
-
-
-@step(retries=0)
-def purge_what_is_due(op: Op) -> int:
-    """Order the purge of everything whose time in the trash is over; how many."""
-    with op.write() as session:
-        ctx = Context(SYSTEM, session, op.settings, clock=op.clock)
-        waiting = set(
-            session.scalars(
-                sa.select(Operation.subject_id).where(
-                    Operation.kind == "instance.purge", Operation.finished_at.is_(None)
-                )
-            )
-        )
-        rows = [row for row in due(session, ctx) if row.id not in waiting]
-        for row in rows:
-            submit(ctx, purge_intent(session, row))
-    return len(rows)
-
