@@ -1,0 +1,183 @@
+"""Tables of storage: pools, layers and who needs them, volumes and their heads, attachments, the trash."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from yun.base.db import Base, Row
+from yun.base.permissions import declare
+from yun.base.units import GIB
+
+declare("pool", list="reader", show="reader")
+declare("pool", "cloud", create="admin", update="admin", delete="admin")
+declare("volume", list="reader", show="reader", create="member", delete="member", purge="member")
+declare("trash", list="reader", show="reader", restore="member", purge="member")
+
+
+class PoolState(StrEnum):
+    """Whether a pool's file system answers."""
+
+    ACTIVE = "active"
+    UNREACHABLE = "unreachable"
+
+
+class LayerState(StrEnum):
+    """Where a frozen file stands: on its way in, sound, gone or spoilt on the disk, on its way out."""
+
+    ADOPTING = "adopting"
+    ACTIVE = "active"
+    MISSING = "missing"
+    DAMAGED = "damaged"
+    REMOVING = "removing"
+
+
+class VolumeState(StrEnum):
+    """What a volume is. Only an available one can be started from; the trashed one waits for its purge."""
+
+    BUILDING = "building"
+    AVAILABLE = "available"
+    MISSING = "missing"
+    DAMAGED = "damaged"
+    TRASHED = "trashed"
+
+
+class HeadState(StrEnum):
+    """Whether a head is the volume's present, or kept in the trash."""
+
+    CURRENT = "current"
+    TRASHED = "trashed"
+
+
+ALLOWED: dict[str, tuple[VolumeState, ...]] = {
+    "delete": (VolumeState.AVAILABLE, VolumeState.MISSING, VolumeState.DAMAGED),
+    "attach": (VolumeState.AVAILABLE,),
+    "purge": (VolumeState.TRASHED,),
+}
+"""Which verb is allowed in which state of a volume."""
+
+
+class Pool(Row, Base):
+    """A directory of disk files on a host.
+
+    Sizes in bytes as last seen. What volumes are promised may reach the pool's space times ``overcommit``; new work is
+    refused once less than ``reserve_bytes`` are free. The ``is_default`` one is used where nobody names a pool.
+    """
+
+    __tablename__ = "pool"
+    PREFIX = "pol"
+
+    host_id: Mapped[str] = mapped_column(sa.ForeignKey("host.id"))
+    name: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    path: Mapped[str] = mapped_column(sa.String(200))
+    state: Mapped[str] = mapped_column(sa.String(20), default=PoolState.ACTIVE)
+    is_default: Mapped[bool] = mapped_column(default=False)
+    capacity_bytes: Mapped[int] = mapped_column(default=0)
+    free_bytes: Mapped[int] = mapped_column(default=0)
+    used_bytes: Mapped[int] = mapped_column(default=0)
+    overcommit: Mapped[float] = mapped_column(default=3.0)
+    reserve_bytes: Mapped[int] = mapped_column(default=GIB)
+
+    __table_args__ = (sa.UniqueConstraint("host_id", "path"),)
+
+
+class Layer(Row, Base):
+    """A frozen file, named by the SHA-256 of its bytes. ``file_bytes`` is what it takes, ``length`` how long it is,
+    ``mtime_ns`` when it was last written: what is compared with the disk."""
+
+    __tablename__ = "layer"
+    PREFIX = "lay"
+
+    pool_id: Mapped[str] = mapped_column(sa.ForeignKey("pool.id"))
+    parent_id: Mapped[str | None] = mapped_column(sa.ForeignKey("layer.id"), index=True)
+    digest: Mapped[str] = mapped_column(sa.String(64))
+    path: Mapped[str] = mapped_column(sa.String(300))
+    format: Mapped[str] = mapped_column(sa.String(10))
+    virtual_bytes: Mapped[int]
+    file_bytes: Mapped[int]
+    length: Mapped[int]
+    mtime_ns: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    state: Mapped[str] = mapped_column(sa.String(20), default=LayerState.ACTIVE)
+
+    __table_args__ = (sa.UniqueConstraint("pool_id", "digest"),)
+
+
+class LayerHold(Base):
+    """Somebody above (``image:img_…``) needs a layer, whether or not anything stands on it."""
+
+    __tablename__ = "layer_hold"
+
+    layer_id: Mapped[str] = mapped_column(sa.ForeignKey("layer.id"), primary_key=True)
+    holder: Mapped[str] = mapped_column(sa.String(80), primary_key=True)
+
+
+class Volume(Row, Base):
+    """A disk of a project, ``size_bytes`` large as its guest sees it."""
+
+    __tablename__ = "volume"
+    PREFIX = "vol"
+
+    project_id: Mapped[str] = mapped_column(sa.ForeignKey("project.id"))
+    pool_id: Mapped[str] = mapped_column(sa.ForeignKey("pool.id"), index=True)
+    name: Mapped[str] = mapped_column(sa.String(120))
+    description: Mapped[str] = mapped_column(sa.String(500), default="")
+    size_bytes: Mapped[int]
+    state: Mapped[str] = mapped_column(sa.String(20), default=VolumeState.BUILDING)
+
+    __table_args__ = (
+        sa.UniqueConstraint("project_id", "name"),
+        sa.Index("ix_volume_name", "name", "id"),
+        sa.Index("ix_volume_created", "created_at", "id"),
+    )
+
+
+class Head(Row, Base):
+    """A writable file of a volume, standing on ``layer_id`` or on nothing. Trashed heads stay where they are on the
+    disk: a file that machines' definitions name never moves, so taking it out of the trash touches no file."""
+
+    __tablename__ = "head"
+    PREFIX = "hed"
+
+    volume_id: Mapped[str] = mapped_column(sa.ForeignKey("volume.id"), index=True)
+    layer_id: Mapped[str | None] = mapped_column(sa.ForeignKey("layer.id"), index=True)
+    path: Mapped[str] = mapped_column(sa.String(300), unique=True)
+    state: Mapped[str] = mapped_column(sa.String(20), default=HeadState.CURRENT)
+
+
+class Attachment(Row, Base):
+    """A volume's place in an instance: ``slot`` is the disk's name there (``vda``)."""
+
+    __tablename__ = "attachment"
+    PREFIX = "att"
+
+    volume_id: Mapped[str] = mapped_column(sa.ForeignKey("volume.id"), unique=True)
+    instance_id: Mapped[str] = mapped_column(sa.String(40))
+    slot: Mapped[str] = mapped_column(sa.String(10))
+    bus: Mapped[str] = mapped_column(sa.String(10), default="virtio")
+    boot_order: Mapped[int | None]
+    readonly: Mapped[bool] = mapped_column(default=False)
+    serial: Mapped[str] = mapped_column(sa.String(40), default="")
+
+    __table_args__ = (sa.UniqueConstraint("instance_id", "slot"),)
+
+
+class TrashItem(Row, Base):
+    """Something deleted that is kept until ``purge_at``. ``kind`` and ``subject_id`` name it (also things of rooms
+    above); undoing ``operation_id`` brings it back; the operation ``<kind>.purge`` removes it for good."""
+
+    __tablename__ = "trash_item"
+    PREFIX = "tra"
+
+    kind: Mapped[str] = mapped_column(sa.String(40))
+    subject_id: Mapped[str] = mapped_column(sa.String(40))
+    project_id: Mapped[str | None] = mapped_column(sa.ForeignKey("project.id"), index=True)
+    name: Mapped[str] = mapped_column(sa.String(300))
+    bytes: Mapped[int] = mapped_column(default=0)
+    trashed_at: Mapped[datetime]
+    purge_at: Mapped[datetime] = mapped_column(index=True)
+    operation_id: Mapped[str | None] = mapped_column(sa.String(40))
+
+    __table_args__ = (sa.UniqueConstraint("kind", "subject_id"), sa.Index("ix_trash_item_time", "trashed_at", "id"))

@@ -1,0 +1,109 @@
+"""The trash: what was deleted, of this room and of those above; bring back, remove for good."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from yun.base import permissions
+from yun.base.context import Context, not_found
+from yun.base.errors import Conflict
+from yun.base.messages import _
+from yun.base.paging import Page, paginate
+from yun.operations import service as operations
+from yun.operations.intent import Intent, Subject
+from yun.operations.model import Operation
+from yun.storage import names
+from yun.storage.model import TrashItem
+
+SORTS = {
+    "trashed_at": TrashItem.trashed_at, "purge_at": TrashItem.purge_at, "name": TrashItem.name,
+    "bytes": TrashItem.bytes,
+}  # fmt: skip
+
+
+def list_trash(
+    ctx: Context, *, kind: str | None = None, sort: str = "-trashed_at", cursor: str | None = None, limit: int = 100
+) -> Page[TrashItem]:
+    """What lies in the trash of the context's project (of all projects for the cloud's administrator without one)."""
+    ctx.may("trash.list")
+    query = sa.select(TrashItem)
+    if ctx.project_id is not None:
+        query = query.where(TrashItem.project_id == ctx.project_id)
+    if kind:
+        query = query.where(TrashItem.kind == kind)
+    return paginate(ctx.session, query, sorts=SORTS, key=TrashItem.id, sort=sort, cursor=cursor, limit=limit)
+
+
+def get_item(ctx: Context, reference: str) -> TrashItem:
+    """An item by its id, by the id of the thing that lies there, or by that thing's name where only one has it.
+
+    Raises `NotFound`, and `Conflict` where several things have the name.
+    """
+    query = sa.select(TrashItem)
+    if names.is_id(reference, TrashItem.PREFIX):
+        query = query.where(TrashItem.id == reference)
+    else:
+        same = sa.and_(TrashItem.name == reference, TrashItem.project_id == ctx.project_id)
+        query = query.where(sa.or_(TrashItem.subject_id == reference, same))
+    found = [i for i in ctx.session.scalars(query.limit(10)) if ctx.sees(i.project_id)]
+    if not found:
+        raise not_found("trash item", reference[:120])
+    if len(found) > 1:
+        raise Conflict(
+            _("Several things in the trash are called {name}.", name=reference[:120]),
+            hint=_("Name one by its id: {ids}", ids=", ".join(i.id for i in found)),
+        )
+    ctx.may("trash.show", found[0].project_id)
+    return found[0]
+
+
+def restore(ctx: Context, item: TrashItem, *, through: bool = False) -> Intent:
+    """Bring a thing back by undoing what deleted it. Raises `Conflict` with what stands in the way."""
+    ctx.may("trash.restore", item.project_id)
+    if item.operation_id is None:
+        raise Conflict(_("{name} cannot be brought back: nobody knows what deleted it.", name=item.name))
+    return operations.undo(ctx, item.operation_id, through=through)
+
+
+def purge(ctx: Context, item: TrashItem) -> Intent:
+    """Remove a thing for good. Raises `Conflict` where its purge is under way already."""
+    ctx.may("trash.purge", item.project_id)
+    ctx.may(f"{item.kind}.purge", item.project_id)
+    if item.subject_id in being_purged(ctx.session, [item]):
+        raise Conflict(_("{name} is being purged already.", name=item.name))
+    return purge_intent(item)
+
+
+def purge_intent(item: TrashItem) -> Intent:
+    """The operation ``<kind>.purge`` of a thing: each room brings its own, and nobody imports upwards to name it."""
+    return Intent(
+        kind=f"{item.kind}.purge",
+        title=_("Purge {kind} {name}", kind=_(item.kind), name=item.name),
+        subject=Subject(item.kind, item.subject_id, item.name),
+        project_id=item.project_id,
+        arguments={f"{item.kind}_id": item.subject_id},
+        effects=(_("Its name becomes free."),),
+        destroys=(_("{kind} {name}, with everything in it", kind=_(item.kind), name=item.name),),
+        undoable=False,
+        no_undo=_("What is purged is gone for good."),
+    )
+
+
+def being_purged(session: Session, items: list[TrashItem]) -> set[str]:
+    """The subjects of items whose purge waits or runs."""
+    kinds, subjects = {f"{i.kind}.purge" for i in items}, [i.subject_id for i in items]
+    query = sa.select(Operation.subject_id).where(
+        Operation.kind.in_(kinds), Operation.subject_id.in_(subjects), Operation.finished_at.is_(None)
+    )
+    return set(session.scalars(query))
+
+
+def due(ctx: Context, *, limit: int = 100) -> list[TrashItem]:
+    """Items whose time is over and whose purge nobody has ordered yet."""
+    query = sa.select(TrashItem).where(TrashItem.purge_at <= ctx.clock.now()).order_by(TrashItem.purge_at)
+    found = [i for i in ctx.session.scalars(query.limit(limit)) if f"{i.kind}.purge" in permissions.NEEDS]
+    waiting = being_purged(ctx.session, found)
+    return [i for i in found if i.subject_id not in waiting]
+
+
