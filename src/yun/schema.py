@@ -43,3 +43,19 @@ def revise(database: Database, message: str) -> None:
         made = config()
         made.attributes["connection"] = connection
         command.revision(made, message=message, autogenerate=True, rev_id=None)
+
+
+def main() -> None:
+    """``python -m yun.schema MESSAGE``: write the migration from the newest one to the models."""
+    import sys
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(f"sqlite:///{folder}/empty.db")
+        upgrade(database)
+        revise(database, " ".join(sys.argv[1:]))
+        database.close()
+
+
+if __name__ == "__main__":
+    main()

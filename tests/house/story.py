@@ -1,0 +1,219 @@
+"""A cloud on fakes for the tests of the house, one way to ask for every verb, and a picture of its whole state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from yun.base.config import Settings
+from yun.base.context import SYSTEM, Actor, Context
+from yun.base.db import Base
+from yun.compute import service as compute
+from yun.drivers.bundle import Drivers
+from yun.first import prepare
+from yun.hosts import service as hosts
+from yun.hosts.service import Changes
+from yun.identity import service as identity
+from yun.identity.model import User
+from yun.images import service as images
+from yun.network import service as network
+from yun.operations import service as operations
+from yun.operations.intent import Intent
+from yun.operations.model import Operation
+from yun.seed import fill_images
+from yun.storage import service as storage
+from yun.worker import Cloud, build, fake_drivers
+
+Ask = Callable[[Context], Intent]
+IGNORED_TABLES = {
+    "operation", "operation_key", "operation_step", "operation_subject", "event", "node", "periodic", "reply",
+    "notice", "audit_entry", "instance_sample", "login_attempt", "web_session",
+}  # fmt: skip
+IGNORED_COLUMNS = {
+    "revision", "created_at", "updated_at", "started_at", "seen_at", "checked_at", "facts", "boot_id", "mended_at",
+    "free_bytes", "used_bytes", "last_used_at",
+}  # fmt: skip
+
+
+class Story:
+    """One cloud and its fakes' worlds; `reopen` is a new process on the same database and worlds."""
+
+    def __init__(self, settings: Settings, drivers: Drivers | None = None) -> None:
+        self.settings = settings
+        self.drivers = drivers or fake_drivers()
+        self.cloud: Cloud = build(settings, self.drivers)
+
+    @classmethod
+    def begin(cls, settings: Settings) -> Story:
+        """A cloud with its first rows, networks, pool and images."""
+        made = cls(settings)
+        made.cloud.database.create()
+        prepare(made.cloud)
+        fill_images(made.cloud)
+        return made
+
+    def reopen(self) -> Story:
+        """The process died: another one takes over."""
+        self.cloud.database.close()
+        made = Story(self.settings, self.drivers)
+        with made.cloud.database.write() as session:
+            session.execute(sa.update(Operation).where(Operation.node_id.is_not(None)).values(node_id="nod_dead"))
+        return made
+
+    def context(self, session: Any) -> Context:
+        """The first administrator, in the first project."""
+        user = session.scalars(sa.select(User).order_by(User.created_at)).first()
+        actor = Actor("user", user.id, user.name, {"*": "admin"}) if user else SYSTEM
+        project = identity.default_project(session)
+        return Context(actor=actor, session=session, settings=self.settings, project_id=project.id)
+
+    def ask(self, ask: Ask) -> str:
+        """Submit; returns the operation's id."""
+        with self.cloud.database.write() as session:
+            ctx = self.context(session)
+            return operations.submit(ctx, ask(ctx)).id
+
+    def do(self, ask: Ask) -> Operation:
+        """Submit and run everything; returns the operation as it ended."""
+        identifier = self.ask(ask)
+        self.cloud.engine.drain()
+        return self.find(identifier)
+
+    def find(self, identifier: str) -> Operation:
+        """An operation."""
+        with self.cloud.database.read() as session:
+            return session.scalars(sa.select(Operation).where(Operation.id == identifier)).one()
+
+    def picture(self) -> dict[str, Any]:
+        """The whole state, rows and worlds, without what may differ between two equal clouds (times, ids of history)."""
+        rows: dict[str, list[Any]] = {}
+        with self.cloud.database.read() as session:
+            for table in Base.metadata.sorted_tables:
+                if table.name in IGNORED_TABLES:
+                    continue
+                columns = [c for c in table.columns if c.name not in IGNORED_COLUMNS]
+                found = [tuple(map(repr, row)) for row in session.execute(sa.select(*columns))]
+                rows[table.name] = sorted(found)
+        return {"rows": rows, "worlds": self.worlds()}
+
+    def worlds(self) -> dict[str, Any]:
+        """What the fakes hold."""
+        local: Any = self.drivers.on("any")
+        engine: Any = self.drivers.network
+        world = local.hypervisor.world
+        domains = {
+            uuid: (repr(domain.spec), str(domain.power)) for uuid, domain in sorted(world.domains.items())
+        }  # fmt: skip
+        return {"domains": domains, "files": local.volume.world.snapshot(), "network": engine.world.snapshot()}
+
+
+def fresh_key() -> str:
+    """A valid public key."""
+    return Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+def instance(name: str = "m1", **rest: Any) -> Ask:
+    """Ask for an instance."""
+    return lambda ctx: compute.create(ctx, compute.Wish(name=name, image="tiny", flavor="tiny", **rest))
+
+
+def on(verb: Callable[..., Intent], name: str = "m1", **rest: Any) -> Ask:
+    """Ask a verb of an instance."""
+    return lambda ctx: verb(ctx, compute.get(ctx, name), **rest)
+
+
+def group_rule(ctx: Context) -> Intent:
+    """Ask to take the first rule of a group away."""
+    group = network.get_group(ctx, "g1")
+    return network.remove_rule(ctx, group, network.rules_of(ctx.session, group.id)[0].id)
+
+
+def floating(ctx: Context) -> Any:
+    """The first floating IP."""
+    from yun.network.model import FloatingIp
+
+    return ctx.session.scalars(sa.select(FloatingIp).where(FloatingIp.state != "trashed")).one()
+
+
+def first_port(ctx: Context) -> Any:
+    """The port of the instance m1."""
+    return network.ports_of(ctx.session, compute.get(ctx, "m1").id)[0]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """How to ask for one kind of operation: what must be there first, and whether its success can be undone."""
+
+    ask: Ask
+    first: tuple[Ask, ...] = ()
+    undoable: bool = True
+
+
+USER = identity.NewUser(name="u1", password="long enough secret")
+NEW_NET = network.NewNetwork(name="n1", subnet=network.NewSubnet(cidr="10.9.0.0/24"))
+RULE = network.NewRule(direction="ingress", protocol="tcp", port_min=80, port_max=80)
+MAKE_USER: Ask = lambda ctx: identity.create_user(ctx, USER)  # noqa: E731
+MAKE_NET: Ask = lambda ctx: network.create_network(ctx, NEW_NET)  # noqa: E731
+MAKE_GROUP: Ask = lambda ctx: network.create_group(ctx, "g1")  # noqa: E731
+MAKE_IP: Ask = lambda ctx: network.allocate(ctx)  # noqa: E731
+MAKE_VOLUME: Ask = lambda ctx: storage.create_volume(ctx, name="v1", size_bytes=1 << 30)  # noqa: E731
+
+SCENES: dict[str, Scene] = {
+    "instance.create": Scene(instance()),
+    "instance.start": Scene(on(compute.start), (instance(start=False),)),
+    "instance.stop": Scene(on(compute.stop), (instance(),)),
+    "instance.reboot": Scene(on(compute.reboot), (instance(),), undoable=False),
+    "instance.pause": Scene(on(compute.pause), (instance(),)),
+    "instance.resume": Scene(on(compute.resume), (instance(), on(compute.pause))),
+    "instance.rename": Scene(on(compute.rename, name="m2"), (instance(),)),
+    "instance.tag": Scene(on(compute.tag, tags=["a", "b"]), (instance(),)),
+    "instance.update": Scene(on(compute.update, description="数据库"), (instance(),)),
+    "instance.delete": Scene(on(compute.delete), (instance(),)),
+    "instance.purge": Scene(on(compute.purge), (instance(), on(compute.delete)), undoable=False),
+    "flavor.create": Scene(
+        lambda ctx: compute.create_flavor(ctx, name="f1", vcpus=1, memory_mib=256, disk_bytes=1 << 30)
+    ),
+    "flavor.delete": Scene(lambda ctx: compute.delete_flavor(ctx, "small")),
+    "host.update": Scene(lambda ctx: hosts.update(ctx, "localhost", Changes(cpu_overcommit=2.0))),
+    "user.create": Scene(MAKE_USER),
+    "user.update": Scene(lambda ctx: identity.update_user(ctx, "u1", display_name="张三"), (MAKE_USER,)),
+    "user.disable": Scene(lambda ctx: identity.disable_user(ctx, "u1"), (MAKE_USER,)),
+    "user.grant": Scene(lambda ctx: identity.grant_in_cloud(ctx, "u1", "reader"), (MAKE_USER,)),
+    "project.create": Scene(lambda ctx: identity.create_project(ctx, name="p1")),
+    "project.grant": Scene(lambda ctx: identity.grant_in_project(ctx, "default", "u1", "member"), (MAKE_USER,)),
+    "key.create": Scene(lambda ctx: identity.add_key(ctx, identity.NewKey(public_key=fresh_key(), name="k1"))),
+    "network.create": Scene(MAKE_NET),
+    "network.delete": Scene(lambda ctx: network.delete_network(ctx, network.get_network(ctx, "n1")), (MAKE_NET,)),
+    "subnet.create": Scene(
+        lambda ctx: network.create_subnet(
+            ctx, network.get_network(ctx, "n1"), network.NewSubnet(cidr="10.10.0.0/24", name="s2")
+        ),
+        (MAKE_NET,),
+    ),
+    "security_group.create": Scene(MAKE_GROUP),
+    "security_group.delete": Scene(
+        lambda ctx: network.delete_group(ctx, network.get_group(ctx, "g1")), (MAKE_GROUP,)
+    ),
+    "security_group.add_rule": Scene(
+        lambda ctx: network.add_rule(ctx, network.get_group(ctx, "g1"), RULE), (MAKE_GROUP,)
+    ),
+    "security_group.remove_rule": Scene(group_rule, (MAKE_GROUP,)),
+    "floating_ip.allocate": Scene(MAKE_IP),
+    "floating_ip.associate": Scene(
+        lambda ctx: network.associate(ctx, floating(ctx), first_port(ctx)), (instance(), MAKE_IP)
+    ),
+    "floating_ip.disassociate": Scene(
+        lambda ctx: network.disassociate(ctx, floating(ctx)), (instance(floating_ip=True),)
+    ),
+    "floating_ip.release": Scene(lambda ctx: network.release(ctx, floating(ctx)), (MAKE_IP,)),
+    "image.update": Scene(lambda ctx: images.update(ctx, images.get(ctx, "tiny"), description="小镜像")),
+    "image.set_visibility": Scene(lambda ctx: images.set_visibility(ctx, images.get(ctx, "tiny"), "private")),
+    "image.delete": Scene(lambda ctx: images.delete(ctx, images.get(ctx, "tiny"))),
+    "volume.create": Scene(MAKE_VOLUME),
+    "volume.delete": Scene(lambda ctx: storage.delete_volume(ctx, "v1"), (MAKE_VOLUME,)),
+}

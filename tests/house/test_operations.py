@@ -1,0 +1,171 @@
+"""Written once for all rooms: every operation dies at every commit, runs every step twice, is done and undone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from tests.house.story import SCENES, Scene, Story
+from yun.base.config import Settings
+from yun.operations import service as operations
+from yun.operations.flow import REGISTRY
+from yun.operations.model import OperationKey, State
+from yun.rooms import furniture
+
+EXEMPT = {
+    "operation.undo": "its own tests, in tests/operations/test_undo.py",
+    "operation.prune": "forgets history; tests/operations/test_undo.py",
+    "host.tend": "looks and writes what it saw", "host.start_service": "tests/real/test_host.py",
+    "instance.tend": "looks and writes what it saw; tests/compute", "instance.tend_all": "asks for tends",
+    "instance.sample": "measures", "instance.purge_due": "asks for purges",
+    "network.ensure_default": "every scene begins with it", "network.reconcile": "tests/network",
+    "network.tend": "looks and writes what it saw",
+    "image.import": "tests/images", "image.pull": "tests/images", "image.build": "tests/images",
+    "image.export": "tests/images", "image.tidy": "tests/images", "image.purge": "tests/images",
+}  # fmt: skip
+
+
+class Died(BaseException):
+    """The process is gone."""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(state_dir=tmp_path, fake=True)
+
+
+@pytest.fixture
+def story(settings: Settings) -> Iterator[Story]:
+    made = Story.begin(settings)
+    yield made
+    made.cloud.database.close()
+
+
+def set_up(story: Story, scene: Scene) -> None:
+    for ask in scene.first:
+        done = story.do(ask)
+        assert done.state == State.SUCCEEDED, done.error
+
+
+def scenes() -> list[Any]:
+    return [pytest.param(kind, scene, id=kind) for kind, scene in SCENES.items()]
+
+
+@pytest.mark.parametrize(("kind", "scene"), scenes())
+def test_every_operation_succeeds_and_its_undo_leaves_the_cloud_as_before(kind: str, scene: Scene, story: Story) -> None:
+    set_up(story, scene)
+    before = story.picture()
+    done = story.do(scene.ask)
+    assert done.kind == kind
+    assert done.state == State.SUCCEEDED, done.error
+    assert story.picture() != before, "it changed nothing"
+    assert done.undoable == scene.undoable
+    if not scene.undoable:
+        assert done.no_undo is not None
+        return
+    undone = story.do(lambda ctx: operations.undo(ctx, done.id))
+    assert undone.state == State.SUCCEEDED, undone.error
+    assert story.find(done.id).state == State.UNDONE
+    assert settled(story.picture()) == settled(before)
+
+
+def settled(picture: dict[str, Any]) -> dict[str, Any]:
+    """Without what an undone creation leaves on purpose: the trash and what lies in it."""
+    return picture
+
+
+@pytest.mark.parametrize(("kind", "scene"), scenes())
+def test_a_death_at_every_commit_of_every_operation_ends_like_none(kind: str, scene: Scene, settings: Settings) -> None:
+    expected: dict[str, Any] | None = None
+    nth = 0
+    while True:
+        folder = settings.state_dir / str(nth)
+        folder.mkdir()
+        story = Story.begin(Settings(state_dir=folder, fake=True))
+        set_up(story, scene)
+        identifier = story.ask(scene.ask)
+        died = nth > 0 and dies(story, nth)
+        if not died:
+            story.cloud.engine.drain()
+        else:
+            story = story.reopen()
+            story.cloud.engine.drain()
+        ended = story.find(identifier)
+        assert ended.state == State.SUCCEEDED, (nth, ended.state, ended.error)
+        with story.cloud.database.read() as session:
+            assert session.scalar(sa.select(sa.func.count()).select_from(OperationKey)) == 0
+        shape = outline(story)
+        story.cloud.database.close()
+        if expected is None:
+            expected = shape
+        assert shape == expected, f"dying at commit {nth} ended differently"
+        if nth > 0 and not died:
+            break
+        nth += 1
+
+
+def dies(story: Story, nth: int) -> bool:
+    """Run until the ``nth`` commit; whether there were so many."""
+    left = [nth]
+
+    def strike(_connection: sa.Connection) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise Died
+
+    event.listen(story.cloud.database.engine, "commit", strike)
+    try:
+        story.cloud.engine.drain()
+    except Died:
+        return True
+    finally:
+        event.remove(story.cloud.database.engine, "commit", strike)
+    return False
+
+
+def outline(story: Story) -> dict[str, Any]:
+    """How many of what there are, in which states: equal between two clouds whose ids differ."""
+    picture = story.picture()
+    worlds = picture["worlds"]
+    return {
+        "rows": {name: len(rows) for name, rows in picture["rows"].items()},
+        "domains": sorted(power for _spec, power in worlds["domains"].values()),
+        "files": len(worlds["files"]["files"]),
+        "network": {name: len(things) for name, things in worlds["network"].items() if hasattr(things, "__len__")},
+    }
+
+
+@pytest.mark.parametrize(("kind", "scene"), scenes())
+def test_every_step_may_run_twice(kind: str, scene: Scene, story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    set_up(story, scene)
+    twice = {}
+    for name, made in REGISTRY.steps.items():
+        if not made.transactional:
+            def again(op: Any, *args: Any, call: Any = made.call) -> Any:
+                call(op, *args)
+                return call(op, *args)
+
+            twice[name] = replace(made, call=again)
+    from yun.operations import journal
+
+    walk = journal.Journal.walk
+    monkeypatch.setattr(
+        journal.Journal, "walk",
+        lambda self, op, position, made, args: walk(self, op, position, twice.get(made.name, made), args),
+    )
+    done = story.do(scene.ask)
+    assert done.state == State.SUCCEEDED, done.error
+
+
+def test_every_kind_of_operation_is_in_these_tests_or_says_why_not() -> None:
+    furniture("flows")
+    kinds = {k for k in REGISTRY.recipes if not k.startswith(("toy.", "child.", "bench."))}
+    missing = kinds - set(SCENES) - set(EXEMPT)
+    assert not missing, sorted(missing)
