@@ -123,7 +123,7 @@ def _purge(settings: Settings, tell: Tell) -> None:
 
 def _stop_serving(settings: Settings, tell: Tell) -> None:
     with tell.stage(_("yun serve")) as done:
-        done(_("stopped") if process.stop(settings) else _("did not run"))
+        done(_("was stopped") if process.stop(settings) else _("did not run"))
 
 
 def our_domains(settings: Settings, hypervisor: Hypervisor) -> list[str]:

@@ -83,11 +83,30 @@ def _image(client: Client, tell: Tell) -> str:
 
 
 def _networks(client: Client, tell: Tell) -> None:
-    """The outside network and the project's own one are in place."""
+    """The outside network and the project's own one, which `yun serve` makes at its first start, are in place."""
     with tell.stage(_("networks"), _("See what is wrong with: yun doctor")) as done:
-        client.change("POST", "/networks/ensure-default", {}, show=False)
-        names = ", ".join(sorted(str(n["name"]) for n in client.items("/networks")))
-        done(Message(names))
+        until = time.monotonic() + NETWORK_SECONDS
+        while not (names := _default_networks(client)):
+            if time.monotonic() > until:
+                raise Unavailable(_("The default networks were not made in time."))
+            time.sleep(0.3)
+        done(Message(", ".join(names)))
+
+
+def _default_networks(client: Client) -> list[str]:
+    """Names of the networks once `yun serve` has made its default ones; empty while it is at it.
+
+    Raises `Unavailable` with the reason where it failed.
+    """
+    for found in client.items("/operations", limit=200):
+        if found["kind"] == "network.ensure_default":
+            if found["state"] == "failed":
+                reason = (found.get("error") or {}).get("message") or ""
+                raise Unavailable(_("The default networks could not be made: {reason}", reason=reason))
+            if found["state"] != "succeeded":
+                return []
+            break
+    return sorted(str(n["name"]) for n in client.items("/networks"))
 
 
 def outside_address(instance: dict[str, Any]) -> str | None:

@@ -74,13 +74,9 @@ def running(settings: Settings) -> Running | None:
         if systemd_runs() and UNIT.exists():
             shown = run(["systemctl", "show", "-p", "MainPID", "--value", "yun.service"], check=False).stdout.strip()
             pid = int(shown or 0)
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, ValueError):
+        return Running(pid, rest[0] if rest else "") if _serves(pid) else None
+    except (OSError, ValueError, IndexError):
         return None
-    if b"serve" not in words or state == "Z":
-        return None
-    return Running(pid, rest[0] if rest else "")
 
 
 def start(settings: Settings, environ: Mapping[str, str]) -> int:
@@ -94,12 +90,12 @@ def start(settings: Settings, environ: Mapping[str, str]) -> int:
         run(["systemctl", "restart", "yun.service"], timeout=60)
         pid = int(run(["systemctl", "show", "-p", "MainPID", "--value", "yun.service"]).stdout.strip() or 0)
     else:
-        with _Log(settings) as log:
-            process = subprocess.Popen(
-                [program(), "serve"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", umask=0o022,
-                env=dict(environ), start_new_session=True,
-            )  # fmt: skip
-        pid = process.pid
+        # Through a shell that ends at once: the process belongs to init from its beginning.
+        detach = 'cd /; umask 022; setsid "$0" serve </dev/null >>"$1" 2>&1 & echo $!'
+        command = ["sh", "-c", detach, program(), str(open_log(settings))]
+        said = subprocess.run(command, env=dict(environ), stdout=subprocess.PIPE, text=True, check=True).stdout
+        pid = int(said)
+        _await_program(pid)
     record(settings).write_text(f"{pid}\n{fresh}\n")
     return pid
 
@@ -154,22 +150,34 @@ def why_it_ended(settings: Settings) -> Unavailable:
     )
 
 
-class _Log:
-    """The log opened for appending, the old one put aside when it has grown."""
+def open_log(settings: Settings) -> Path:
+    """The log is there, readable by root alone; an old one is put aside when it has grown."""
+    path = log_file(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileNotFoundError):
+        if path.stat().st_size > LOG_BYTES:
+            path.replace(path.with_suffix(".log.1"))
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+    return path
 
-    def __init__(self, settings: Settings) -> None:
-        self.path = log_file(settings)
 
-    def __enter__(self) -> int:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):
-            if self.path.stat().st_size > LOG_BYTES:
-                self.path.replace(self.path.with_suffix(".log.1"))
-        self.descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        return self.descriptor
+def _await_program(pid: int) -> None:
+    """Wait until the shell's child has become `yun serve`, or has ended."""
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        try:
+            if _serves(pid):
+                return
+        except OSError:
+            return
+        time.sleep(0.01)
 
-    def __exit__(self, *_exception: object) -> None:
-        os.close(self.descriptor)
+
+def _serves(pid: int) -> bool:
+    """Whether the process is a living `yun serve`."""
+    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return b"serve" in words and b"setsid" not in words and state != "Z"
 
 
 def _write_unit(settings: Settings, environ: Mapping[str, str]) -> None:

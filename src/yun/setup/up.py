@@ -21,6 +21,7 @@ from yun.base.errors import Conflict, Invalid, Unavailable
 from yun.base.messages import Message, _
 from yun.base.units import GIB, MIB, format_size
 from yun.drivers.host.linux import LinuxMachine
+from yun.drivers.host.port import HostMachine
 from yun.server import address_of, check_listening
 from yun.setup import build, hello, packages, process
 from yun.setup.doctor import HYPERVISOR_USER, closed_directory
@@ -132,13 +133,13 @@ def _look_at_packages(tell: Tell) -> None:
         done(_("all installed"))
 
 
-def start_daemons(machine: LinuxMachine, tell: Tell) -> None:
+def start_daemons(machine: HostMachine, tell: Tell) -> None:
     """Every daemon the host needs runs and answers, and OVN knows this host by its name."""
     with tell.stage(_("services")) as done:
         started: list[str] = []
         for found in machine.services():
             if found.name == "ovn-controller":
-                machine.set_chassis_name(machine.name())
+                machine.set_chassis_name(machine.facts().name)
             if found.state != "running":
                 machine.start_service(found.name)
                 started.append(found.name)
