@@ -35,8 +35,8 @@ IGNORED_TABLES = {
     "notice", "audit_entry", "instance_sample", "login_attempt", "web_session",
 }  # fmt: skip
 IGNORED_COLUMNS = {
-    "revision", "created_at", "updated_at", "started_at", "seen_at", "checked_at", "facts", "boot_id", "mended_at",
-    "free_bytes", "used_bytes", "last_used_at",
+    "host_allocation.id", "role_grant.id", "pool.capacity_bytes", "revision", "created_at", "updated_at", "started_at", "seen_at", "checked_at", "facts", "boot_id", "mended_at",
+    "free_bytes", "used_bytes", "last_used_at", "reason", "agent",
 }  # fmt: skip
 
 
@@ -96,7 +96,10 @@ class Story:
             for table in Base.metadata.sorted_tables:
                 if table.name in IGNORED_TABLES:
                     continue
-                columns = [c for c in table.columns if c.name not in IGNORED_COLUMNS]
+                columns = [
+                    c for c in table.columns
+                    if c.name not in IGNORED_COLUMNS and f"{table.name}.{c.name}" not in IGNORED_COLUMNS
+                ]
                 found = [tuple(map(repr, row)) for row in session.execute(sa.select(*columns))]
                 rows[table.name] = sorted(found)
         return {"rows": rows, "worlds": self.worlds()}
@@ -125,6 +128,11 @@ def instance(name: str = "m1", **rest: Any) -> Ask:
 def on(verb: Callable[..., Intent], name: str = "m1", **rest: Any) -> Ask:
     """Ask a verb of an instance."""
     return lambda ctx: verb(ctx, compute.get(ctx, name), **rest)
+
+
+def rename(ctx: Context) -> Intent:
+    """Ask for another name of the instance m1."""
+    return compute.rename(ctx, compute.get(ctx, "m1"), "m2")
 
 
 def group_rule(ctx: Context) -> Intent:
@@ -158,6 +166,7 @@ USER = identity.NewUser(name="u1", password="long enough secret")
 NEW_NET = network.NewNetwork(name="n1", subnet=network.NewSubnet(cidr="10.9.0.0/24"))
 RULE = network.NewRule(direction="ingress", protocol="tcp", port_min=80, port_max=80)
 MAKE_USER: Ask = lambda ctx: identity.create_user(ctx, USER)  # noqa: E731
+MAKE_KEY: Ask = lambda ctx: identity.add_key(ctx, identity.NewKey(public_key=fresh_key(), name="k1"))  # noqa: E731
 MAKE_NET: Ask = lambda ctx: network.create_network(ctx, NEW_NET)  # noqa: E731
 MAKE_GROUP: Ask = lambda ctx: network.create_group(ctx, "g1")  # noqa: E731
 MAKE_IP: Ask = lambda ctx: network.allocate(ctx)  # noqa: E731
@@ -170,7 +179,7 @@ SCENES: dict[str, Scene] = {
     "instance.reboot": Scene(on(compute.reboot), (instance(),), undoable=False),
     "instance.pause": Scene(on(compute.pause), (instance(),)),
     "instance.resume": Scene(on(compute.resume), (instance(), on(compute.pause))),
-    "instance.rename": Scene(on(compute.rename, name="m2"), (instance(),)),
+    "instance.rename": Scene(rename, (instance(),)),
     "instance.tag": Scene(on(compute.tag, tags=["a", "b"]), (instance(),)),
     "instance.update": Scene(on(compute.update, description="数据库"), (instance(),)),
     "instance.delete": Scene(on(compute.delete), (instance(),)),
@@ -186,7 +195,7 @@ SCENES: dict[str, Scene] = {
     "user.grant": Scene(lambda ctx: identity.grant_in_cloud(ctx, "u1", "reader"), (MAKE_USER,)),
     "project.create": Scene(lambda ctx: identity.create_project(ctx, name="p1")),
     "project.grant": Scene(lambda ctx: identity.grant_in_project(ctx, "default", "u1", "member"), (MAKE_USER,)),
-    "key.create": Scene(lambda ctx: identity.add_key(ctx, identity.NewKey(public_key=fresh_key(), name="k1"))),
+    "key.create": Scene(MAKE_KEY),
     "network.create": Scene(MAKE_NET),
     "network.delete": Scene(lambda ctx: network.delete_network(ctx, network.get_network(ctx, "n1")), (MAKE_NET,)),
     "subnet.create": Scene(
@@ -194,6 +203,15 @@ SCENES: dict[str, Scene] = {
             ctx, network.get_network(ctx, "n1"), network.NewSubnet(cidr="10.10.0.0/24", name="s2")
         ),
         (MAKE_NET,),
+    ),
+    "subnet.delete": Scene(
+        lambda ctx: network.delete_subnet(ctx, network.get_subnet(ctx, "s2")),
+        (
+            MAKE_NET,
+            lambda ctx: network.create_subnet(
+                ctx, network.get_network(ctx, "n1"), network.NewSubnet(cidr="10.10.0.0/24", name="s2")
+            ),
+        ),
     ),
     "security_group.create": Scene(MAKE_GROUP),
     "security_group.delete": Scene(
@@ -214,6 +232,45 @@ SCENES: dict[str, Scene] = {
     "image.update": Scene(lambda ctx: images.update(ctx, images.get(ctx, "tiny"), description="小镜像")),
     "image.set_visibility": Scene(lambda ctx: images.set_visibility(ctx, images.get(ctx, "tiny"), "private")),
     "image.delete": Scene(lambda ctx: images.delete(ctx, images.get(ctx, "tiny"))),
+    "key.delete": Scene(lambda ctx: identity.delete_key(ctx, "k1"), (MAKE_KEY,)),
+    "user.enable": Scene(
+        lambda ctx: identity.enable_user(ctx, "u1"), (MAKE_USER, lambda ctx: identity.disable_user(ctx, "u1"))
+    ),
+    "user.set_password": Scene(
+        lambda ctx: identity.set_password(ctx, "u1", "another long secret"), (MAKE_USER,), undoable=False
+    ),
+    "user.revoke": Scene(
+        lambda ctx: identity.revoke_in_cloud(ctx, "u1"),
+        (MAKE_USER, lambda ctx: identity.grant_in_cloud(ctx, "u1", "reader")),
+    ),
+    "project.revoke": Scene(
+        lambda ctx: identity.revoke_in_project(ctx, "default", "u1"),
+        (MAKE_USER, lambda ctx: identity.grant_in_project(ctx, "default", "u1", "member")),
+    ),
+    "project.update": Scene(lambda ctx: identity.update_project(ctx, "default", description="第一个项目")),
+    "project.delete": Scene(
+        lambda ctx: identity.delete_project(ctx, "p1"), (lambda ctx: identity.create_project(ctx, name="p1"),)
+    ),
+    "profile.update": Scene(lambda ctx: identity.update_profile(ctx, display_name="管理员")),
+    "token.create": Scene(lambda ctx: identity.create_token(ctx, identity.NewToken(name="t1"))[0]),
+    "token.revoke": Scene(
+        lambda ctx: identity.revoke_token(ctx, "t1"),
+        (lambda ctx: identity.create_token(ctx, identity.NewToken(name="t1"))[0],),
+        undoable=False,
+    ),
+    "pool.create": Scene(
+        lambda ctx: storage.create_pool(ctx, name="p2", path=str(ctx.settings.state_dir / "pool2")), undoable=False
+    ),
+    "pool.update": Scene(lambda ctx: storage.update_pool(ctx, "default", storage.PoolChanges(overcommit=2.0))),
+    "pool.delete": Scene(
+        lambda ctx: storage.delete_pool(ctx, "p2"),
+        (lambda ctx: storage.create_pool(ctx, name="p2", path=str(ctx.settings.state_dir / "pool2")),),
+    ),
+    "volume.purge": Scene(
+        lambda ctx: storage.purge(ctx, storage.get_item(ctx, "v1")),
+        (MAKE_VOLUME, lambda ctx: storage.delete_volume(ctx, storage.get_volume(ctx, "v1"))),
+        undoable=False,
+    ),
     "volume.create": Scene(MAKE_VOLUME),
-    "volume.delete": Scene(lambda ctx: storage.delete_volume(ctx, "v1"), (MAKE_VOLUME,)),
+    "volume.delete": Scene(lambda ctx: storage.delete_volume(ctx, storage.get_volume(ctx, "v1")), (MAKE_VOLUME,)),
 }

@@ -25,9 +25,14 @@ EXEMPT = {
     "instance.sample": "measures", "instance.purge_due": "asks for purges",
     "network.ensure_default": "every scene begins with it", "network.reconcile": "tests/network",
     "network.tend": "looks and writes what it saw",
+    "pool.tend": "looks and writes what it saw", "storage.reconcile": "tests/storage",
+    "trash.purge_expired": "asks for purges", "profile.set_password": "needs the person's own session; tests/identity",
     "image.import": "tests/images", "image.pull": "tests/images", "image.build": "tests/images",
     "image.export": "tests/images", "image.tidy": "tests/images", "image.purge": "tests/images",
 }  # fmt: skip
+
+
+TOMBSTONES = {"flavor": "'deleted'", "project": "datetime"}
 
 
 class Died(BaseException):
@@ -63,7 +68,7 @@ def test_every_operation_succeeds_and_its_undo_leaves_the_cloud_as_before(kind: 
     done = story.do(scene.ask)
     assert done.kind == kind
     assert done.state == State.SUCCEEDED, done.error
-    assert story.picture() != before, "it changed nothing"
+    assert not scene.undoable or story.picture() != before, "it changed nothing"
     assert done.undoable == scene.undoable
     if not scene.undoable:
         assert done.no_undo is not None
@@ -71,12 +76,25 @@ def test_every_operation_succeeds_and_its_undo_leaves_the_cloud_as_before(kind: 
     undone = story.do(lambda ctx: operations.undo(ctx, done.id))
     assert undone.state == State.SUCCEEDED, undone.error
     assert story.find(done.id).state == State.UNDONE
-    assert settled(story.picture()) == settled(before)
+    assert not differences(before, story.picture())
 
 
-def settled(picture: dict[str, Any]) -> dict[str, Any]:
-    """Without what an undone creation leaves on purpose: the trash and what lies in it."""
-    return picture
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """What is only before (-) or only after (+); tombstones, which keep names from being reused, apart."""
+    found = []
+    for table, rows in before["rows"].items():
+        later = after["rows"][table]
+        found += [f"- {table} {row}" for row in rows if row not in later]
+        found += [f"+ {table} {row}" for row in later if row not in rows and not tombstone(table, row)]
+    for world, things in before["worlds"].items():
+        if things != after["worlds"][world]:
+            found.append(f"{world}: {things} is now {after['worlds'][world]}")
+    return found
+
+
+def tombstone(table: str, row: Any) -> bool:
+    """A row that only remembers that something was there."""
+    return table in TOMBSTONES and any(TOMBSTONES[table] in cell for cell in row)
 
 
 @pytest.mark.parametrize(("kind", "scene"), scenes())
