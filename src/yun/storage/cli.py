@@ -10,8 +10,9 @@ from yun.base.messages import _
 from yun.base.units import format_size, parse_size
 from yun.web.client import Client
 from yun.web.command import Group, option, output, pass_client
+from yun.web.output import Column
 
-POOLS = [
+POOLS: list[Column] = [
     (_("NAME"), "name"),
     (_("STATE"), "state"),
     (_("DEFAULT"), "is_default"),
@@ -21,14 +22,14 @@ POOLS = [
     (_("PROMISED"), lambda p: format_size(p["promised_bytes"])),
     (_("LEFT"), lambda p: format_size(p["left_bytes"])),
 ]
-POOL = [
+POOL: list[Column] = [
     (_("ID"), "id"),
     *POOLS,
     (_("PATH"), "path"),
     (_("OVERCOMMIT"), "overcommit"),
     (_("RESERVE"), lambda p: format_size(p["reserve_bytes"])),
 ]
-VOLUMES = [
+VOLUMES: list[Column] = [
     (_("NAME"), "name"),
     (_("STATE"), "state"),
     (_("SIZE"), lambda v: format_size(v["size_bytes"])),
@@ -36,14 +37,14 @@ VOLUMES = [
     (_("INSTANCE"), lambda v: (v["attachment"] or {}).get("instance_id")),
     (_("SLOT"), lambda v: (v["attachment"] or {}).get("slot")),
 ]
-VOLUME = [
+VOLUME: list[Column] = [
     (_("ID"), "id"),
     *VOLUMES,
     (_("DESCRIPTION"), "description"),
     (_("BASE"), "layer_id"),
     (_("CREATED"), "created_at"),
 ]
-ITEMS = [
+ITEMS: list[Column] = [
     (_("ID"), "id"),
     (_("KIND"), "kind"),
     (_("NAME"), "name"),
