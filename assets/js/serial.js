@@ -34,7 +34,10 @@ export function serial(root) {
       state("connected");
       terminal.focus();
     };
-    socket.onmessage = (event) => terminal.write(typeof event.data === "string" ? event.data : new Uint8Array(event.data));
+    socket.onmessage = (event) => {
+      if (typeof event.data === "string") state(JSON.parse(event.data).state);
+      else terminal.write(new Uint8Array(event.data));
+    };
     socket.onclose = () => {
       state("disconnected");
       if (!stopped) setTimeout(connect, (pause = Math.min(pause * 2, 15000)));

@@ -6,10 +6,13 @@ import { toast } from "./toasts.js";
 const KEYS = { enter: 0xff0d, tab: 0xff09 };
 
 export async function address(element) {
-  const response = await fetch(element.dataset.ticket, { method: "POST", headers: { Accept: "application/json" } });
+  const response = await fetch(element.dataset.ticket, {
+    method: "POST", body: JSON.stringify({ kind: element.dataset.kind }),
+    headers: { Accept: "application/json", "Content-Type": "application/json" },
+  });
   const body = await response.json();
   if (!response.ok) throw new Error(body.detail);
-  const url = new URL(body.url ?? body.path, location.href);
+  const url = new URL(body.path, location.href);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   return url.href;
 }

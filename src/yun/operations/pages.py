@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from fastapi import APIRouter
@@ -15,7 +14,7 @@ from yun.operations import service
 from yun.operations.answer import show_error, show_operation, text
 from yun.operations.intent import Subject
 from yun.operations.model import Operation, State
-from yun.web.pages import Ctx, Listing, PageRoute, accepted, nav, preview, render, toast
+from yun.web.pages import Ctx, Listing, PageRoute, accepted, done, nav, preview, render, toast
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 nav("activity", _("Activity"), "/operations", icon="history", order=60, permission="operation.list")
@@ -142,8 +141,7 @@ def undo(ctx: Ctx, operation_id: str, through: bool = False) -> Response:
 
 
 def _told(ctx: Context, operation: Operation, word: str) -> Response:
-    response = Response(status_code=204, headers={"HX-Trigger": json.dumps({"yun:done": {"operation": operation.id}})})
-    return toast(response, word, kind="info", operation=operation.id)
+    return toast(done(operation.id), word, kind="info", operation=operation.id)
 
 
 @router.post("/operations/{operation_id}/cancel")
@@ -172,4 +170,4 @@ def abandon(ctx: Ctx, operation_id: str) -> Response:
 def dismiss(ctx: Ctx, key: str) -> Response:
     """Take a notice away."""
     service.dismiss(ctx, key)
-    return Response(status_code=204, headers={"HX-Trigger": json.dumps({"yun:done": {}})})
+    return done()

@@ -40,8 +40,7 @@ from starlette.responses import Response
 from yun.base import log
 from yun.base.context import Context
 from yun.base.db import translated
-from yun.base.errors import Conflict
-from yun.base.errors import Forbidden, Unavailable
+from yun.base.errors import Conflict, Forbidden, Unavailable
 from yun.base.messages import _
 from yun.web import problem
 from yun.web.request import SAFE_METHODS, Asker, Kept, cloud_of, credentials, enter, language, leave
@@ -70,7 +69,7 @@ class Repeat:
         return cls(key, hashlib.sha256(asked).hexdigest())
 
 
-class Replayed(Exception):  # noqa: N818
+class Replayed(Exception):
     """The request was answered before: this is that answer."""
 
     def __init__(self, status: int, body: str) -> None:

@@ -47,8 +47,12 @@ from yun.web import assets, filters, navigation, problem, switches
 from yun.web.api import Ctx, Opened, Route
 from yun.web.navigation import nav
 from yun.web.request import THEME_COOKIE, Asker, current, enter, is_htmx, leave
+from yun.web.typed import FormData, Typed, number, ticked, word, words
 
-__all__ = ["Ctx", "Listing", "PageRoute", "accepted", "go", "nav", "preview", "render", "toast"]
+__all__ = [
+    "Ctx", "FormData", "Listing", "PageRoute", "Typed", "accepted", "done", "go", "live_preview", "nav", "number",
+    "plan", "preview", "render", "ticked", "toast", "word", "words",
+]  # fmt: skip
 
 
 @cache
@@ -213,14 +217,22 @@ def toast(
     return response
 
 
+def done(operation: str | None = None) -> Response:
+    """The bare answer to a button: its dialog closes; a failure of ``operation`` will be told to this person."""
+    return Response(status_code=204, headers={"HX-Trigger": json.dumps({"yun:done": {"operation": operation}})})
+
+
 def accepted(ctx: Context, operation: Submitted, *, location: str | None = None) -> Response:
     """The answer to a button: dialog closed, toast with *Undo* where it makes sense, and perhaps another page."""
-    response = go(location) if location else Response(status_code=204)
-    response.headers["HX-Trigger"] = json.dumps({"yun:done": {"operation": operation.id}})
+    response = done(operation.id)
+    if location:
+        response.headers.update(go(location).headers)
+        response.status_code = 200
     title = operation.title_in(ctx.locale)
-    done = operation.state == "succeeded"
-    word = (_("{title}: done.", title=title) if done else _("{title}: started.", title=title)).render(ctx.locale)
-    return toast(response, word, operation=operation.id, undo=operation.undoable)
+    told = _("{title}: started.", title=title)
+    if operation.state == "succeeded":
+        told = _("{title}: done.", title=title)
+    return toast(response, told.render(ctx.locale), operation=operation.id, undo=operation.undoable)
 
 
 def go(location: str) -> Response:
@@ -278,6 +290,7 @@ SCRIPT_TEXTS: dict[str, Message] = {
     "connecting": _("Connecting…"),
     "connected": _("Connected"),
     "disconnected": _("Disconnected"),
+    "waiting": _("Waiting for the machine to start"),
     "failed": _("The request failed. Try again."),
     "unreachable": _("The cloud does not answer."),
     "just_now": _("just now"),

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
@@ -59,11 +60,14 @@ async def _messages(source: Source, heartbeat: float, named: bool) -> AsyncItera
             name = f"event: {kind}\n" if named else ""
             yield f"id: {number}\n{name}data: {json.dumps(data, ensure_ascii=False)}\n\n"
     finally:
-        if waiting is not None:
-            waiting.cancel()
-        close = getattr(source, "aclose", None)
-        if close is not None:
-            await close()
+        # The client is gone, this task is being cancelled: the source is still to be ended in good order.
+        with anyio.CancelScope(shield=True):
+            if waiting is not None:
+                waiting.cancel()
+                await asyncio.wait({waiting})
+            close = getattr(source, "aclose", None)
+            if close is not None:
+                await close()
 
 
 async def _following(source: Source) -> tuple[int, str, dict[str, Any]]:

@@ -1,0 +1,15 @@
+"""The panel of instances: overview, list, creation, one instance, flavors' choice. Parse, call the verb, render."""
+
+from fastapi import APIRouter
+
+from yun.base.messages import _
+from yun.compute.pages import bulk, create, listing, one, overview
+from yun.web.pages import PageRoute, nav
+
+nav("overview", _("Overview"), "/", icon="layout-dashboard", order=0)
+nav("instances", _("Instances"), "/instances", icon="server", order=10, permission="instance.list")
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+# Fixed addresses first: /instances/new is not an instance named "new".
+for part in (overview, listing, create, bulk, one):
+    router.include_router(part.router)

@@ -1,0 +1,95 @@
+"""The form that creates an instance, with the live preview beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from yun.base.context import Context
+from yun.base.units import parse_size
+from yun.compute import service
+from yun.identity import service as identity
+from yun.images import service as images
+from yun.network import service as network
+from yun.network.model import Network, SecurityGroup
+from yun.operations.service import submit
+from yun.web.pages import (
+    Ctx,
+    FormData,
+    PageRoute,
+    Typed,
+    accepted,
+    live_preview,
+    number,
+    render,
+    ticked,
+    word,
+    words,
+)
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+def wish_of(form: FormData) -> service.Wish:
+    """What was typed as a wish. Raises `Invalid` for what is not a number or a size."""
+    own = word(form, "flavor") == "own"
+    memory, disk = word(form, "memory_mib") if own else None, word(form, "disk_bytes")
+    user_data = form.get("user_data")
+    return service.Wish(
+        name=word(form, "name") or "",
+        image=word(form, "image") or "",
+        flavor=None if own else word(form, "flavor"),
+        vcpus=number(form, "vcpus") if own else None,
+        memory_mib=parse_size(memory, field="memory_mib", default_unit="m") // 2**20 if memory else None,
+        disk_bytes=parse_size(disk, field="disk_bytes", default_unit="g") if disk else None,
+        network=word(form, "network"),
+        address=word(form, "address"),
+        security_groups=words(form, "security_groups") or None,
+        keys=words(form, "keys"),
+        ssh_keys=tuple(line for text in words(form, "ssh_keys") for line in text.splitlines() if line.strip()),
+        password=word(form, "password"),
+        hostname=word(form, "hostname"),
+        user_data=user_data if isinstance(user_data, str) else "",
+        description=word(form, "description") or "",
+        tags=tuple(t.strip() for text in words(form, "tags") for t in text.split(",") if t.strip()),
+        autostart=ticked(form, "autostart"),
+        protected=ticked(form, "protected"),
+        start=ticked(form, "start"),
+        floating_ip=ticked(form, "floating_ip"),
+    )
+
+
+def _choices(ctx: Context) -> dict[str, Any]:
+    keys = identity.list_keys(ctx) if ctx.actor.kind == "user" else []
+    return {
+        "images": images.list_images(ctx, state="active", limit=200).items,
+        "flavors": service.list_flavors(ctx, limit=200).items,
+        "networks": network.list_of(ctx, Network, sort="name", limit=200).items,
+        "groups": network.list_of(ctx, SecurityGroup, sort="name", limit=200).items,
+        "keys": keys,
+    }
+
+
+@router.get("/instances/new")
+def form(ctx: Ctx, image: str = "") -> Response:
+    """Fields left, what would happen right."""
+    ctx.may("instance.create")
+    choices = _choices(ctx)
+    return render(
+        ctx, "compute/create.html", action="/instances", preview_url="/instances/new/preview", image=image, **choices
+    )
+
+
+@router.post("/instances/new/preview")
+def preview(ctx: Ctx, typed: Typed) -> Response:
+    """What pressing *Create* would do now."""
+    return live_preview(ctx, lambda: service.create(ctx, wish_of(typed)))
+
+
+@router.post("/instances")
+def create(ctx: Ctx, typed: Typed) -> Response:
+    """Create it and show its page."""
+    operation = submit(ctx, service.create(ctx, wish_of(typed)))
+    return accepted(ctx, operation, location=f"/instances/{operation.subject_id}")

@@ -1,0 +1,167 @@
+"""One instance: overview with charts, console, disks, network, activity, settings, and its verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+from yun.base.context import Context
+from yun.base.errors import Invalid
+from yun.base.messages import _
+from yun.compute import service
+from yun.compute.model import Instance, State
+from yun.compute.pages.listing import dressed
+from yun.operations.intent import Intent
+from yun.operations.pages import history_of, shown
+from yun.operations.service import get as get_operation
+from yun.operations.service import submit
+from yun.web.pages import Ctx, PageRoute, Typed, accepted, number, preview, render, ticked, word, words
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+Tab = Literal["overview", "console", "serial", "disks", "network", "activity", "settings"]
+Verb = Literal["start", "stop", "reboot", "pause", "resume", "delete", "tend", "purge", "kill", "reset"]
+
+TEMPLATES = {"overview": "instance_overview"}
+VERBS: dict[str, Callable[[Context, Instance], Intent]] = {
+    "start": service.start,
+    "stop": service.stop,
+    "reboot": service.reboot,
+    "pause": service.pause,
+    "resume": service.resume,
+    "delete": service.delete,
+    "purge": service.purge,
+    "tend": service.tend,
+    # The same verbs with the power cut at once, for a guest that does not listen.
+    "kill": lambda ctx, row: service.stop(ctx, row, force=True),
+    "reset": lambda ctx, row: service.reboot(ctx, row, hard=True),
+}
+
+
+def tabs_of(ctx: Context, item: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The tabs of an instance as (address, title, name)."""
+    base = f"/instances/{item['id']}"
+    titles = [
+        ("overview", _("Overview")), ("console", _("Screen")), ("serial", _("Serial console")), ("disks", _("Disks")),
+        ("network", _("Network")), ("activity", _("Activity")), ("settings", _("Settings")),
+    ]  # fmt: skip
+    if not ctx.allowed("instance.console", item["project_id"]):
+        titles = [t for t in titles if t[0] not in ("console", "serial")]
+    return [(base if n == "overview" else f"{base}/{n}", title.render(ctx.locale), n) for n, title in titles]
+
+
+def _page(ctx: Context, ref: str, tab: Tab, **values: Any) -> Response:
+    row = service.get(ctx, ref)
+    item = dressed(ctx, [row])[0]
+    item["ports"] = service.detail(ctx, row)["ports"]
+    item["disks"] = service.detail(ctx, row)["disks"]
+    task = shown(ctx, get_operation(ctx, item["task"]["operation_id"])) if item["task"] else None
+    live = "" if tab in ("console", "serial", "settings") else f"instance:{row.id} operation"
+    return render(
+        ctx, f"compute/{TEMPLATES.get(tab, tab)}.html", item=item, row=row, tab=tab, tabs=tabs_of(ctx, item), live=live, task=task,
+        trashed=row.state == State.TRASHED, **values,
+    )  # fmt: skip
+
+
+@router.get("/instances/{ref}")
+def overview(ctx: Ctx, ref: str) -> Response:
+    """What it is and what it uses."""
+    row = service.get(ctx, ref)
+    return _page(ctx, ref, "overview", history=history_of(ctx, "instance", row.id, limit=5))
+
+
+@router.get("/instances/{ref}/console")
+def console(ctx: Ctx, ref: str) -> Response:
+    """Its screen, keyboard and mouse."""
+    ctx.may("instance.console", service.get(ctx, ref).project_id)
+    return _page(ctx, ref, "console")
+
+
+@router.get("/instances/{ref}/serial")
+def serial(ctx: Ctx, ref: str) -> Response:
+    """Its serial port."""
+    ctx.may("instance.console", service.get(ctx, ref).project_id)
+    return _page(ctx, ref, "serial")
+
+
+@router.get("/instances/{ref}/disks")
+def disks(ctx: Ctx, ref: str) -> Response:
+    """Its disks."""
+    return _page(ctx, ref, "disks")
+
+
+@router.get("/instances/{ref}/network")
+def network(ctx: Ctx, ref: str) -> Response:
+    """Its network cards and addresses."""
+    return _page(ctx, ref, "network")
+
+
+@router.get("/instances/{ref}/activity")
+def activity(ctx: Ctx, ref: str) -> Response:
+    """Everything that was done to it."""
+    row = service.get(ctx, ref)
+    return _page(ctx, ref, "activity", history=history_of(ctx, "instance", row.id))
+
+
+@router.get("/instances/{ref}/settings")
+def settings(ctx: Ctx, ref: str) -> Response:
+    """What can be changed of it."""
+    return _page(ctx, ref, "settings")
+
+
+CHARTS: dict[str, tuple[tuple[str, float], ...]] = {
+    "cpu": (("cpu", 100.0),),
+    "memory": (("memory_used_kib", 1024.0), ("memory_kib", 1024.0)),
+    "disk": (("disk_read", 1.0), ("disk_write", 1.0)),
+    "net": (("net_rx", 1.0), ("net_tx", 1.0)),
+}
+
+
+@router.get("/instances/{ref}/charts/{name}")
+def chart(ctx: Ctx, ref: str, name: Literal["cpu", "memory", "disk", "net"]) -> Response:
+    """The last hour as numbers for a chart; the processor's in per cent of all its vCPUs."""
+    found = service.metrics(ctx, service.get(ctx, ref))
+    points = found["points"]
+    scale = 1.0 / max(found["vcpus"], 1) if name == "cpu" else 1.0
+    series = [
+        [None if p[key] is None else p[key] * factor * scale for p in points] for key, factor in CHARTS[name]
+    ]
+    times = [datetime.fromisoformat(p["at"]).timestamp() for p in points]
+    return JSONResponse({"times": times, "series": series})
+
+
+@router.get("/instances/{ref}/{verb}/preview")
+def verb_preview(ctx: Ctx, ref: str, verb: Verb) -> Response:
+    """What the verb would do."""
+    row = service.get(ctx, ref)
+    return preview(ctx, VERBS[verb](ctx, row), action=f"/instances/{row.id}/{verb}")
+
+
+@router.post("/instances/{ref}/update")
+def update(ctx: Ctx, ref: str, typed: Typed) -> Response:
+    """Save what was changed in the settings."""
+    row = service.get(ctx, ref)
+    wanted: dict[str, Any] = {
+        "name": word(typed, "name") or "",
+        "description": word(typed, "description") or "",
+        "tags": [t.strip() for text in words(typed, "tags") for t in text.split(",") if t.strip()],
+        "autostart": ticked(typed, "autostart"),
+        "protected": ticked(typed, "protected"),
+        "on_crash": "restart" if ticked(typed, "restart_on_crash") else "leave",
+        "shutdown_seconds": number(typed, "shutdown_seconds"),
+    }
+    if wanted["shutdown_seconds"] is None:
+        raise Invalid(_("How long may the guest take to power off?"), fields={"shutdown_seconds": _("is required")})
+    changes = {k: v for k, v in wanted.items() if v != getattr(row, k)}
+    operation = submit(ctx, service.update(ctx, row, **changes))
+    return accepted(ctx, operation, location=f"/instances/{row.id}/settings")
+
+
+@router.post("/instances/{ref}/{verb}")
+def act(ctx: Ctx, ref: str, verb: Verb) -> Response:
+    """Do it."""
+    row = service.get(ctx, ref)
+    return accepted(ctx, submit(ctx, VERBS[verb](ctx, row)))
