@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from tests.storage.conftest import Cloud
@@ -51,7 +50,8 @@ def test_a_second_pool_is_made_and_deleted_and_undo_brings_it_back(cloud: Cloud)
     ("name", "path", "field"),
     [
         ("Über", "/srv/x", "name"), ("", "/srv/x", "name"), ("a/b", "/srv/x", "name"), ("a" * 80, "/srv/x", "name"),
-        ("ok", "srv", "path"), ("ok", "/srv/../etc", "path"), ("ok", "/srv/\n", "path"), ("ok", "/" + "a" * 300, "path"),
+        ("ok", "srv", "path"), ("ok", "/srv/../etc", "path"), ("ok", "/srv/\n", "path"),
+        ("ok", "/" + "a" * 300, "path"),
     ],
 )  # fmt: skip
 def test_a_pool_with_a_wrong_name_or_place_is_refused(cloud: Cloud, name: str, path: str, field: str) -> None:
@@ -100,7 +100,8 @@ def test_limits_change_and_change_back_and_one_pool_stays_the_default(cloud: Clo
 
 
 @pytest.mark.parametrize(
-    "changes", [PoolChanges(), PoolChanges(overcommit=0.5), PoolChanges(reserve_bytes=-1), PoolChanges(is_default=False)]
+    "changes",
+    [PoolChanges(), PoolChanges(overcommit=0.5), PoolChanges(reserve_bytes=-1), PoolChanges(is_default=False)],
 )
 def test_wrong_limits_are_refused(cloud: Cloud, changes: PoolChanges) -> None:
     with cloud.asking() as ctx, pytest.raises(Invalid):
