@@ -72,7 +72,8 @@ def submit(database: Database, settings: Settings, kind: str, name: str) -> None
         ctx = Context(actor=SYSTEM, session=session, settings=settings)
         keys = (Key(f"instance:{name}"), Key("host:h1", 8))
         service.submit(
-            ctx, Intent(kind=kind, title=_("Bench"), subject=Subject("instance", name), arguments={"name": name}, keys=keys)
+            ctx,
+            Intent(kind=kind, title=_("Bench"), subject=Subject("instance", name), arguments={"name": name}, keys=keys),
         )
 
 

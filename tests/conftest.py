@@ -21,7 +21,7 @@ PG_BIN = Path("/usr/lib/postgresql/15/bin")
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
-    """A private PostgreSQL on a unix socket, fast and forgetful, started by the suite; yields a URL without database."""
+    """A private PostgreSQL on a unix socket, fast and forgetful, started by the suite; yields a URL template."""
     home = Path(tempfile.mkdtemp(prefix="yun-pg-"))
     data = home / "data"
     root = os.geteuid() == 0

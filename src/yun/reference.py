@@ -8,7 +8,8 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ def first_line(thing: Any) -> str:
     return " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
 
 
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     lines += ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows]
@@ -119,7 +120,9 @@ def events_page() -> str:
     for kind, where in emitted():
         found.setdefault(kind, set()).add(where.split("/")[0])
     rows = [(f"`{kind}`", ", ".join(sorted(rooms))) for kind, rooms in sorted(found.items()) if "." in kind]
-    intro = "Server-sent events at `/api/v1/events`; `id` resumes a stream. Each carries `subject`, `project_id`, `data`.\n"
+    intro = (
+        "Server-sent events at `/api/v1/events`; `id` resumes a stream. Each carries `subject`, `project_id`, `data`.\n"
+    )
     return f"{HEAD}# Events\n\n{intro}\n" + table(("event", "room"), rows)
 
 
@@ -165,11 +168,11 @@ def _command(found: click.Command, context: click.Context) -> Iterator[str]:
 def pages() -> dict[str, str]:
     """All pages by file name."""
     from yun.app import create_app
-    from yun.worker import build_for_reference
+    from yun.worker import build
 
-    furniture("model")
     furniture("flows")
-    app = create_app(build_for_reference())
+    with tempfile.TemporaryDirectory() as folder:
+        app = create_app(build(Settings(state_dir=Path(folder), fake=True)))
     return {
         "settings.md": settings_page(),
         "errors.md": errors_page(),

@@ -1,4 +1,4 @@
-"""Fills a cloud in memory with images and instances in bulk: rows and the fakes' worlds agree, as if all had been made."""
+"""Fills a cloud in memory with images and instances in bulk; rows and the fakes' worlds agree."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def fill_images(cloud: Cloud) -> None:
             _image(session, store, pool, project.id, place)
 
 
-def _image(session: Session, store: Any, pool: Pool, project_id: str, place: tuple[str, str, str, int, int, int]) -> None:
+def _image(
+    session: Session, store: Any, pool: Pool, project_id: str, place: tuple[str, str, str, int, int, int]
+) -> None:
     name, system, user, virtual, size, memory = place
     digest = hashlib.sha256(name.encode()).hexdigest()
     path = f"{pool.path}/layers/{digest}.qcow2"
@@ -164,7 +166,9 @@ class Batch:
         store = self.drivers.on(self.host.id).volume
         if isinstance(store, FakeVolumeStore) and image.layer_id:
             backing = self.layers[image.layer_id].path
-            store.world.files[path] = FakeFile("qcow2", max(flavor.disk_bytes, image.min_disk_bytes), head, backing=backing)
+            store.world.files[path] = FakeFile(
+                "qcow2", max(flavor.disk_bytes, image.min_disk_bytes), head, backing=backing
+            )
 
     def _port(self, identifier: str, n: int, *, running: bool) -> None:
         if self.network is None or self.subnet is None:

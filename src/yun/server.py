@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -48,7 +47,12 @@ def bind(settings: Settings) -> socket.socket:
     except OSError as error:
         made.close()
         raise Conflict(
-            _("Port {port} on {address} cannot be used: {reason}", port=settings.port, address=settings.listen, reason=error.strerror or str(error)),
+            _(
+                "Port {port} on {address} cannot be used: {reason}",
+                port=settings.port,
+                address=settings.listen,
+                reason=error.strerror or str(error),
+            ),
             hint=_("Stop what uses it, or choose another with YUN_PORT."),
         ) from error
     return made
@@ -116,7 +120,13 @@ def fail(error: YunError) -> click.ClickException:
 def serve(listen: str | None, port: int | None) -> None:
     """Serve until it is told to stop."""
     try:
-        settings = load({**os.environ, **({"YUN_LISTEN": listen} if listen else {}), **({"YUN_PORT": str(port)} if port is not None else {})})
+        settings = load(
+            {
+                **os.environ,
+                **({"YUN_LISTEN": listen} if listen else {}),
+                **({"YUN_PORT": str(port)} if port is not None else {}),
+            }
+        )
         run(settings, ready="ready")
     except (Conflict, Invalid, Unavailable) as error:
         raise fail(error) from error

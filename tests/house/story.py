@@ -35,7 +35,8 @@ IGNORED_TABLES = {
     "notice", "audit_entry", "instance_sample", "login_attempt", "web_session",
 }  # fmt: skip
 IGNORED_COLUMNS = {
-    "host_allocation.id", "role_grant.id", "pool.capacity_bytes", "revision", "created_at", "updated_at", "started_at", "seen_at", "checked_at", "facts", "boot_id", "mended_at",
+    "host_allocation.id", "role_grant.id", "pool.capacity_bytes",
+    "revision", "created_at", "updated_at", "started_at", "seen_at", "checked_at", "facts", "boot_id", "mended_at",
     "free_bytes", "used_bytes", "last_used_at", "reason", "agent",
 }  # fmt: skip
 
@@ -90,14 +91,15 @@ class Story:
             return session.scalars(sa.select(Operation).where(Operation.id == identifier)).one()
 
     def picture(self) -> dict[str, Any]:
-        """The whole state, rows and worlds, without what may differ between two equal clouds (times, ids of history)."""
+        """The whole state, rows and worlds, without what may differ between equal clouds (times, history)."""
         rows: dict[str, list[Any]] = {}
         with self.cloud.database.read() as session:
             for table in Base.metadata.sorted_tables:
                 if table.name in IGNORED_TABLES:
                     continue
                 columns = [
-                    c for c in table.columns
+                    c
+                    for c in table.columns
                     if c.name not in IGNORED_COLUMNS and f"{table.name}.{c.name}" not in IGNORED_COLUMNS
                 ]
                 found = [tuple(map(repr, row)) for row in session.execute(sa.select(*columns))]
@@ -169,7 +171,7 @@ MAKE_USER: Ask = lambda ctx: identity.create_user(ctx, USER)  # noqa: E731
 MAKE_KEY: Ask = lambda ctx: identity.add_key(ctx, identity.NewKey(public_key=fresh_key(), name="k1"))  # noqa: E731
 MAKE_NET: Ask = lambda ctx: network.create_network(ctx, NEW_NET)  # noqa: E731
 MAKE_GROUP: Ask = lambda ctx: network.create_group(ctx, "g1")  # noqa: E731
-MAKE_IP: Ask = lambda ctx: network.allocate(ctx)  # noqa: E731
+MAKE_IP: Ask = network.allocate
 MAKE_VOLUME: Ask = lambda ctx: storage.create_volume(ctx, name="v1", size_bytes=1 << 30)  # noqa: E731
 
 SCENES: dict[str, Scene] = {
@@ -214,9 +216,7 @@ SCENES: dict[str, Scene] = {
         ),
     ),
     "security_group.create": Scene(MAKE_GROUP),
-    "security_group.delete": Scene(
-        lambda ctx: network.delete_group(ctx, network.get_group(ctx, "g1")), (MAKE_GROUP,)
-    ),
+    "security_group.delete": Scene(lambda ctx: network.delete_group(ctx, network.get_group(ctx, "g1")), (MAKE_GROUP,)),
     "security_group.add_rule": Scene(
         lambda ctx: network.add_rule(ctx, network.get_group(ctx, "g1"), RULE), (MAKE_GROUP,)
     ),

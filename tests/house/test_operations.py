@@ -62,7 +62,9 @@ def scenes() -> list[Any]:
 
 
 @pytest.mark.parametrize(("kind", "scene"), scenes())
-def test_every_operation_succeeds_and_its_undo_leaves_the_cloud_as_before(kind: str, scene: Scene, story: Story) -> None:
+def test_every_operation_succeeds_and_its_undo_leaves_the_cloud_as_before(
+    kind: str, scene: Scene, story: Story
+) -> None:
     set_up(story, scene)
     before = story.picture()
     done = story.do(scene.ask)
@@ -166,6 +168,7 @@ def test_every_step_may_run_twice(kind: str, scene: Scene, story: Story, monkeyp
     twice = {}
     for name, made in REGISTRY.steps.items():
         if not made.transactional:
+
             def again(op: Any, *args: Any, call: Any = made.call) -> Any:
                 call(op, *args)
                 return call(op, *args)
@@ -175,7 +178,8 @@ def test_every_step_may_run_twice(kind: str, scene: Scene, story: Story, monkeyp
 
     walk = journal.Journal.walk
     monkeypatch.setattr(
-        journal.Journal, "walk",
+        journal.Journal,
+        "walk",
         lambda self, op, position, made, args: walk(self, op, position, twice.get(made.name, made), args),
     )
     done = story.do(scene.ask)

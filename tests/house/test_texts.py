@@ -12,7 +12,9 @@ from tests.house.source import texts
 from yun.base.messages import PACKAGE, catalogue, po_files
 
 CJK = re.compile(r"[\u4e00-\u9fff]")
-SAME = re.compile(r"^[\W\d_]*$|^(ID|MAC|IP|CPU|vCPU|URL|API|SSH|VNC|MiB|GiB|KVM|TCG|Yun|DHCP|DNS|MTU|CIDR|Token|UUID)s?$")
+SAME = re.compile(
+    r"^[\W\d_]*$|^(ID|MAC|IP|CPU|vCPU|URL|API|SSH|VNC|MiB|GiB|KVM|TCG|Yun|DHCP|DNS|MTU|CIDR|Token|UUID)s?$"
+)
 
 
 def parameters(text: str) -> set[str]:

@@ -145,7 +145,9 @@ def engine(database: Database, settings: Settings) -> Engine:
 def submit(database: Database, settings: Settings) -> Callable[..., str]:
     """Submit a toy operation; returns its id."""
 
-    def call(kind: str = "toy.build", *, key: str | None = None, slots: int = 1, subject: str = "a", **options: Any) -> str:
+    def call(
+        kind: str = "toy.build", *, key: str | None = None, slots: int = 1, subject: str = "a", **options: Any
+    ) -> str:
         arguments = options.pop("arguments", {"name": subject} if kind != "toy.look" else {})
         with database.write() as session:
             ctx = Context(actor=SYSTEM, session=session, settings=settings)

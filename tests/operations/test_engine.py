@@ -34,7 +34,9 @@ def context(database: Database, settings: Settings, session: Any) -> Context:
     return Context(actor=SYSTEM, session=session, settings=settings)
 
 
-def test_an_operation_walks_its_steps_and_ends_with_its_result(engine: Engine, submit: Submit, look_up: LookUp, toy: Toy) -> None:
+def test_an_operation_walks_its_steps_and_ends_with_its_result(
+    engine: Engine, submit: Submit, look_up: LookUp, toy: Toy
+) -> None:
     identifier = submit()
     assert engine.drain() == 1
     done = look_up(identifier)
@@ -45,7 +47,9 @@ def test_an_operation_walks_its_steps_and_ends_with_its_result(engine: Engine, s
     assert toy.things == {"a0", "a1", "a2"}
 
 
-def test_a_finished_operation_holds_no_keys_and_told_its_story(engine: Engine, submit: Submit, database: Database) -> None:
+def test_a_finished_operation_holds_no_keys_and_told_its_story(
+    engine: Engine, submit: Submit, database: Database
+) -> None:
     submit()
     engine.drain()
     with database.read() as session:
@@ -55,7 +59,9 @@ def test_a_finished_operation_holds_no_keys_and_told_its_story(engine: Engine, s
     assert kinds[-1] == "operation.succeeded"
 
 
-def test_a_failing_step_takes_back_what_was_done_in_reverse(engine: Engine, submit: Submit, look_up: LookUp, toy: Toy) -> None:
+def test_a_failing_step_takes_back_what_was_done_in_reverse(
+    engine: Engine, submit: Submit, look_up: LookUp, toy: Toy
+) -> None:
     toy.fail["put2"] = [FINAL]
     identifier = submit()
     engine.drain()
@@ -67,7 +73,9 @@ def test_a_failing_step_takes_back_what_was_done_in_reverse(engine: Engine, subm
     assert toy.log[-3:] == ["unput a2", "unput a1", "unput a0"], "the half-run step is taken back too"
 
 
-def test_a_retryable_error_is_tried_again_until_it_passes(engine: Engine, submit: Submit, look_up: LookUp, toy: Toy) -> None:
+def test_a_retryable_error_is_tried_again_until_it_passes(
+    engine: Engine, submit: Submit, look_up: LookUp, toy: Toy
+) -> None:
     toy.fail["put1"] = [RETRYABLE, RETRYABLE]
     identifier = submit()
     engine.drain()
@@ -176,7 +184,9 @@ def test_a_running_operation_notices_a_cancel_and_takes_back_what_it_did(
         engine.stop()
 
 
-def test_what_has_ended_cannot_be_cancelled(engine: Engine, submit: Submit, database: Database, settings: Settings) -> None:
+def test_what_has_ended_cannot_be_cancelled(
+    engine: Engine, submit: Submit, database: Database, settings: Settings
+) -> None:
     identifier = submit()
     engine.drain()
     with pytest.raises(Conflict), database.write() as session:
@@ -196,7 +206,9 @@ def test_operations_of_one_key_run_one_after_another_in_order(
     assert [line.split()[2] for line in toy.log] == ids, "first come, first served"
 
 
-def test_a_key_with_slots_lets_so_many_in_and_no_more(engine: Engine, submit: Submit, toy: Toy, look_up: LookUp) -> None:
+def test_a_key_with_slots_lets_so_many_in_and_no_more(
+    engine: Engine, submit: Submit, toy: Toy, look_up: LookUp
+) -> None:
     ids = [submit("toy.enter", key="host:1", slots=3, arguments={"name": "h", "seconds": 0.1}) for _n in range(9)]
     engine.start()
     try:
@@ -309,7 +321,9 @@ def test_an_instant_operation_queues_behind_an_open_one_of_its_key(
     assert look_up(late).state == State.SUCCEEDED
 
 
-def test_a_quiet_operation_that_found_nothing_leaves_no_trace(engine: Engine, submit: Submit, database: Database) -> None:
+def test_a_quiet_operation_that_found_nothing_leaves_no_trace(
+    engine: Engine, submit: Submit, database: Database
+) -> None:
     submit("toy.look", quiet=True)
     submit("toy.look", quiet=True, subject="b", arguments={"changed": True})
     engine.drain()

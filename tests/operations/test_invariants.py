@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from tests.operations.conftest import no_drivers
 from yun.base.config import Settings
@@ -36,7 +38,9 @@ actions = st.lists(
 def check(database: Database, submitted: list[tuple[str, dict[str, int]]]) -> set[str]:
     """The invariants; returns what runs."""
     with database.read() as session:
-        states: dict[str, str] = {row.id: row.state for row in session.execute(sa.select(Operation.id, Operation.state))}
+        states: dict[str, str] = {
+            row.id: row.state for row in session.execute(sa.select(Operation.id, Operation.state))
+        }
     running = {i for i, s in states.items() if s == State.RUNNING}
     for place, (identifier, wants) in enumerate(submitted):
         if identifier in running:

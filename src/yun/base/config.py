@@ -31,7 +31,9 @@ class Settings:
     port: int = _setting(8480, "TCP port of the panel and the API.")
     tls_cert: str = _setting("", "PEM certificate chain; required when `listen` is not loopback.")
     tls_key: str = _setting("", "PEM private key of `tls_cert`.")
-    public_url: str = _setting("", "Address people use when a proxy stands in front, such as https://cloud.example.org.")
+    public_url: str = _setting(
+        "", "Address people use when a proxy stands in front, such as https://cloud.example.org."
+    )
     node_name: str = _setting("", "Name of this control-plane process; empty means the host's name.")
     workers: int = _setting(8, "Operations that one process runs at the same time.")
     libvirt_uri: str = _setting("qemu:///system", "Libvirt connection of the local host.")

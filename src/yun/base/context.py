@@ -66,8 +66,10 @@ class Context:
         if self.actor.kind == "nobody":
             raise Unauthenticated(_("Please log in."))
         need = permissions.required(permission)
-        role = self.actor.role_in(project_id or self.project_id) if need.scope == "project" else (
-            self.actor.role_in(None) if need.scope == "cloud" else "admin"
+        role = (
+            self.actor.role_in(project_id or self.project_id)
+            if need.scope == "project"
+            else (self.actor.role_in(None) if need.scope == "cloud" else "admin")
         )
         if role is None or permissions.RANK[role] < permissions.RANK[need.role]:
             raise Forbidden(

@@ -77,15 +77,13 @@ class Row:
 
     id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
     created_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
-    updated_at: Mapped[datetime] = mapped_column(
-        default=lambda: datetime.now(UTC), onupdate=lambda: datetime.now(UTC)
-    )
+    updated_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC), onupdate=lambda: datetime.now(UTC))
     revision: Mapped[int] = mapped_column(default=1)
 
     def __init_subclass__(cls, **kw: Any) -> None:
         if "__tablename__" in cls.__dict__:  # before the class is mapped, which the next line does
             prefix = cls.PREFIX
-            cls.id = mapped_column(sa.String(40), primary_key=True, default=lambda: new_id(prefix))  # type: ignore[assignment]
+            cls.id = mapped_column(sa.String(40), primary_key=True, default=lambda: new_id(prefix))
         super().__init_subclass__(**kw)
 
 

@@ -49,7 +49,9 @@ def paginate(
             fields={"sort": _("one of {names}", names=", ".join(sorted(sorts)))},
         )
     if not 1 <= limit <= MAX_LIMIT:
-        raise Invalid(_("A page has 1 to {most} items.", most=MAX_LIMIT), fields={"limit": _("1 to {most}", most=MAX_LIMIT)})
+        raise Invalid(
+            _("A page has 1 to {most} items.", most=MAX_LIMIT), fields={"limit": _("1 to {most}", most=MAX_LIMIT)}
+        )
     column = sorts[name]
     if cursor:
         value, identifier = _decode(cursor, sort, column)

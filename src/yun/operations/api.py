@@ -120,5 +120,3 @@ def show_notice(notice: Notice, locale: str) -> dict[str, Any]:
         "hint": text(notice.hint, locale), "created_at": moment(notice.created_at),
         "subject": {"kind": notice.subject_kind, "id": notice.subject_id},
     }  # fmt: skip
-
-

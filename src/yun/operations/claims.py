@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
@@ -98,7 +99,7 @@ def _take(
     session.flush()
 
 
-def _dead(me: Claimant, now: float) -> sa.Select[tuple[str]]:
+def _dead(me: Claimant, now: float) -> sa.Select[Any]:
     """Node ids whose operations may be taken: silent ones, and our own where no thread of ours works on it."""
     if me.alone:
         return sa.select(Operation.node_id).where(Operation.node_id.is_not(None))

@@ -10,8 +10,9 @@ import click
 from yun.base.messages import _
 from yun.web.client import Client
 from yun.web.command import Command, Group, option, output, pass_client, wait_for
+from yun.web.output import Column
 
-COLUMNS = [
+COLUMNS: list[Column] = [
     (_("ID"), "id"),
     (_("WHAT"), "title"),
     (_("STATE"), "state"),
@@ -19,7 +20,7 @@ COLUMNS = [
     (_("WHEN"), "created_at"),
     (_("UNDO"), lambda o: bool(o["undo"]["possible"])),
 ]
-THING = [
+THING: list[Column] = [
     (_("ID"), "id"),
     (_("WHAT"), "title"),
     (_("STATE"), "state"),

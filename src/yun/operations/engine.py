@@ -1,4 +1,4 @@
-"""The engine of one process: claims operations, runs them on its threads, proves that it lives, submits periodic work."""
+"""The engine of one process: claims operations, runs them, proves that it lives, submits periodic work."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from yun.base.db import Database, epoch
 from yun.base.errors import Conflict, YunError
 from yun.base.ids import new_id
 from yun.base.log import logger
-from yun.base.messages import _
+from yun.base.messages import Message, _
 from yun.operations import service, wakeup
 from yun.operations.claims import Claimant, claim, review
 from yun.operations.events import raise_notice
@@ -221,7 +221,9 @@ class Engine:
                     return
             else:
                 moved = session.execute(
-                    sa.update(Periodic).where(Periodic.kind == kind, Periodic.next == seen).values(next=now + every, every=every)
+                    sa.update(Periodic)
+                    .where(Periodic.kind == kind, Periodic.next == seen)
+                    .values(next=now + every, every=every)
                 )
                 if moved.rowcount != 1:  # type: ignore[attr-defined]
                     return
@@ -268,7 +270,10 @@ class Engine:
                 raise_notice(
                     session, f"deadline:{operation.id}",
                     subject=Subject("operation", operation.id, operation.subject_name),
-                    message=_("An operation takes longer than its {seconds:.0f} s: {kind} {name}", seconds=operation.deadline_seconds, kind=operation.kind, name=operation.subject_name),
+                    message=_(
+                        "An operation takes longer than its {seconds:.0f} s: {title}",
+                        seconds=operation.deadline_seconds, title=Message.from_json(operation.title),
+                    ),
                     hint=_("It goes on; look at its progress, or cancel it."),
                 )  # fmt: skip
         self._beaten = time.monotonic()

@@ -13,7 +13,7 @@ from yun.base.db import on_commit
 from yun.operations.intent import Subject
 from yun.operations.model import Event, Notice
 
-_WAKERS: list[Callable[[], None]] = []
+_WAKERS: list[Callable[[], object]] = []
 _LOCK = threading.Lock()
 STREAM_LOCK = 0x59554E02
 
@@ -57,7 +57,7 @@ def wake() -> None:
         waker()
 
 
-def listen(waker: Callable[[], None]) -> Callable[[], None]:
+def listen(waker: Callable[[], object]) -> Callable[[], None]:
     """Call ``waker`` (from any thread) after each commit with events; returns what ends it."""
     with _LOCK:
         _WAKERS.append(waker)
@@ -70,7 +70,9 @@ def listen(waker: Callable[[], None]) -> Callable[[], None]:
     return end
 
 
-def raise_notice(session: Session, key: str, *, subject: Subject, message: Any, hint: Any = None, level: str = "warning") -> None:
+def raise_notice(
+    session: Session, key: str, *, subject: Subject, message: Any, hint: Any = None, level: str = "warning"
+) -> None:
     """Make an operator aware of a cause, once per ``key``; ``message`` and ``hint`` are `Message` values."""
     found = session.get(Notice, key)
     if found is None:

@@ -114,7 +114,9 @@ def tx_step(*, undo: Callable[..., None] | None = None) -> Callable[[Callable[..
     return _register(undo, 0, transactional=True)
 
 
-def _register(undo: Callable[..., None] | None, retries: int, *, transactional: bool) -> Callable[[Callable[..., Any]], Step]:
+def _register(
+    undo: Callable[..., None] | None, retries: int, *, transactional: bool
+) -> Callable[[Callable[..., Any]], Step]:
     def register(call: Callable[..., Any]) -> Step:
         module = call.__module__.removeprefix("yun.").replace(".steps", "").replace(".flows", "")
         made = Step(f"{module.removesuffix('.flow')}.{call.__name__}", call, undo, retries, transactional)

@@ -8,9 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from yun.operations.events import emit
 from yun.operations.flow import Op, operation, periodic, step, tx_step
 from yun.operations.intent import Subject
-from yun.operations.events import emit
 from yun.operations.model import Event, Notice, Operation, OperationStep, OperationSubject, Reply, State
 from yun.operations.runner import announce, undo_row
 from yun.operations.service import check_undoable
@@ -85,9 +85,7 @@ def prune_once(op: Op, now: datetime, old: datetime) -> bool:
         spent = sa.select(OperationStep.id).join(Operation, Operation.seq == OperationStep.seq).where(closed)
         steps = list(session.scalars(spent.limit(BATCH)))
         session.execute(sa.delete(OperationStep).where(OperationStep.id.in_(steps)))
-        stale = sa.or_(
-            Event.at < old, sa.and_(Event.kind == "operation.progress", Event.at < now - PROGRESS_KEPT)
-        )
+        stale = sa.or_(Event.at < old, sa.and_(Event.kind == "operation.progress", Event.at < now - PROGRESS_KEPT))
         events = list(session.scalars(sa.select(Event.seq).where(stale).limit(BATCH)))
         session.execute(sa.delete(Event).where(Event.seq.in_(events)))
         session.execute(sa.delete(Reply).where(Reply.created_at < now - REPLIES_KEPT))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sqlalchemy.orm import Session
-
 from yun.base.context import Context
 from yun.operations.flow import REGISTRY, Op, Step, Undoing, plain
 from yun.operations.model import Operation, OperationStep
@@ -50,5 +48,3 @@ def perform(ctx: Context, operation: Operation) -> Any:
     recipe = REGISTRY.recipes[operation.kind]
     op = InlineOp(ctx, operation)
     return plain(recipe.call(cast(Op, op), **operation.arguments))
-
-

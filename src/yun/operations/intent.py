@@ -85,7 +85,11 @@ class Intent:
         """The preview in a language: title, effects, restarts, destroys, depends, capacity, undo."""
         if self.undoable:
             until = now + timedelta(days=undo_days)
-            undo = {"possible": True, "until": until.isoformat(), "text": _("Can be undone for {days:g} days.", days=undo_days).render(locale)}
+            undo = {
+                "possible": True,
+                "until": until.isoformat(),
+                "text": _("Can be undone for {days:g} days.", days=undo_days).render(locale),
+            }
         else:
             why = self.no_undo or _("This cannot be undone.")
             undo = {"possible": False, "until": None, "text": why.render(locale)}

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -22,13 +22,13 @@ from yun.operations.model import Operation, OperationStep
 
 log = logger(__name__)
 PROGRESS_SECONDS = 0.5
-STEPS = sa.inspect(OperationStep).local_table
+STEPS = cast(sa.Table, OperationStep.__table__)
 FENCE = sa.select(Operation.fence).where(Operation.seq == sa.bindparam("operation_seq")).with_for_update()
 KNOWN = sa.select(STEPS).where(STEPS.c.seq == sa.bindparam("operation_seq"), STEPS.c.position == sa.bindparam("place"))
 CANCEL_SECONDS = 0.2
 
 
-class Backoff(Exception):  # noqa: N818
+class Backoff(Exception):
     """The operation should be tried again in ``seconds``; it keeps its place and its keys meanwhile."""
 
     def __init__(self, seconds: float, cause: Exception) -> None:
@@ -129,13 +129,13 @@ class Journal:
             known = connection.execute(KNOWN, {"operation_seq": self.seq, "place": position}).one_or_none()
             if known is None:
                 made = connection.execute(sa.insert(STEPS), values)
-                row.id = made.inserted_primary_key[0]
+                row.id = (made.inserted_primary_key or (0,))[0]
             else:
                 row.id = known.id
         self.rows[position] = row
         return row
 
-    def _at(self, position: int) -> sa.Select[tuple[OperationStep]]:
+    def _at(self, position: int) -> sa.Select[OperationStep]:
         return sa.select(OperationStep).where(OperationStep.seq == self.seq, OperationStep.position == position)
 
     def _done(self, row: OperationStep, output: Any) -> None:

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from yun.base import log as logs
-from yun.base.errors import DriverError, YunError
 from yun.base.db import epoch
+from yun.base.errors import DriverError, YunError
 from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.operations.claims import release_keys
@@ -77,12 +77,12 @@ class Runner:
             self._wait(wait.seconds, wait.cause)
         except Cancelled as error:
             self._turn(State.CANCELLED, error)
-        except Exception as caught:  # noqa: BLE001
-            error = as_error(caught)
+        except Exception as caught:
+            reason = as_error(caught)
             if (recipe.forward and self.journal.rows) or self.journal.final:
-                self._again(error)
+                self._again(reason)
             else:
-                self._turn(State.FAILED, error)
+                self._turn(State.FAILED, reason)
         else:
             self._finish(State.SUCCEEDED, result=result)
 
@@ -118,7 +118,7 @@ class Runner:
                 undo_row(self.op, self.journal, row)
             except Fenced:
                 raise
-            except Exception as caught:  # noqa: BLE001
+            except Exception as caught:
                 error = as_error(caught)
                 tries = row.undo_attempts + 1
                 self.journal.mark(row, undo_attempts=tries, error=error.to_json())
@@ -136,7 +136,9 @@ class Runner:
 
         def write() -> None:
             with self.journal.fenced() as session:
-                text = _("Waiting {seconds:.0f} s to try again: {reason}", seconds=max(seconds, 1), reason=error.message)
+                text = _(
+                    "Waiting {seconds:.0f} s to try again: {reason}", seconds=max(seconds, 1), reason=error.message
+                )
                 self._set(session, node_id=None, not_before=epoch(session) + seconds, progress_text=text.to_json())
                 self._tell(session, "waiting", error=error.to_json(), seconds=seconds)
 
@@ -207,7 +209,14 @@ def announce(session: Session, operation: Operation, what: str, **data: Any) -> 
         "subject": {"kind": operation.subject_kind, "id": operation.subject_id, "name": operation.subject_name},
         **data,
     }  # fmt: skip
-    emit(session, f"operation.{what}", subject=subject, project_id=operation.project_id, data=body, operation_id=operation.id)
+    emit(
+        session,
+        f"operation.{what}",
+        subject=subject,
+        project_id=operation.project_id,
+        data=body,
+        operation_id=operation.id,
+    )
 
 
 def _title(operation: Operation) -> Any:

@@ -97,7 +97,14 @@ def _announce(session: Session, operation: Operation, what: str) -> None:
         "subject": {"kind": operation.subject_kind, "id": operation.subject_id, "name": operation.subject_name},
     }  # fmt: skip
     subject = Subject("operation", operation.id, operation.subject_name)
-    emit(session, f"operation.{what}", subject=subject, project_id=operation.project_id, data=data, operation_id=operation.id)
+    emit(
+        session,
+        f"operation.{what}",
+        subject=subject,
+        project_id=operation.project_id,
+        data=data,
+        operation_id=operation.id,
+    )
 
 
 # ── looking ──
@@ -340,7 +347,11 @@ def _blocked_error(ctx: Context, target: Operation) -> Conflict:
     titles = "; ".join(f"{o.id} {o.title_in(ctx.locale)}" for o in later[:5])
     blockers: list[dict[str, Any]] = [{"id": o.id, "kind": o.kind, "title": o.title_in(ctx.locale)} for o in later]
     return Conflict(
-        _("{title} cannot be undone yet: later changes stand on it: {later}", title=Message.from_json(target.title), later=titles),
+        _(
+            "{title} cannot be undone yet: later changes stand on it: {later}",
+            title=Message.from_json(target.title),
+            later=titles,
+        ),
         hint=_("Undo back to there: these first, newest first, then this one (yun undo {id} --through).", id=target.id),
         details={"blockers": blockers, "through": target.id},
     )
@@ -354,6 +365,4 @@ def _subjects(session: Session, chain: list[Operation]) -> tuple[Subject, ...]:
 def close_undo(session: Session, kind: str, identifier: str) -> None:
     """Nothing that touched this thing can be undone from now on: it is being removed for good."""
     touched = sa.select(OperationSubject.seq).where(OperationSubject.kind == kind, OperationSubject.id == identifier)
-    session.execute(
-        sa.update(Operation).where(Operation.seq.in_(touched)).values(undo_until=None, undoable=False)
-    )
+    session.execute(sa.update(Operation).where(Operation.seq.in_(touched)).values(undo_until=None, undoable=False))
