@@ -25,7 +25,7 @@ def login_name(text: str, field: str = "name") -> str:
     if not LOGIN.fullmatch(name) or IDENTIFIER.fullmatch(name):
         raise _refuse(
             field,
-            _("{name} cannot be a user name.", name=text[:70]),
+            _("{name} cannot be a user name.", name=text[:70]) if name else _("A name is needed."),
             _("1 to 64 lower-case letters, digits or . _ - @ +, beginning with a letter or digit"),
         )
     return name
