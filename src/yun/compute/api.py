@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from yun.base.context import Context
 from yun.compute import service
+from yun.compute.console import api as console
 from yun.compute.model import Instance
 from yun.operations.answer import answer
 from yun.web.api import Ctx, Match, Route, tag
@@ -269,3 +270,5 @@ def delete_flavor(ctx: Ctx, ref: str, dry_run: bool = False) -> JSONResponse:
 
 router.include_router(instances)
 router.include_router(flavors)
+router.include_router(console.router)
+routers = (console.sockets,)

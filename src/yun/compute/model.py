@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from yun.base.db import Base, Row
 from yun.base.messages import Message, _
 from yun.base.permissions import declare
+from yun.compute.console.model import ConsoleTicket  # noqa: F401 (its table belongs to this room)
 
 declare(
     "instance", list="reader", show="reader", metrics="reader", create="member", start="member", stop="member",
