@@ -10,7 +10,13 @@ import time
 from pathlib import Path
 
 STATE = ("openvswitch", "ovn", "libvirt")
-DIRECTORIES = [f"{base}/{name}" for name in STATE for base in ("/etc", "/var/lib", "/var/log")]
+DIRECTORIES = [
+    *(f"{base}/{name}" for name in STATE for base in ("/etc", "/var/lib", "/var/log")),
+    "/var/cache/libvirt", "/usr/local/bin", "/var/lib/yun",
+]  # fmt: skip
+
+# No control groups in a private host: libvirt must not ask for them.
+QEMU_CONF = 'cgroup_controllers = []\nsecurity_driver = "none"\nremember_owner = 0\n'
 
 INIT = """
 set -e
@@ -46,6 +52,7 @@ class PrivateHost:
             if self.outer.poll() is not None or time.monotonic() > until:
                 raise RuntimeError((directory / "init.log").read_text())
             time.sleep(0.02)
+        (directory / "root/etc/libvirt/qemu.conf").write_text(QEMU_CONF)
         children = Path(f"/proc/{self.outer.pid}/task/{self.outer.pid}/children").read_text().split()
         self.pid = int(children[0])
 

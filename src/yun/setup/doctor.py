@@ -145,7 +145,12 @@ def _services(machine: LinuxMachine) -> Iterator[Finding]:
     for found in machine.services():
         title = SERVICE_TITLES.get(found.name, Message(found.name))
         if found.state == "running":
-            yield Finding("services", "ok", _("{service} {version} answers", service=title, version=found.version))
+            answers = (
+                _("{service} answers, version {version}", service=title, version=found.version)
+                if found.version
+                else _("{service} answers", service=title)
+            )
+            yield Finding("services", "ok", answers)
         elif found.state == "missing":
             text = _("{service} is not installed", service=title)
             remedy = _("Run ./up, or: {command}", command=f"apt-get install {found.detail}")

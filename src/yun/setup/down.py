@@ -55,7 +55,7 @@ def _stop_the_rest(settings: Settings, drivers: Drivers, tell: Tell, *, guests: 
     if guests:
         _stop_guests(settings, local.hypervisor, tell)
     elif running := _running(settings, local.hypervisor):
-        tell.line(_("{count} instances go on running, and the services they need.", count=len(running)))
+        tell.line(_("Instances that go on running, with the services they need: {count}", count=len(running)))
         return
     _stop_services(local.machine, tell)
 
@@ -66,7 +66,7 @@ def what_is_lost(settings: Settings) -> list[Message]:
     with suppress(YunError, OSError):
         drivers = real_drivers(settings)
         try:
-            lost.append(_("{count} instances", count=len(our_domains(settings, drivers.on(LOCAL).hypervisor))))
+            lost.append(_("instances: {count}", count=len(our_domains(settings, drivers.on(LOCAL).hypervisor))))
         finally:
             drivers.close()
     size = sum(f.stat().st_blocks * 512 for f in settings.state_dir.rglob("*") if f.is_file() and not f.is_symlink())
@@ -85,13 +85,24 @@ def purge_all(settings: Settings) -> None:
         with only_one(settings):
             _purge(settings, tell)
         with tell.stage(_("state directory")) as done:
-            shutil.rmtree(settings.state_dir)
+            _empty(settings.state_dir)
             done(_("removed"))
     else:
         _purge(settings, tell)
     process.remove_unit()
     if COMMAND.is_symlink() and Path(process.program()).resolve() in (COMMAND.resolve(), COMMAND.readlink()):
         COMMAND.unlink()
+
+
+def _empty(directory: Path) -> None:
+    """The directory and all in it are gone; a mount point stays, empty."""
+    for path in directory.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    if not directory.is_mount():
+        directory.rmdir()
 
 
 def _purge(settings: Settings, tell: Tell) -> None:

@@ -1,0 +1,83 @@
+"""The whole way of a new user, in a private host: up, hello answers, undo of its deletion, down, nothing left."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import yun
+from tests.real.hypervisor_room import CACHE
+from tests.real.private_host import PrivateHost
+from yun.images import builders
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
+YUN = str(Path(sys.executable).with_name("yun"))
+STATE = "/var/lib/yun"
+SOURCES = Path(yun.__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateHost]:
+    """A bare machine that has the distribution's packages and those the tiny image is made of, and no network."""
+    CACHE.mkdir(exist_ok=True)
+    builders.build("tiny", CACHE, lambda: None)
+    box = PrivateHost("newbox", tmp_path_factory.mktemp("newbox"))
+    try:
+        box.run("cp", "-a", f"{CACHE}/.", f"{box.directory}/root{STATE}/builds")
+        # The sources stand still for the machine, whatever happens to the work tree meanwhile.
+        box.run("cp", "-a", str(SOURCES), f"{box.directory}/src")
+        box.run("mount", "--bind", f"{box.directory}/src", str(SOURCES))
+        yield box
+    finally:
+        box.close()
+
+
+def test_a_new_users_whole_way(box: PrivateHost) -> None:
+    """One test, since each part needs the one before: the order is the user's own."""
+    said = box.run(YUN, "up", timeout=600)
+    assert "SSH to hello" in said
+    assert "http://127.0.0.1:8480" in said
+    address = hello(box)["addresses_outside"]
+    assert "yun ssh hello" in said
+    assert address in said
+    for secret in ("yun.db", "root.token", "admin.password"):
+        assert box.run("stat", "-c", "%a", f"{STATE}/{secret}").strip() == "600"
+    assert "masquerade" in box.run("nft", "list", "table", "inet", "yun")
+
+    began = time.monotonic()
+    again = box.run(YUN, "up", "--no-hello", timeout=120)
+    assert "already running" in again
+    assert time.monotonic() - began < 15
+
+    before = hello(box)
+    box.run(YUN, "instance", "delete", "hello", timeout=120)
+    assert json.loads(box.run(YUN, "-o", "json", "instance", "list")) == []
+    box.run(YUN, "undo", timeout=120)
+    assert hello(box) == before
+
+    told = box.run(YUN, "doctor", "-o", "json", check=False)
+    assert [f["text"] for f in json.loads(told)["findings"] if f["level"] == "error"] == []
+
+    box.run(YUN, "down")
+    assert "ins_" in box.run("virsh", "list", "--name")
+    assert box.run(YUN, "down", "--guests", timeout=120)
+    assert box.run("sh", "-c", "pgrep -c 'ovs|ovn|libvirtd|virtlogd|qemu' || true").strip() == "0"
+
+    box.run(YUN, "down", "--purge", "--yes", timeout=120)
+    assert box.run("ls", "-A", STATE) == ""
+    assert box.run("nft", "list", "tables").strip() == ""
+    assert "br-ex" not in box.run("ip", "-br", "link")
+    assert box.run("ls", "/usr/local/bin").split() == []
+
+
+def hello(box: PrivateHost) -> dict[str, str]:
+    """What must survive deletion and undo: id, state, address inside and outside."""
+    found = json.loads(box.run(YUN, "-o", "json", "instance", "show", "hello"))
+    port = found["ports"][0]
+    outside = port["floating_ip"]["address"] if isinstance(port["floating_ip"], dict) else port["floating_ip"]
+    return {"id": found["id"], "state": found["state"], "address": port["address"], "addresses_outside": outside}
