@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import copyreg
+import sqlite3
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,6 +34,10 @@ from yun.operations.model import Operation
 from yun.seed import fill_images
 from yun.storage import service as storage
 from yun.worker import Cloud, build, fake_drivers
+
+# A copied world gets locks of its own.
+copyreg.pickle(type(threading.RLock()), lambda _old: (threading.RLock, ()))
+copyreg.pickle(type(threading.Lock()), lambda _old: (threading.Lock, ()))
 
 Ask = Callable[[Context], Intent]
 IGNORED_TABLES = {
@@ -57,6 +67,23 @@ class Story:
         prepare(made.cloud)
         fill_images(made.cloud)
         return made
+
+    def copy(self, folder: Path) -> Story:
+        """The same cloud at this moment, with worlds of its own, in another folder."""
+        target = folder / "yun.db"
+        with sqlite3.connect(self.settings.state_dir / "yun.db") as source, sqlite3.connect(target) as copy_of:
+            source.backup(copy_of)
+        source.close()
+        copy_of.close()
+        local: Any = self.drivers.on("any")
+        engine: Any = self.drivers.network
+        drivers = fake_drivers()
+        other: Any = drivers.on("any")
+        other.hypervisor.world = copy.deepcopy(local.hypervisor.world)
+        other.volume.world = copy.deepcopy(local.volume.world)
+        drivers.network.world = copy.deepcopy(engine.world)  # type: ignore[attr-defined]
+        url = f"sqlite:///{target}"
+        return Story(replace(self.settings, database_url=url), drivers)
 
     def reopen(self) -> Story:
         """The process died: another one takes over."""
@@ -102,7 +129,7 @@ class Story:
                     for c in table.columns
                     if c.name not in IGNORED_COLUMNS and f"{table.name}.{c.name}" not in IGNORED_COLUMNS
                 ]
-                found = [tuple(map(repr, row)) for row in session.execute(sa.select(*columns))]
+                found = [tuple(map(shown, row)) for row in session.execute(sa.select(*columns))]
                 rows[table.name] = sorted(found)
         return {"rows": rows, "worlds": self.worlds()}
 
@@ -115,6 +142,11 @@ class Story:
             uuid: (repr(domain.spec), str(domain.power)) for uuid, domain in sorted(world.domains.items())
         }  # fmt: skip
         return {"domains": domains, "files": local.volume.world.snapshot(), "network": engine.world.snapshot()}
+
+
+def shown(value: Any) -> str:
+    """A cell; that there is a moment matters, which one does not."""
+    return "a moment" if isinstance(value, datetime) else repr(value)
 
 
 def fresh_key() -> str:
