@@ -3,6 +3,7 @@ import uPlot from "uplot";
 import { locale } from "./page.js";
 
 const COLOURS = ["--yun-chart-1", "--yun-chart-2", "--yun-chart-3", "--yun-chart-4"];
+const STEPS = Array.from({ length: 50 }, (_none, power) => 2 ** power);
 const SIZES = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
 function text(value, unit) {
@@ -20,21 +21,27 @@ function text(value, unit) {
   return `${value.toLocaleString(locale, { maximumFractionDigits: 1 })}${unit ? ` ${unit}` : ""}`;
 }
 
+const faint = (colour) => colour.replace(/^rgb\((.*)\)$/, (_all, parts) => `rgba(${parts}, 0.12)`);
+
 export function chart(figure) {
   const box = figure.querySelector(".chart-box");
   const labels = JSON.parse(figure.dataset.labels);
   const unit = figure.dataset.unit;
   let plot = null;
 
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim() || "#888";
+  // A canvas knows no variables: let the browser resolve them.
+  const colour = (name) => {
+    figure.style.outlineColor = `var(${name})`;
+    return getComputedStyle(figure).outlineColor;
+  };
   const axes = () => ({ stroke: colour("--tblr-secondary"), grid: { stroke: colour("--tblr-border-color"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" });
   const draw = (data) => {
     plot?.destroy();
     plot = new uPlot({
       width: box.clientWidth, height: 160, cursor: { points: { size: 6 } }, legend: { live: true }, padding: [8, 8, 0, 0],
       scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, unit === "%" ? Math.max(10, Math.min(100, max * 1.2)) : Math.max(max * 1.15, 1)] } },
-      axes: [axes(), { ...axes(), size: 64, values: (_u, ticks) => ticks.map((v) => text(v, unit)) }],
-      series: [{ value: (_u, v) => (v == null ? "" : new Date(v * 1000).toLocaleTimeString(locale)) }, ...labels.map((label, i) => ({ label, stroke: colour(COLOURS[i]), width: 1.5, points: { show: false }, value: (_u, v) => text(v, unit), ...(i === 0 ? { fill: `${colour(COLOURS[0])}22` } : {}) }))],
+      axes: [axes(), { ...axes(), size: 64, ...(unit.startsWith("B") ? { incrs: STEPS } : {}), values: (_u, ticks) => ticks.map((v) => text(v, unit)) }],
+      series: [{ value: (_u, v) => (v == null ? "" : new Date(v * 1000).toLocaleTimeString(locale)) }, ...labels.map((label, i) => ({ label, stroke: colour(COLOURS[i]), width: 1.5, points: { show: false }, value: (_u, v) => text(v, unit), ...(i === 0 ? { fill: faint(colour(COLOURS[0])) } : {}) }))],
     }, data, box);
   };
   const load = async () => {
@@ -58,8 +65,16 @@ export function chart(figure) {
   const stop = () => {
     clearInterval(timer);
     width.disconnect();
+    theme.disconnect();
     plot?.destroy();
   };
+  // Another theme means other colours: draw anew.
+  const theme = new MutationObserver(() => {
+    plot?.destroy();
+    plot = null;
+    load();
+  });
+  theme.observe(document.documentElement, { attributeFilter: ["data-bs-theme"] });
   figure.setAttribute("data-own", "");
   load();
 }

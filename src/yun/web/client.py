@@ -94,6 +94,10 @@ class Client:
         """The client of the cloud that `find_target` finds."""
         return cls(find_target(), options)
 
+    def trust(self) -> ssl.SSLContext | bool:
+        """What vouches for the cloud's certificate: for connections that do not go through `send`."""
+        return _trust(self.target)
+
     def close(self) -> None:
         """Give the connection back."""
         self.http.close()

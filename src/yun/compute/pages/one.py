@@ -61,8 +61,8 @@ def _page(ctx: Context, ref: str, tab: Tab, **values: Any) -> Response:
     task = shown(ctx, get_operation(ctx, item["task"]["operation_id"])) if item["task"] else None
     live = "" if tab in ("console", "serial", "settings") else f"instance:{row.id} operation"
     return render(
-        ctx, f"compute/{TEMPLATES.get(tab, tab)}.html", item=item, row=row, tab=tab, tabs=tabs_of(ctx, item), live=live, task=task,
-        trashed=row.state == State.TRASHED, **values,
+        ctx, f"compute/{TEMPLATES.get(tab, tab)}.html", item=item, row=row, tab=tab, tabs=tabs_of(ctx, item), live=live,
+        task=task, trashed=row.state == State.TRASHED, **values,
     )  # fmt: skip
 
 
