@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import time
 from collections.abc import Callable
@@ -101,8 +102,11 @@ def _empty(directory: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
-    if not directory.is_mount():
+    try:
         directory.rmdir()
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
 
 
 def _purge(settings: Settings, tell: Tell) -> None:
@@ -110,12 +114,12 @@ def _purge(settings: Settings, tell: Tell) -> None:
     drivers = real_drivers(settings)
     try:
         local = drivers.on(LOCAL)
-        states = {s.name: s.state for s in local.machine.services()}
-        if states["libvirt"] == "running":
+        there = _wake(local.machine, tell)
+        if "libvirt" in there:
             _remove_guests(settings, local.hypervisor, tell)
-        if states["ovn-central"] == "running":
+        if "ovn-central" in there:
             _remove_networks(drivers.network, tell)
-        if states["openvswitch"] == "running":
+        if "openvswitch" in there:
             with tell.stage(_("gateway")) as done:
                 local.machine.remove_stale_ports([])
                 local.machine.remove_gateway()
@@ -130,6 +134,17 @@ def _purge(settings: Settings, tell: Tell) -> None:
         _stop_services(local.machine, tell)
     finally:
         drivers.close()
+
+
+def _wake(machine: HostMachine, tell: Tell) -> set[str]:
+    """Every installed daemon runs: only a running one can forget what we told it. Their names."""
+    with tell.stage(_("services")) as done:
+        there = [s for s in machine.services() if s.state != "missing"]
+        stopped = [s.name for s in there if s.state != "running"]
+        for name in stopped:
+            machine.start_service(name)
+        done(_("started {names}", names=", ".join(stopped)) if stopped else _("all running"))
+    return {s.name for s in there}
 
 
 def _stop_serving(settings: Settings, tell: Tell) -> None:

@@ -1,0 +1,115 @@
+"""Pages of the hosts: the list, one host with its services, what was done to it, its limits."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from yun.base.context import Context
+from yun.base.errors import Invalid
+from yun.base.messages import _
+from yun.hosts import service
+from yun.hosts.api import show_host
+from yun.operations.pages import history_of
+from yun.operations.service import submit
+from yun.web.navigation import ADMIN
+from yun.web.pages import (
+    Ctx,
+    FormData,
+    Listing,
+    PageRoute,
+    Typed,
+    accepted,
+    nav,
+    number,
+    preview,
+    render,
+    ticked,
+    word,
+)
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+nav("hosts", _("Hosts"), "/hosts", icon="server-2", order=10, section=ADMIN, permission="host.list")
+
+TABS = (("overview", _("Overview")), ("activity", _("Activity")), ("settings", _("Settings")))
+
+
+@router.get("/hosts")
+def list_page(ctx: Ctx, state: str = "", sort: str = "name", cursor: str | None = None) -> Response:
+    """All hosts with their health and what is left on them."""
+    page = service.list_hosts(ctx, state=state or None, sort=sort, cursor=cursor, limit=50)
+    rooms = {r.host.id: r for r in service.rooms(ctx.session)}
+    items = [show_host(h, service.services_of(ctx.session, h.id), rooms[h.id], ctx.locale) for h in page.items]
+    listing = Listing("/hosts", page, sort=sort, filters={"state": state}, cursor=cursor, live="host")
+    return render(ctx, "hosts/list.html", listing=listing, items=items)
+
+
+def _page(ctx: Context, ref: str, tab: str, **values: object) -> Response:
+    host = service.get(ctx, ref)
+    room = next(r for r in service.rooms(ctx.session) if r.host.id == host.id)
+    item = show_host(host, service.services_of(ctx.session, host.id), room, ctx.locale)
+    base = f"/hosts/{host.id}"
+    tabs = [(base if n == "overview" else f"{base}/{n}", title.render(ctx.locale), n) for n, title in TABS]
+    live = "" if tab == "settings" else f"host:{host.id} operation"
+    return render(ctx, f"hosts/{tab}.html", item=item, tab=tab, tabs=tabs, live=live, **values)
+
+
+@router.get("/hosts/{ref}")
+def overview(ctx: Ctx, ref: str) -> Response:
+    """Its services, its use and what it is."""
+    return _page(ctx, ref, "overview")
+
+
+@router.get("/hosts/{ref}/activity")
+def activity(ctx: Ctx, ref: str) -> Response:
+    """What was done to it."""
+    host = service.get(ctx, ref)
+    return _page(ctx, ref, "activity", history=history_of(ctx, "host", host.id))
+
+
+@router.get("/hosts/{ref}/settings")
+def settings(ctx: Ctx, ref: str) -> Response:
+    """Its limits."""
+    return _page(ctx, ref, "settings")
+
+
+@router.get("/hosts/{ref}/services/{name}/start/preview")
+def start_preview(ctx: Ctx, ref: str, name: str) -> Response:
+    """What starting the service would do."""
+    host = service.get(ctx, ref)
+    intent = service.start_service(ctx, host.id, name)
+    return preview(ctx, intent, action=f"/hosts/{host.id}/services/{name}/start")
+
+
+@router.post("/hosts/{ref}/services/{name}/start")
+def start_service(ctx: Ctx, ref: str, name: str) -> Response:
+    """Start it."""
+    return accepted(ctx, submit(ctx, service.start_service(ctx, ref, name)))
+
+
+@router.post("/hosts/{ref}/update")
+def update(ctx: Ctx, ref: str, typed: Typed) -> Response:
+    """Save its limits; what is as it was is left out."""
+    host = service.get(ctx, ref)
+    wanted: dict[str, Any] = {
+        "description": word(typed, "description") or "",
+        "accepts": ticked(typed, "accepts"),
+        "reserved_mib": number(typed, "reserved_mib"),
+        "cpu_overcommit": _decimal(typed, "cpu_overcommit"),
+        "memory_overcommit": _decimal(typed, "memory_overcommit"),
+    }
+    changes = {k: v for k, v in wanted.items() if v is not None and v != getattr(host, k)}
+    return accepted(ctx, submit(ctx, service.update(ctx, host.id, service.Changes(**changes))))
+
+
+def _decimal(form: FormData, name: str) -> float | None:
+    """The number under ``name``, None where it is empty. Raises `Invalid`."""
+    text = word(form, name)
+    if text is None:
+        return None
+    if not re.fullmatch(r"\d{1,6}([.,]\d{1,6})?", text):
+        raise Invalid(_("{value} is not a number.", value=text[:40]), fields={name: _("a number such as 1.5")})
+    return float(text.replace(",", "."))
