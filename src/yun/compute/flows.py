@@ -25,7 +25,6 @@ log = logger(__name__)
 def create(op: Op, instance_id: str, start: bool = True, floating_ip_id: str | None = None) -> Any:
     """Disk, network port, seed, definition, power."""
     plan = op.step(steps.begin_building, instance_id)
-    op.step(network.keep_ports, instance_id)
     for volume_id in plan["volumes"]:
         op.step(storage.make_volume, volume_id)
     for port_id in plan["ports"]:
@@ -105,8 +104,8 @@ def update(op: Op, instance_id: str, values: dict[str, Any]) -> Any:
 
 @operation("instance.delete")
 def delete(op: Op, instance_id: str, seconds: float, trash_id: str, purge_at: str) -> Any:
-    """Stop, undefine, unplug, and lay it into the trash; its disks stay attached to it. An instance whose creation was taken back
-    meanwhile is gone already."""
+    """Stop, undefine, unplug, and lay it into the trash; its disks stay attached to it. An instance whose creation was
+    taken back meanwhile is gone already."""
     was = op.step(steps.remember, instance_id)
     if was[0] in ("", State.TRASHED):
         return {"instance_id": instance_id, "was": was[0]}

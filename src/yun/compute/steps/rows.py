@@ -14,6 +14,7 @@ from yun.compute.service.look import refuse_taken
 from yun.compute.steps.shared import load, set_state
 from yun.hosts import service as hosts
 from yun.network.service import ports_of
+from yun.network.steps import drop_ports, keep_ports
 from yun.operations.events import emit
 from yun.operations.flow import Op, tx_step
 from yun.operations.intent import Subject
@@ -43,7 +44,9 @@ def parts(op: Op, session: Session, instance_id: str) -> dict[str, Any]:
 
 
 def _unbuild(op: Op, session: Session, output: Any, instance_id: str) -> None:
-    """Undo of a creation: the instance has never been."""
+    """Undo of a creation: the instance has never been, nor what came along with it."""
+    came = output or keep_ports.call(op, session, instance_id)
+    drop_ports(op, session, came, instance_id)
     forget(op, session, instance_id, "instance.removed")
 
 
@@ -53,7 +56,7 @@ def begin_building(op: Op, session: Session, instance_id: str) -> dict[str, Any]
     row = load(session, instance_id)
     emit(session, "instance.building", subject=Subject("instance", row.id, row.name), project_id=row.project_id,
          operation_id=op.id)  # fmt: skip
-    return dict(parts.call(op, session, instance_id))
+    return {**parts.call(op, session, instance_id), **keep_ports.call(op, session, instance_id)}
 
 
 @tx_step()
