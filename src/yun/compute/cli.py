@@ -9,6 +9,7 @@ import click
 
 from yun.base.messages import _
 from yun.base.units import MIB, format_size, parse_size
+from yun.compute.console.cli import verbs as console_verbs
 from yun.web.command import Group, option, output, pass_client, shell
 
 if TYPE_CHECKING:
@@ -353,4 +354,6 @@ def _flavor(reference: str) -> str:
     return "/flavors/" + quote(reference, safe="")
 
 
+for verb in console_verbs:
+    instance.add_command(verb)
 commands = [instance, flavor]

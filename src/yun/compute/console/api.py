@@ -17,6 +17,7 @@ from yun.compute.console.machines import consoles_of
 from yun.compute.console.serial import HISTORY
 from yun.compute.console.sockets import sockets
 from yun.compute.console.tickets import Seat, issue, seat_of
+from yun.compute.service import get, rendered
 from yun.web.api import Ctx, Route, in_context
 
 __all__ = ["router", "sockets"]
@@ -93,6 +94,19 @@ async def log(
     machine = consoles.machine(seat)
     text = await consoles.call(lambda: machine.serial_log(seat.uuid, tail))
     return PlainTextResponse(text.decode(errors="replace"))
+
+
+@router.get("/{ref}/ssh", summary="How to log in by SSH")
+def ssh(ctx: Ctx, ref: str) -> dict[str, Any]:
+    """The user to log in as, the public keys it was given, its addresses: those reachable from outside first."""
+    row = get(ctx, ref)
+    shown = rendered(ctx, [row])[0]
+    return {
+        "instance_id": row.id,
+        "user": row.default_user,
+        "keys": list(row.ssh_keys),
+        "addresses": [*shown["floating_ips"], *shown["addresses"]],
+    }
 
 
 @router.post("/{ref}/send-keys", summary="Press keys")

@@ -138,8 +138,8 @@ class Line:
         """Whether the line has ended and must be opened anew."""
         return self._task.done()
 
-    async def join(self) -> Viewer:
-        """A viewer who first gets the state and what was printed before."""
+    async def join(self, history: int = HISTORY) -> Viewer:
+        """A viewer who first gets the state and the last ``history`` bytes printed before."""
         viewer = Viewer()
         self._joining += 1
         try:
@@ -148,8 +148,8 @@ class Line:
         finally:
             self._joining -= 1
         viewer.put(self._state)
-        if self._history:
-            viewer.put(replay(bytes(self._history)))
+        if self._history and history > 0:
+            viewer.put(replay(bytes(self._history[-history:])))
         self._viewers.add(viewer)
         if self.broken:
             viewer.end()
@@ -254,12 +254,12 @@ class Switchboard:
         self._lines: dict[str, Line] = {}
         self._endings: set[asyncio.Task[None]] = set()
 
-    async def join(self, port: Port, uuid: str) -> tuple[Line, Viewer]:
-        """Watch the machine's serial port."""
+    async def join(self, port: Port, uuid: str, history: int = HISTORY) -> tuple[Line, Viewer]:
+        """Watch the machine's serial port, beginning with the last ``history`` bytes printed before."""
         line = self._lines.get(uuid)
         if line is None or line.broken:
             line = self._lines[uuid] = Line(port, uuid, self._call)
-        return line, await line.join()
+        return line, await line.join(history)
 
     def leave(self, uuid: str, line: Line, viewer: Viewer) -> None:
         """A viewer is gone; after a while without any the port is let go."""

@@ -21,6 +21,7 @@ from starlette.websockets import WebSocketDisconnect
 from yun.base.errors import Unavailable, YunError
 from yun.base.log import logger
 from yun.compute.console.machines import consoles_of
+from yun.compute.console.serial import HISTORY
 from yun.compute.console.tickets import Seat, redeem, seat_of
 from yun.web import problem
 from yun.web.api import in_context
@@ -58,14 +59,14 @@ async def vnc(websocket: WebSocket, ticket: str = "") -> None:
 
 
 @sockets.websocket("/console/serial")
-async def serial(websocket: WebSocket, ticket: str = "") -> None:
-    """The serial port: several may watch and type at once; what was printed before comes first."""
+async def serial(websocket: WebSocket, ticket: str = "", history: int = HISTORY) -> None:
+    """The serial port: several may watch and type at once; the last ``history`` bytes printed before come first."""
     seat = await _admitted(websocket, ticket, "serial")
     if seat is None:
         return
     consoles = consoles_of(websocket)
     try:
-        line, viewer = await consoles.lines.join(consoles.machine(seat), seat.uuid)
+        line, viewer = await consoles.lines.join(consoles.machine(seat), seat.uuid, history)
     except YunError as error:
         await _refuse(websocket, error)
         return
