@@ -1,5 +1,6 @@
 """The verbs of the networks. What changes returns an `Intent`; what reads returns rows; plans serve rooms above."""
 
+from yun.network.service.batch import group_names, groups_by_port, pool_use, ports_by_id, subnets_by_network
 from yun.network.service.defaults import ensure_default, reconcile
 from yun.network.service.floating import (
     FloatingIpPlan,
@@ -45,6 +46,8 @@ __all__ = [
     "associate", "create_group", "create_network", "create_subnet", "default_group", "default_network",
     "delete_group", "delete_network", "delete_subnet", "disassociate", "ensure_default", "external_address",
     "external_network", "floating_of", "forget_ports", "get", "get_floating_ip", "get_group", "get_network",
-    "get_port", "get_router", "get_subnet", "groups_of", "legs_of", "list_of", "plan_floating_ip", "plan_port",
-    "ports_of", "reconcile", "release", "remove_rule", "router_of", "rules_of", "say", "subnets_of",
+    "get_port", "get_router", "get_subnet", "group_names", "groups_by_port",
+    "groups_of", "legs_of", "list_of", "plan_floating_ip", "plan_port",
+    "pool_use", "ports_by_id", "ports_of", "reconcile", "release", "remove_rule", "router_of", "rules_of", "say",
+    "subnets_by_network", "subnets_of",
 ]  # fmt: skip

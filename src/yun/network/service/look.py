@@ -36,6 +36,7 @@ NOUNS: dict[type[Any], str] = {
     SecurityGroup: "security_group",
     FloatingIp: "floating_ip",
 }
+WORDS = {"security_group": _("security group").text, "floating_ip": _("floating IP").text}
 NAMED_BY: dict[type[Any], tuple[InstrumentedAttribute[Any], ...]] = {
     Network: (Network.name,),
     Subnet: (Subnet.name, Subnet.cidr),
@@ -53,6 +54,8 @@ def get(ctx: Context, model: type[T], reference: str) -> T:
     not exist for the actor, `Conflict` where the reference fits several.
     """
     noun = NOUNS[model]
+    if "\0" in reference:  # no name has it, and PostgreSQL refuses to compare with it
+        raise not_found(WORDS.get(noun, noun), reference.replace("\0", "�"))
     query: sa.Select[Any] = sa.select(model)
     if ID.fullmatch(reference) and reference.startswith(model.PREFIX + "_"):
         query = query.where(model.id == reference)
@@ -65,7 +68,7 @@ def get(ctx: Context, model: type[T], reference: str) -> T:
         found = [r for r in found if r.state != TRASHED] or found
         found = [r for r in found if r.project_id is not None] or found
     if not found:
-        raise not_found(noun, reference)
+        raise not_found(WORDS.get(noun, noun), reference)
     if len(found) > 1:
         raise Conflict(
             _("{reference} fits several things.", reference=reference), hint=_("Name its id, or choose a project.")

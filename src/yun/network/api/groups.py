@@ -1,0 +1,101 @@
+"""REST of security groups."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from yun.base.context import Context
+from yun.network import service
+from yun.network.api import show
+from yun.network.model import SecurityGroup
+from yun.network.service import NewRule
+from yun.operations.answer import answer
+from yun.web.api import Ctx, Match, Route, tag
+
+router = APIRouter(route_class=Route, prefix="/security-groups", tags=["security groups"])
+Wide = Annotated[int, Field(ge=-(2**53), le=2**53)]
+
+
+class GroupBody(BaseModel):
+    """A security group to be made."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(max_length=400)
+    description: str = Field("", max_length=4000)
+
+
+class RuleBody(BaseModel):
+    """A rule to be added."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    direction: str = Field("ingress", max_length=20, description="ingress or egress")
+    protocol: str = Field("tcp", max_length=20, description="any, tcp, udp or icmp")
+    port_min: Wide | None = None
+    port_max: Wide | None = Field(None, description="The first port where left out.")
+    remote: str | None = Field(None, max_length=400, description="A range, an address or a security group.")
+    family: str = Field("ipv4", max_length=10, description="ipv4 or ipv6")
+    icmp_type: Wide | None = None
+    icmp_code: Wide | None = None
+    description: str = Field("", max_length=1000)
+
+
+def _show(ctx: Context, row: SecurityGroup) -> dict[str, Any]:
+    return show.group(row, ctx.session, ctx.locale)
+
+
+@router.get("", summary="List security groups")
+def list_groups(
+    ctx: Ctx, state: str | None = Query(None, max_length=20), sort: str = Query("name", max_length=40),
+    cursor: str | None = Query(None, max_length=1000), limit: int = Query(100, ge=1, le=1000),
+) -> dict[str, Any]:  # fmt: skip
+    """The project's security groups with their rules."""
+    page = service.list_of(ctx, SecurityGroup, filters={"state": state}, sort=sort, cursor=cursor, limit=limit)
+    return {"items": [_show(ctx, g) for g in page.items], "next": page.next}
+
+
+@router.post("", summary="Create a security group", status_code=201)
+def create_group(ctx: Ctx, body: GroupBody, dry_run: bool = False) -> JSONResponse:
+    """It lets everything out and nothing in, until rules are added."""
+    intent = service.create_group(ctx, body.name, body.description)
+    made = intent.subject.id
+    return answer(ctx, intent, dry_run=dry_run, status=201, row=lambda: _show(ctx, service.get_group(ctx, made)))
+
+
+@router.get("/{ref}", summary="Show a security group")
+def show_group(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
+    """One security group, by name or id."""
+    row = service.get_group(ctx, ref)
+    tag(response, row)
+    return _show(ctx, row)
+
+
+@router.delete("/{ref}", summary="Delete a security group")
+def delete_group(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> JSONResponse:
+    """Into the trash; refused while ports or rules use it."""
+    row = service.get_group(ctx, ref)
+    match.check(row)
+    return answer(ctx, service.delete_group(ctx, row), dry_run=dry_run, row=lambda: _show(ctx, row))
+
+
+@router.post("/{ref}/rules", summary="Add a rule to a security group")
+def add_rule(ctx: Ctx, ref: str, body: RuleBody, match: Match, dry_run: bool = False) -> JSONResponse:
+    """One more thing is allowed, replies included."""
+    row = service.get_group(ctx, ref)
+    match.check(row)
+    intent = service.add_rule(ctx, row, NewRule(**body.model_dump()))
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: _show(ctx, row))
+
+
+@router.delete("/{ref}/rules/{rule_id}", summary="Remove a rule from a security group")
+def remove_rule(ctx: Ctx, ref: str, rule_id: str, match: Match, dry_run: bool = False) -> JSONResponse:
+    """One thing is no longer allowed; connections that stand may go on until they end."""
+    row = service.get_group(ctx, ref)
+    match.check(row)
+    intent = service.remove_rule(ctx, row, rule_id)
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: _show(ctx, row))

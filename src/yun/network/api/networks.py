@@ -1,0 +1,174 @@
+"""REST of networks, subnets and routers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from yun.base.context import Context
+from yun.network import service
+from yun.network.api import show
+from yun.network.model import Network, Router, Subnet
+from yun.network.service import NewNetwork, NewSubnet
+from yun.operations.answer import answer
+from yun.web.api import Ctx, Match, Route, tag
+
+router = APIRouter(route_class=Route, tags=["networks"])
+
+
+class SubnetBody(BaseModel):
+    """A subnet to be made; what is left out is chosen."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cidr: str = Field(max_length=60, examples=["10.1.0.0/24"])
+    name: str = Field("", max_length=400)
+    gateway: str | None = Field("auto", max_length=60, description="`auto` (the first address), an address, or null.")
+    pool_start: str | None = Field(None, max_length=60)
+    pool_end: str | None = Field(None, max_length=60)
+    dns_servers: list[str] = Field(default_factory=list, max_length=20)
+    domain: str = Field("", max_length=300)
+    dhcp: bool = True
+    lease_seconds: int = Field(3600, ge=-(2**53), le=2**53)
+    routed: bool = Field(True, description="Whether the project's router connects it to the outside.")
+
+    def new(self) -> NewSubnet:
+        """What the verb wants."""
+        return NewSubnet(**self.model_dump())
+
+
+class NetworkBody(BaseModel):
+    """A network to be made, with its first subnet if it is to have one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(max_length=400)
+    description: str = Field("", max_length=4000)
+    mtu: int = Field(1442, ge=-(2**53), le=2**53)
+    subnet: SubnetBody | None = None
+
+
+class SubnetInNetwork(SubnetBody):
+    """A subnet to be made in a network."""
+
+    network: str = Field(max_length=400, description="Name or id of the network.")
+
+    def new(self) -> NewSubnet:
+        """What the verb wants."""
+        return NewSubnet(**self.model_dump(exclude={"network"}))
+
+
+def _network(ctx: Context, row: Network) -> dict[str, Any]:
+    return show.network(row, service.subnets_of(ctx.session, row.id))
+
+
+@router.get("/networks", summary="List networks")
+def list_networks(
+    ctx: Ctx, state: str | None = Query(None, max_length=20), sort: str = Query("name", max_length=40),
+    cursor: str | None = Query(None, max_length=1000), limit: int = Query(100, ge=1, le=1000),
+) -> dict[str, Any]:  # fmt: skip
+    """The project's networks, and the external one of the cloud."""
+    page = service.list_of(ctx, Network, filters={"state": state}, sort=sort, cursor=cursor, limit=limit)
+    subnets = service.subnets_by_network(ctx.session, [n.id for n in page.items])
+    return {"items": [show.network(n, subnets.get(n.id, [])) for n in page.items], "next": page.next}
+
+
+@router.post("/networks", summary="Create a network", status_code=201)
+def create_network(ctx: Ctx, body: NetworkBody, dry_run: bool = False) -> JSONResponse:
+    """A network, with its first subnet if the body has one."""
+    new = NewNetwork(body.name, body.description, body.mtu, body.subnet.new() if body.subnet else None)
+    intent = service.create_network(ctx, new)
+    made = intent.subject.id
+    return answer(
+        ctx, intent, dry_run=dry_run, status=201, row=lambda: _network(ctx, service.get_network(ctx, made))
+    )
+
+
+@router.get("/networks/{ref}", summary="Show a network")
+def show_network(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
+    """One network, by name or id."""
+    row = service.get_network(ctx, ref)
+    tag(response, row)
+    return _network(ctx, row)
+
+
+@router.delete("/networks/{ref}", summary="Delete a network")
+def delete_network(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> JSONResponse:
+    """Into the trash, with its subnets; refused while ports are on it."""
+    row = service.get_network(ctx, ref)
+    match.check(row)
+    return answer(ctx, service.delete_network(ctx, row), dry_run=dry_run, row=lambda: _network(ctx, row))
+
+
+@router.post("/networks/ensure-default", summary="Set up the default networks")
+def ensure_default(ctx: Ctx, dry_run: bool = False) -> JSONResponse:
+    """The external network and each project's default things; what is there stays."""
+    return answer(ctx, service.ensure_default(ctx), dry_run=dry_run)
+
+
+@router.post("/networks/reconcile", summary="Compare the networks with the engine")
+def reconcile(ctx: Ctx, dry_run: bool = False) -> JSONResponse:
+    """What is missing in the engine is made again; leftovers of ours are removed."""
+    return answer(ctx, service.reconcile(ctx), dry_run=dry_run)
+
+
+@router.get("/subnets", summary="List subnets")
+def list_subnets(
+    ctx: Ctx, network: str | None = Query(None, max_length=400), state: str | None = Query(None, max_length=20),
+    sort: str = Query("created_at", max_length=40), cursor: str | None = Query(None, max_length=1000),
+    limit: int = Query(100, ge=1, le=1000),
+) -> dict[str, Any]:  # fmt: skip
+    """The project's subnets, of one network if asked."""
+    inside = service.get_network(ctx, network).id if network else None
+    filters = {"network_id": inside, "state": state}
+    page = service.list_of(ctx, Subnet, filters=filters, sort=sort, cursor=cursor, limit=limit)
+    return {"items": [show.subnet(s, ctx.session) for s in page.items], "next": page.next}
+
+
+@router.post("/subnets", summary="Create a subnet", status_code=201)
+def create_subnet(ctx: Ctx, body: SubnetInNetwork, dry_run: bool = False) -> JSONResponse:
+    """A subnet in a network."""
+    intent = service.create_subnet(ctx, service.get_network(ctx, body.network), body.new())
+    made = intent.subject.id
+    return answer(
+        ctx, intent, dry_run=dry_run, status=201,
+        row=lambda: show.subnet(service.get_subnet(ctx, made), ctx.session),
+    )  # fmt: skip
+
+
+@router.get("/subnets/{ref}", summary="Show a subnet")
+def show_subnet(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
+    """One subnet, by name, range (with ``%2F``) or id."""
+    row = service.get_subnet(ctx, ref)
+    tag(response, row)
+    return show.subnet(row, ctx.session)
+
+
+@router.delete("/subnets/{ref}", summary="Delete a subnet")
+def delete_subnet(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> JSONResponse:
+    """Into the trash; refused while ports have addresses of it."""
+    row = service.get_subnet(ctx, ref)
+    match.check(row)
+    intent = service.delete_subnet(ctx, row)
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: show.subnet(row, ctx.session))
+
+
+@router.get("/routers", summary="List routers")
+def list_routers(
+    ctx: Ctx, sort: str = Query("name", max_length=40), cursor: str | None = Query(None, max_length=1000),
+    limit: int = Query(100, ge=1, le=1000),
+) -> dict[str, Any]:  # fmt: skip
+    """The project's routers."""
+    page = service.list_of(ctx, Router, sort=sort, cursor=cursor, limit=limit)
+    return {"items": [show.router(r, service.legs_of(ctx.session, r.id)) for r in page.items], "next": page.next}
+
+
+@router.get("/routers/{ref}", summary="Show a router")
+def show_router(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
+    """One router, by name or id."""
+    row = service.get_router(ctx, ref)
+    tag(response, row)
+    return show.router(row, service.legs_of(ctx.session, row.id))

@@ -1,0 +1,162 @@
+"""Rows of the networks as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from yun.network import service
+from yun.network.model import (
+    FloatingIp,
+    Network,
+    Port,
+    Router,
+    RouterInterface,
+    SecurityGroup,
+    SecurityRule,
+    Subnet,
+)
+from yun.operations.answer import moment
+
+
+def _row(row: Any) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "project_id": row.project_id,
+        "state": row.state,
+        "trashed_at": moment(row.trashed_at),
+        "created_at": moment(row.created_at),
+        "updated_at": moment(row.updated_at),
+        "revision": row.revision,
+    }
+
+
+def network(row: Network, subnets: list[Subnet]) -> dict[str, Any]:
+    """A network with its subnets."""
+    return {
+        **_row(row),
+        "name": row.name,
+        "description": row.description,
+        "external": row.external,
+        "mtu": row.mtu,
+        "subnets": [{"id": s.id, "name": s.name, "cidr": s.cidr} for s in subnets],
+    }
+
+
+def subnet(row: Subnet, session: Session) -> dict[str, Any]:
+    """A subnet with the numbers of its pool."""
+    free, total = service.pool_use(session, row)
+    return {
+        **_row(row),
+        "name": row.name,
+        "network_id": row.network_id,
+        "cidr": row.cidr,
+        "gateway": row.gateway,
+        "pool_start": row.pool_start,
+        "pool_end": row.pool_end,
+        "dns_servers": row.dns_servers,
+        "domain": row.domain,
+        "dhcp": row.dhcp,
+        "lease_seconds": row.lease_seconds,
+        "addresses_free": free,
+        "addresses_total": total,
+    }
+
+
+def router(row: Router, legs: list[RouterInterface]) -> dict[str, Any]:
+    """A router with its legs."""
+    outside = next((leg.address.partition("/")[0] for leg in legs if leg.external), None)
+    return {
+        **_row(row),
+        "name": row.name,
+        "snat": row.snat,
+        "host_id": row.host_id,
+        "external_address": outside,
+        "interfaces": [
+            {
+                "id": leg.id, "network_id": leg.network_id, "subnet_id": leg.subnet_id, "address": leg.address,
+                "mac": leg.mac, "external": leg.external,
+            }
+            for leg in legs
+        ],
+    }  # fmt: skip
+
+
+def port(row: Port, groups: list[SecurityGroup], floating: FloatingIp | None) -> dict[str, Any]:
+    """A port with its groups and its floating address."""
+    return {
+        **_row(row),
+        "name": row.name,
+        "uuid": row.uuid,
+        "network_id": row.network_id,
+        "subnet_id": row.subnet_id,
+        "mac": row.mac,
+        "address": row.address,
+        "floating_address": floating.address if floating else None,
+        "instance_id": row.instance_id,
+        "device_index": row.device_index,
+        "hostname": row.hostname,
+        "host_id": row.host_id,
+        "port_security": row.port_security,
+        "security_groups": [{"id": g.id, "name": g.name} for g in groups],
+    }
+
+
+def ports(session: Session, rows: list[Port]) -> list[dict[str, Any]]:
+    """Many ports, in three queries."""
+    ids = [r.id for r in rows]
+    groups, floating = service.groups_by_port(session, ids), service.floating_of(session, ids)
+    return [port(r, groups.get(r.id, []), floating.get(r.id)) for r in rows]
+
+
+def group(row: SecurityGroup, session: Session, locale: str) -> dict[str, Any]:
+    """A security group with its rules."""
+    rules = service.rules_of(session, row.id)
+    names = service.group_names(session, [r.remote_group_id for r in rules if r.remote_group_id])
+    return {
+        **_row(row),
+        "name": row.name,
+        "description": row.description,
+        "is_default": row.is_default,
+        "rules": [rule(r, names, locale) for r in rules],
+    }
+
+
+def rule(row: SecurityRule, names: dict[str, str], locale: str) -> dict[str, Any]:
+    """A rule, also in words."""
+    return {
+        "id": row.id,
+        "direction": row.direction,
+        "family": row.family,
+        "protocol": row.protocol,
+        "port_min": row.port_min,
+        "port_max": row.port_max,
+        "icmp_type": row.icmp_type,
+        "icmp_code": row.icmp_code,
+        "remote_cidr": row.remote_cidr,
+        "remote_group_id": row.remote_group_id,
+        "remote_group_name": names.get(row.remote_group_id or ""),
+        "description": row.description,
+        "text": service.say(row).render(locale),
+    }
+
+
+def floating_ip(row: FloatingIp, behind: Port | None) -> dict[str, Any]:
+    """A floating IP and where it leads."""
+    return {
+        **_row(row),
+        "address": row.address,
+        "network_id": row.network_id,
+        "description": row.description,
+        "port_id": row.port_id,
+        "port_address": behind.address if behind else None,
+        "instance_id": behind.instance_id if behind else None,
+        "hostname": behind.hostname if behind else None,
+    }
+
+
+def floating_ips(session: Session, rows: list[FloatingIp]) -> list[dict[str, Any]]:
+    """Many floating IPs, in two queries."""
+    behind = service.ports_by_id(session, [r.port_id for r in rows if r.port_id])
+    return [floating_ip(r, behind.get(r.port_id or "")) for r in rows]

@@ -1,0 +1,47 @@
+"""What belongs together, read for a whole page of things at once."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from yun.network import addresses
+from yun.network.model import ACTIVE, Port, PortSecurityGroup, SecurityGroup, Subnet
+
+
+def subnets_by_network(session: Session, network_ids: list[str]) -> dict[str, list[Subnet]]:
+    """Network id → its living subnets, oldest first."""
+    query = sa.select(Subnet).where(Subnet.network_id.in_(network_ids), Subnet.state == ACTIVE)
+    found: dict[str, list[Subnet]] = {}
+    for subnet in session.scalars(query.order_by(Subnet.created_at, Subnet.id)):
+        found.setdefault(subnet.network_id, []).append(subnet)
+    return found
+
+
+def groups_by_port(session: Session, port_ids: list[str]) -> dict[str, list[SecurityGroup]]:
+    """Port id → its groups, by name."""
+    query = (
+        sa.select(PortSecurityGroup.port_id, SecurityGroup)
+        .join(SecurityGroup, SecurityGroup.id == PortSecurityGroup.group_id)
+        .where(PortSecurityGroup.port_id.in_(port_ids))
+    )
+    found: dict[str, list[SecurityGroup]] = {}
+    for port_id, group in session.execute(query.order_by(SecurityGroup.name)):
+        found.setdefault(port_id, []).append(group)
+    return found
+
+
+def ports_by_id(session: Session, port_ids: list[str]) -> dict[str, Port]:
+    """Port id → port, for those that exist."""
+    return {p.id: p for p in session.scalars(sa.select(Port).where(Port.id.in_(port_ids)))}
+
+
+def group_names(session: Session, group_ids: list[str]) -> dict[str, str]:
+    """Group id → name."""
+    query = sa.select(SecurityGroup.id, SecurityGroup.name).where(SecurityGroup.id.in_(group_ids))
+    return {identifier: name for identifier, name in session.execute(query)}  # noqa: C416
+
+
+def pool_use(session: Session, subnet: Subnet) -> tuple[int, int]:
+    """How many addresses of the subnet's pool are free, and how many there are."""
+    return addresses.free(session, subnet), addresses.total(subnet)
