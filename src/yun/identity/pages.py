@@ -15,6 +15,7 @@ from yun.identity.agent import short
 from yun.identity.api import gate_of
 from yun.operations.service import submit
 from yun.web import problem
+from yun.web.api import GuestCtx
 from yun.web.navigation import ADMIN
 from yun.web.pages import Ctx, Listing, PageRoute, accepted, go, inside, live_preview, nav, preview, render
 from yun.web.request import LOCALE_COOKIE, SESSION_COOKIE, THEME_COOKIE, cloud_of, credentials
@@ -37,7 +38,7 @@ ROLE_TEXTS = (
 
 
 @router.get("/login")
-def login_page(request: Request, ctx: Ctx, next: str = "/") -> Response:
+def login_page(request: Request, ctx: GuestCtx, next: str = "/") -> Response:
     """The form; whoever is logged in goes on."""
     if ctx.actor.kind != "nobody":
         return RedirectResponse(inside(next), 303)

@@ -40,7 +40,7 @@ from starlette.responses import Response
 from yun.base import log
 from yun.base.context import Context
 from yun.base.db import translated
-from yun.base.errors import Conflict, Forbidden, Unavailable
+from yun.base.errors import Conflict, Forbidden, Unauthenticated, Unavailable
 from yun.base.messages import _
 from yun.web import problem
 from yun.web.request import SAFE_METHODS, Asker, Kept, cloud_of, credentials, enter, language, leave
@@ -209,14 +209,28 @@ def open_context(
         str | None, Header(alias="X-Yun-Project", description="Project to work in, by name or id.")
     ] = None,
 ) -> Context:
-    """The dependency behind `Ctx`."""
+    """The dependency behind `Ctx`. Raises `Unauthenticated` for nobody, before anything else is looked at."""
     opened: Opened = request.state.opened
-    ctx = opened.context()
+    ctx = somebody(opened.context())
     opened.recall()
     return ctx
 
 
+def open_to_guests(request: Request) -> Context:
+    """The dependency behind `GuestCtx`: nobody may come in, too."""
+    opened: Opened = request.state.opened
+    return opened.context()
+
+
+def somebody(ctx: Context) -> Context:
+    """The context, where there is somebody behind it. Raises `Unauthenticated`."""
+    if ctx.actor.kind == "nobody":
+        raise Unauthenticated(_("Please log in."))
+    return ctx
+
+
 Ctx = Annotated[Context, Depends(open_context)]
+GuestCtx = Annotated[Context, Depends(open_to_guests)]
 
 
 class Revised(Protocol):
@@ -269,7 +283,7 @@ async def in_context(connection: HTTPConnection, call: Callable[[Context], T], *
     def run() -> T:
         opened = Opened(connection, write=write)
         try:
-            result = call(opened.context())
+            result = call(somebody(opened.context()))
             opened.commit()
         except BaseException:
             opened.abort()
