@@ -182,7 +182,7 @@ def _receive(wish: Wish, response: httpx.Response, target: Path, have: int, tota
         file.seek(have)
         file.truncate()
         try:
-            for chunk in response.iter_raw(MIB):
+            for chunk in response.iter_raw():
                 have += len(chunk)
                 if have > wish.limit:
                     raise _too_large(wish, have)

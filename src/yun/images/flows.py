@@ -16,7 +16,7 @@ def _bring(
     op.step(steps.begin, image_id)
     got = op.step(steps.obtain, image_id, pool_id, source, wanted["checksum"])
     found = op.step(steps.inspect, pool_id, got, wanted["format"])
-    path = op.step(steps.convert, image_id, pool_id, got, found, wanted["compress"])
+    path = op.step(steps.convert, image_id, pool_id, got, wanted["compress"])
     layer = op.step(storage.adopt_layer, layer_id, pool_id, path, steps.holder(image_id))["layer_id"]
     op.step(steps.activate, image_id, layer, got, found)
     op.step(steps.sweep, image_id, pool_id, source)
@@ -67,7 +67,7 @@ def purge(op: Op, image_id: str) -> Any:
     """Remove a trashed image for good; its layer goes with the last that needs it."""
     layer_id = op.step(steps.let_go, image_id)
     if layer_id:
-        op.step(storage.drop_layer, layer_id)
+        op.step(storage.drop_layer, layer_id, steps.holder(image_id))
     return {"image_id": image_id}
 
 

@@ -22,10 +22,9 @@ from yun.images.service.look import subject
 from yun.operations.events import emit
 from yun.operations.flow import Op, step, tx_step
 from yun.operations.service import close_undo
-from yun.storage import service as storage
 from yun.storage.model import Layer, Pool, TrashItem
 
-PARTS = (".part", ".part.json", ".disk", ".qcow2", ".raw")
+PARTS = (".part", ".part.json", ".disk", ".qcow2")
 SHOWN = {
     "fetch": _("Fetching"),
     "check": _("Checking"),
@@ -150,7 +149,7 @@ def trash(op: Op, session: Session, image_id: str, purge_at: str) -> dict[str, A
 
 @tx_step()
 def let_go(op: Op, session: Session, image_id: str) -> str | None:
-    """The image's row and its hold on the layer are gone; returns the layer that it held."""
+    """The image's row is gone; returns the layer that it still holds."""
     image = session.get(Image, image_id)
     if image is None:
         return None
@@ -158,8 +157,6 @@ def let_go(op: Op, session: Session, image_id: str) -> str | None:
     close_undo(session, "image", image_id)
     session.delete(image)
     session.flush()
-    if image.layer_id:
-        storage.let_go(session, image.layer_id, holder(image_id))
     emit(session, "image.purged", subject=subject(image), project_id=image.project_id, operation_id=op.id)
     return image.layer_id
 
@@ -262,22 +259,16 @@ def inspect(op: Op, pool_id: str, got: dict[str, Any], wanted: str) -> dict[str,
 
 def _unconvert(op: Op, output: Any, image_id: str, pool_id: str, *_rest: Any) -> None:
     pool = pool_of(op, pool_id)
-    for ending in (".qcow2", ".raw"):
-        op.drivers.on(pool.host_id).volume.delete(f"{pool.path}/incoming/{image_id}{ending}")
+    op.drivers.on(pool.host_id).volume.delete(f"{pool.path}/incoming/{image_id}.qcow2")
 
 
 @step(undo=_unconvert)
-def convert(op: Op, image_id: str, pool_id: str, got: dict[str, Any], found: dict[str, Any], compress: bool) -> str:
-    """A copy in our own format, free of whatever else the file held; returns its path. CDs stay as they are."""
+def convert(op: Op, image_id: str, pool_id: str, got: dict[str, Any], compress: bool) -> str:
+    """A copy in our own format, free of whatever else the file held; returns its path."""
     pool = pool_of(op, pool_id)
-    iso = found["format"] == "iso"
-    target = f"{pool.path}/incoming/{image_id}" + (".raw" if iso else ".qcow2")
+    target = f"{pool.path}/incoming/{image_id}.qcow2"
     op.drivers.on(pool.host_id).volume.convert(
-        got["path"],
-        target,
-        format="raw" if iso else "qcow2",
-        progress=_share(op, "convert", 0.7, 0.9),
-        compress=compress,
+        got["path"], target, format="qcow2", progress=_share(op, "convert", 0.7, 0.9), compress=compress
     )
     return target
 

@@ -22,14 +22,9 @@ BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "n
 NUMBERS = ("min_disk_bytes", "min_memory_mib")
 
 
-def check_version(version: str | None) -> None:
-    """Pass where the client speaks our version, or says none (a plain HTTP client)."""
-    if version not in (None, VERSION):
-        right = _("Tus-Resumable: {version}", version=VERSION)
-        raise Invalid(
-            _("Only version {version} of the tus protocol is spoken here.", version=VERSION),
-            fields={"Tus-Resumable": right},
-        )
+def speaks(version: str | None) -> bool:
+    """Whether the client speaks our version, or says none (a plain HTTP client)."""
+    return version in (None, VERSION)
 
 
 def number(text: str | None, header: str) -> int:

@@ -31,6 +31,18 @@ PREFIX = "/api/v1/image-uploads"
 TusVersion = Annotated[str | None, Header(alias="Tus-Resumable")]
 
 
+class WrongVersion(problem.Stale):
+    """The client speaks another version of the protocol (412)."""
+
+    code = "tus_version"
+
+
+def check_version(version: str | None) -> None:
+    """Pass where the client speaks our version of the protocol. Raises `WrongVersion`."""
+    if not tus.speaks(version):
+        raise WrongVersion(_("Only version {version} of the tus protocol is spoken here.", version=tus.VERSION))
+
+
 def show_upload(upload: Upload) -> dict[str, Any]:
     """An upload as JSON."""
     return {
@@ -73,7 +85,7 @@ def begin(
     dry_run: bool = False,
 ) -> Response:
     """Everything is checked that can be known before the file has come. ``Location`` is where the pieces go."""
-    tus.check_version(version)
+    check_version(version)
     arguments, filename = tus.wanted(tus.metadata(metadata))
     upload = service.begin_upload(
         ctx, service.NewImage(**arguments), length=tus.number(length, "Upload-Length"), filename=filename
@@ -97,7 +109,7 @@ def list_uploads(ctx: Ctx) -> dict[str, Any]:
 @router.head("/{identifier}", summary="How much of an upload has come")
 def offset(ctx: Ctx, identifier: str, version: TusVersion = None) -> Response:
     """In the header ``Upload-Offset``."""
-    tus.check_version(version)
+    check_version(version)
     upload = service.get_upload(ctx, identifier)
     headers = _headers(upload, service.received(upload)) | {"Upload-Length": str(upload.length_bytes)}
     return Response(status_code=200, headers=headers)
@@ -112,7 +124,7 @@ def show(ctx: Ctx, identifier: str) -> dict[str, Any]:
 @router.delete("/{identifier}", summary="Drop an upload", status_code=204)
 def drop(ctx: Ctx, identifier: str, version: TusVersion = None) -> Response:
     """What has come is thrown away."""
-    tus.check_version(version)
+    check_version(version)
     service.drop_upload(ctx, service.get_upload(ctx, identifier))
     return Response(status_code=204, headers=tus.BASE)
 
@@ -136,7 +148,7 @@ async def add(
     checksum: Annotated[str | None, Header(alias="Upload-Checksum")] = None,
 ) -> Response:
     """The piece must begin at ``Upload-Offset``. Once all has come, the import begins."""
-    tus.check_version(version)
+    check_version(version)
     if request.headers.get("content-type") != tus.CONTENT_TYPE:
         return Response(status_code=415, headers=tus.BASE | {"Accept-Patch": tus.CONTENT_TYPE})
     said, expected = tus.number(at, "Upload-Offset"), tus.checksum(checksum)

@@ -96,7 +96,8 @@ def import_upload(ctx: Context, upload: Upload) -> Intent:
 def import_file(ctx: Context, new: NewImage, path: str) -> Intent:
     """Make an image of a file on the host. The file stays as it is. For administrators of the cloud alone."""
     ctx.may("image.import_file")
-    if not path.startswith("/") or "\0" in path or len(path) > 1000 or os.path.normpath(path) != path:
+    sound = path.startswith("/") and not path.startswith("//") and os.path.normpath(path) == path
+    if not sound or "\0" in path or len(path) > 1000:
         right = _("an absolute path of a file on the host")
         raise Invalid(_("This is not the path of a file."), fields={"path": right})
     source = Source("file", path, {"path": path}, _("The file {path} is copied; it stays as it is.", path=path))

@@ -14,7 +14,7 @@ from yun.base.messages import _
 from yun.base.units import format_size
 from yun.images.model import Export, Image
 from yun.images.service.bring import WORK, room_for
-from yun.images.service.look import must_allow, subject
+from yun.images.service.look import must_allow, must_be_somebody, subject
 from yun.images.service.uploads import incoming
 from yun.operations.intent import Intent, Key
 
@@ -67,6 +67,7 @@ def export(ctx: Context, image: Image, *, format: str = "qcow2", compress: bool 
 
 def get_export(ctx: Context, identifier: str) -> Export:
     """A finished export. Raises `NotFound`, and `Conflict` while it is being made."""
+    must_be_somebody(ctx)
     found = ctx.session.get(Export, identifier)
     if found is None or not ctx.sees(found.project_id) or found.expires_at <= ctx.clock.now():
         raise not_found("export", identifier[:70])

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from yun.base.context import Context, not_found
-from yun.base.errors import Conflict, Invalid
+from yun.base.errors import Conflict, Invalid, Unauthenticated
 from yun.base.messages import _
 from yun.base.paging import Page, paginate
 from yun.images.checks import is_id
@@ -31,6 +31,12 @@ def subject(image: Image) -> Subject:
     return Subject("image", image.id, image.name)
 
 
+def must_be_somebody(ctx: Context) -> None:
+    """Raise `Unauthenticated` for nobody, before anything is looked up for him."""
+    if ctx.actor.kind == "nobody":
+        raise Unauthenticated(_("Please log in."))
+
+
 def name_subject(project_id: str, name: str) -> Subject:
     """A name as something operations touch: whoever takes a freed one stands in the way of undoing what freed it."""
     return Subject("image-name", f"{project_id}/{hashlib.sha256(name.encode()).hexdigest()[:24]}", name)
@@ -41,6 +47,7 @@ def get(ctx: Context, reference: str) -> Image:
 
     Raises `NotFound` where it does not exist for the actor, `Conflict` where a name is not unique.
     """
+    must_be_somebody(ctx)
     query = sa.select(Image)
     query = query.where(Image.id == reference if is_id(reference, Image.PREFIX) else Image.name == reference[:200])
     found = [row for row in ctx.session.scalars(query.limit(200)) if _sees(ctx, row)]

@@ -15,6 +15,7 @@ from yun.base.messages import _
 from yun.base.units import TIB, format_size
 from yun.images.model import Upload
 from yun.images.service.bring import NewImage, home_project, may_make, room_for
+from yun.images.service.look import must_be_somebody
 from yun.storage.model import Pool
 
 KEPT = timedelta(hours=24)
@@ -63,6 +64,7 @@ def incoming(pool: Pool, name: str) -> str:
 
 def get_upload(ctx: Context, identifier: str) -> Upload:
     """An upload of the actor's, or, for administrators, anybody's. Raises `NotFound`."""
+    must_be_somebody(ctx)
     found = ctx.session.get(Upload, identifier)
     if found is None or not (found.actor_id == ctx.actor.id or ctx.actor.is_admin):
         raise not_found("upload", identifier[:70])
