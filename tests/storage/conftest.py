@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -32,6 +32,7 @@ from yun.operations.service import submit, undo
 from yun.storage import flows as _flows  # noqa: F401
 from yun.storage import steps
 from yun.storage.model import Pool
+from yun.storage.service import create_pool
 
 
 @operation("toy.adopt")
@@ -141,7 +142,6 @@ class Cloud:
 
 def make_cloud(database: Database, settings: Settings, store: VolumeStore, world: VolumeWorld) -> Cloud:
     """A cloud with a project, a host seen once and the default pool."""
-    settings = replace(settings, state_dir=settings.state_dir)
     local = HostDrivers(hypervisor=None, volume=store, machine=FakeMachine("node1"))  # type: ignore[arg-type]
     drivers = Drivers(network=None, connect=lambda _h: local)  # type: ignore[arg-type]
     clock = ManualClock()
@@ -151,7 +151,8 @@ def make_cloud(database: Database, settings: Settings, store: VolumeStore, world
         session.add(project)
     cloud = Cloud(database, settings, store, engine, project.id, clock, world)
     cloud.tend("host.tend")
-    cloud.tend("pool.tend")
+    done = cloud.do(lambda ctx: create_pool(ctx, name="default", path=str(settings.state_dir / "pool")))
+    assert done.state == "succeeded", done.error
     return cloud
 
 

@@ -11,7 +11,7 @@ from yun.storage import steps
 @periodic("pool.tend", every=10.0)
 @operation("pool.tend")
 def tend(op: Op) -> list[str] | None:
-    """Look at every pool's space; the first look makes the default pool."""
+    """Look at every pool's space."""
     changed: list[str] | None = op.step(steps.tend_pools)
     return changed
 
@@ -41,6 +41,7 @@ def delete_pool(op: Op, pool_id: str) -> Any:
 @operation("volume.create")
 def create_volume(op: Op, volume_id: str) -> Any:
     """An empty disk."""
+    op.step(steps.begin_volume, volume_id)
     op.step(steps.make_volume, volume_id)
     return {"volume_id": volume_id}
 

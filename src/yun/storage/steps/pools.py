@@ -7,18 +7,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from yun.base.errors import DriverError, Unavailable
-from yun.base.ids import new_id
+from yun.base.errors import Conflict, DriverError
 from yun.base.messages import _
 from yun.base.units import GIB, format_size
 from yun.drivers.volume.port import PoolFacts
-from yun.hosts.service import local_host
 from yun.operations.events import emit, raise_notice, resolve_notice
 from yun.operations.flow import Op, step, tx_step
 from yun.storage.model import Pool, PoolState
 from yun.storage.service.pools import refuse_full, subject_of
 
-DEFAULT_NAME = "default"
 FIELDS = ("id", "host_id", "name", "path", "state", "is_default", "overcommit", "reserve_bytes")
 
 
@@ -35,9 +32,12 @@ def make_pool(op: Op, pool_id: str, host_id: str, name: str, path: str) -> str:
 
 
 def write_pool(op: Op, session: Session, values: dict[str, Any], facts: PoolFacts) -> None:
-    """The pool's row is there; the first pool is the default."""
+    """The pool's row is there; the first pool is the default. Raises `Conflict` for a name or place that is taken."""
     if session.get(Pool, values["id"]) is not None:
         return
+    same_place = sa.and_(Pool.host_id == values["host_id"], Pool.path == values["path"])
+    if session.scalar(sa.select(Pool.id).where(sa.or_(Pool.name == values["name"], same_place))) is not None:
+        raise Conflict(_("There is a pool {value} already.", value=values["name"]), fields={"name": _("another one")})
     first = session.scalar(sa.select(sa.func.count()).select_from(Pool)) == 0
     pool = Pool(
         **{"is_default": first, "reserve_bytes": min(GIB, facts.capacity_bytes // 50), **values},
@@ -110,17 +110,9 @@ def _set(session: Session, pool: Pool, values: dict[str, Any]) -> None:
 
 @step(retries=0)
 def tend_pools(op: Op) -> list[str] | None:
-    """The first pool is there, and every pool's space and state are as found; names of pools whose state changed."""
+    """Every pool's space and state are as found; names of pools whose state changed."""
     with op.read() as session:
         pools = list(session.scalars(sa.select(Pool)))
-        try:
-            host_id = local_host(session).id
-        except Unavailable:
-            return None
-    if not pools:
-        path = str(op.settings.state_dir / "pools" / DEFAULT_NAME)
-        make_pool(op, new_id(Pool.PREFIX), host_id, DEFAULT_NAME, path)
-        return [DEFAULT_NAME]
     return [pool.name for pool in pools if _look(op, pool)] or None
 
 

@@ -21,6 +21,18 @@ from yun.storage.steps.layers import collect
 from yun.storage.steps.shared import pool_of, refuse_base, refuse_frozen, store_of
 
 
+def _forget_volume(op: Op, session: Session, output: Any, volume_id: str) -> None:
+    """Its rows are gone, unless a file was made for them: then that step's own undo has taken them already."""
+    session.execute(sa.delete(Head).where(Head.volume_id == volume_id))
+    session.execute(sa.delete(Volume).where(Volume.id == volume_id))
+
+
+@tx_step(undo=_forget_volume)
+def begin_volume(op: Op, session: Session, volume_id: str) -> None:
+    """The rows that came with the operation are there; taken back, also by a cancel while it waits, they are gone."""
+    session.get_one(Volume, volume_id)
+
+
 def unmake_volume(op: Op, output: Any, volume_id: str) -> None:
     """Neither file nor rows of the volume are left."""
     erase(op, volume_id, "volume.purged" if op.undoing == "success" else "volume.given_up")
