@@ -1,0 +1,14 @@
+"""Pages of the networks: networks and subnets, routers, ports, floating IPs, security groups."""
+
+from fastapi import APIRouter
+
+from yun.base.messages import _
+from yun.network.pages import floating, groups, networks, ports
+from yun.web.pages import PageRoute, nav
+
+nav("networks", _("Networks"), "/networks", icon="network", order=50, permission="network.list")
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+# Fixed addresses first: /networks/ports is not a network named "ports".
+for part in (groups, floating, ports, networks):
+    router.include_router(part.router)

@@ -1,0 +1,45 @@
+"""Pages of routers and ports: they are made by others, here they are looked at."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from yun.network import service
+from yun.network.api import show
+from yun.network.model import Network, Port, Router, Subnet
+from yun.web.pages import Ctx, Listing, PageRoute, render
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+@router.get("/networks/routers")
+def routers(ctx: Ctx, sort: str = "name", cursor: str | None = None) -> Response:
+    """The project's routers."""
+    page = service.list_of(ctx, Router, sort=sort, cursor=cursor)
+    listing = Listing("/networks/routers", page, sort=sort, cursor=cursor, live="router")
+    shown = {r.id: show.router(r, service.legs_of(ctx.session, r.id)) for r in page.items}
+    names = {n.id: n.name for n in service.list_of(ctx, Network, sort="name", limit=1000).items}
+    return render(ctx, "network/routers.html", listing=listing, shown=shown, names=names, tab="routers")
+
+
+@router.get("/networks/ports")
+def ports(ctx: Ctx, state: str = "", sort: str = "created_at", cursor: str | None = None) -> Response:
+    """The project's ports."""
+    page = service.list_of(ctx, Port, filters={"state": state or None}, sort=sort, cursor=cursor)
+    listing = Listing("/networks/ports", page, sort=sort, filters={"state": state}, cursor=cursor, live="port")
+    names = {n.id: n.name for n in service.list_of(ctx, Network, sort="name", limit=1000).items}
+    return render(
+        ctx, "network/ports.html", listing=listing, rows=show.ports(ctx.session, page.items), names=names, tab="ports"
+    )
+
+
+@router.get("/networks/ports/{ref}")
+def port(ctx: Ctx, ref: str) -> Response:
+    """One port."""
+    found = service.get_port(ctx, ref)
+    network, subnet = ctx.session.get(Network, found.network_id), ctx.session.get(Subnet, found.subnet_id)
+    return render(
+        ctx, "network/port.html", port=show.ports(ctx.session, [found])[0], network=network, subnet=subnet,
+        live=f"port:{found.id}",
+    )  # fmt: skip
