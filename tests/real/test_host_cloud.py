@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import yun
 from tests.real.hypervisor_room import CACHE
 from tests.real.private_host import PrivateHost
 from yun.images import builders
+from yun.setup.build import build
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 YUN = str(Path(sys.executable).with_name("yun"))
@@ -30,8 +32,11 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateHost]:
     try:
         box.run("cp", "-a", f"{CACHE}/.", f"{box.directory}/root{STATE}/builds")
         # The sources stand still for the machine, whatever happens to the work tree meanwhile.
-        box.run("cp", "-a", str(SOURCES), f"{box.directory}/src")
-        box.run("mount", "--bind", f"{box.directory}/src", str(SOURCES))
+        build()
+        for folder in (SOURCES, SOURCES.parent / "assets"):
+            copy = box.directory / folder.name
+            shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("node_modules"))
+            box.run("mount", "--bind", str(copy), str(folder))
         yield box
     finally:
         box.close()
@@ -51,7 +56,7 @@ def test_a_new_users_whole_way(box: PrivateHost) -> None:
 
     began = time.monotonic()
     again = box.run(YUN, "up", "--no-hello", timeout=120)
-    assert "already running" in again
+    assert "already running" in again, again
     assert time.monotonic() - began < 15
 
     before = hello(box)

@@ -47,7 +47,7 @@ def list_page(ctx: Ctx, state: str = "", sort: str = "name", cursor: str | None 
     return render(ctx, "hosts/list.html", listing=listing, items=items)
 
 
-def _page(ctx: Context, ref: str, tab: str, **values: object) -> Response:
+def _page(ctx: Context, ref: str, tab: str, **values: Any) -> Response:
     host = service.get(ctx, ref)
     room = next(r for r in service.rooms(ctx.session) if r.host.id == host.id)
     item = show_host(host, service.services_of(ctx.session, host.id), room, ctx.locale)
