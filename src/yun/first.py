@@ -6,6 +6,7 @@ All of it is idempotent and runs at every start; what exists stays as it is.
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import sqlalchemy as sa
 
@@ -69,5 +70,5 @@ def settle(cloud: Cloud) -> bool:
             Operation.kind == "network.ensure_default", Operation.state.in_(OPEN)
         )
         if session.scalar(under_way.limit(1)) is None:
-            submit(ctx, network.ensure_default(ctx))
+            submit(ctx, replace(network.ensure_default(ctx), quiet=True))
     return True
