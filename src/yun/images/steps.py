@@ -249,11 +249,17 @@ def _built(op: Op, recipe: str) -> Path:
 
 @step()
 def inspect(op: Op, pool_id: str, got: dict[str, Any], wanted: str) -> dict[str, Any]:
-    """What the file really is; refuses what is no disk, lies, or refers to other files."""
-    facts = op.drivers.on(pool_of(op, pool_id).host_id).volume.inspect(got["path"])
+    """What the file really is; refuses what is no disk, lies, is cut off, or refers to other files."""
+    store = op.drivers.on(pool_of(op, pool_id).host_id).volume
+    facts = store.inspect(got["path"])
     if not facts.exists:
         raise Unavailable(_("The uploaded file is gone."), hint=_("Upload it again."))
     judge.check_found(got["path"], facts.format, wanted)
+    # A reader takes what is missing at the end for zeros, so a file cut off on its way would pass unseen.
+    if damage := store.check(got["path"]):
+        raise Invalid(
+            _("The file is damaged or cut off."), hint=_("Fetch or upload it again."), private="; ".join(damage)
+        )
     return {"format": facts.format, "virtual_bytes": facts.virtual_bytes}
 
 
