@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -46,8 +47,15 @@ class Northbound:
                 str(self.file),
             ]
         )
-        end = time.monotonic() + 5
-        while not self.socket.exists() and time.monotonic() < end:
+        end = time.monotonic() + 10
+        while True:
+            with socket.socket(socket.AF_UNIX) as probe:
+                try:
+                    probe.connect(str(self.socket))
+                    return
+                except OSError:
+                    if time.monotonic() > end:
+                        raise
             time.sleep(0.01)
 
     def stop(self) -> None:
@@ -195,6 +203,17 @@ def test_names_are_served_and_withdrawn(engine: OvnNetworkEngine, northbound: No
     assert only(northbound.rows("DNS"), records={"extra": "10.0.0.99"})
     engine.remove_network("net_1")
     assert len(northbound.rows("DNS")) == 1
+
+
+def test_removing_everything_leaves_not_a_row_of_ours(engine: OvnNetworkEngine, northbound: Northbound) -> None:
+    build(engine)
+    engine.remove_port("prt_1")
+    engine.remove_router("rtr_1")
+    engine.remove_group("sgr_1")
+    engine.remove_network("net_1")
+    engine.remove_network("net_2")
+    for table in ("Logical_Switch", "Logical_Router", "Port_Group", "ACL", "DHCP_Options", "DNS", "Gateway_Chassis"):
+        assert northbound.rows(table) == [], table
 
 
 def test_strangers_are_left_alone(engine: OvnNetworkEngine, northbound: Northbound) -> None:

@@ -40,5 +40,4 @@ def reconcile(ctx: Context) -> Intent:
         undoable=False,
         no_undo=_("It only brings the engine in line."),
         transparent=True,
-        quiet=True,
     )

@@ -35,9 +35,12 @@ def apply_group(rows: Rows, spec: GroupSpec) -> None:
 
 
 def remove_group(rows: Rows, group_id: str) -> None:
-    """The port group is gone; its ports go on without its rules."""
+    """The port group is gone; its ports go on without its rules. With our last group and port goes the drop group."""
     if row := rows.find("Port_Group", group_id):
         row.delete()
+    dropping = rows.find("Port_Group", DROP)
+    if dropping is not None and not dropping.ports and not any(rows.all("Port_Group", "group")):
+        dropping.delete()
 
 
 def _acl(direction: str, priority: int, match: str, action: str) -> dict[str, Any]:
