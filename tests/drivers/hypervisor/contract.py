@@ -258,7 +258,7 @@ class Contract:
     # the booted guest, in the order of its life ------------------------------------------------------------
 
     def test_the_guests_agent_answers(self, room: Room) -> None:
-        until(lambda: room.driver.state(room.booted).agent, 120)
+        until(lambda: room.driver.state(room.booted).agent, 240)
         until(lambda: room.driver.states()[room.booted].agent)
         assert room.driver.agent(room.booted, "guest-ping") == {}
         assert isinstance(room.driver.addresses(room.booted), dict)
