@@ -21,6 +21,7 @@ function text(value, unit) {
   return `${value.toLocaleString(locale, { maximumFractionDigits: 1 })}${unit ? ` ${unit}` : ""}`;
 }
 
+const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString(locale, { hour12: false });
 const faint = (colour) => colour.replace(/^rgb\((.*)\)$/, (_all, parts) => `rgba(${parts}, 0.12)`);
 
 export function chart(figure) {
@@ -34,14 +35,14 @@ export function chart(figure) {
     figure.style.outlineColor = `var(${name})`;
     return getComputedStyle(figure).outlineColor;
   };
-  const axes = () => ({ stroke: colour("--tblr-secondary"), grid: { stroke: colour("--tblr-border-color"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" });
+  const axes = () => ({ space: 80, stroke: colour("--tblr-secondary"), grid: { stroke: colour("--tblr-border-color"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" });
   const draw = (data) => {
     plot?.destroy();
     plot = new uPlot({
       width: box.clientWidth, height: 160, cursor: { points: { size: 6 } }, legend: { live: true }, padding: [8, 8, 0, 0],
       scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, unit === "%" ? Math.max(10, Math.min(100, max * 1.2)) : Math.max(max * 1.15, 1)] } },
-      axes: [axes(), { ...axes(), size: 64, ...(unit.startsWith("B") ? { incrs: STEPS } : {}), values: (_u, ticks) => ticks.map((v) => text(v, unit)) }],
-      series: [{ value: (_u, v) => (v == null ? "" : new Date(v * 1000).toLocaleTimeString(locale)) }, ...labels.map((label, i) => ({ label, stroke: colour(COLOURS[i]), width: 1.5, points: { show: false }, value: (_u, v) => text(v, unit), ...(i === 0 ? { fill: faint(colour(COLOURS[0])) } : {}) }))],
+      axes: [{ ...axes(), values: (_u, ticks) => ticks.map(clock) }, { ...axes(), space: 30, size: 64, ...(unit.startsWith("B") ? { incrs: STEPS } : {}), values: (_u, ticks) => ticks.map((v) => text(v, unit)) }],
+      series: [{ label: "\u00a0", value: (_u, v) => (v == null ? "" : clock(v)) }, ...labels.map((label, i) => ({ label, stroke: colour(COLOURS[i]), width: 1.5, points: { show: false }, value: (_u, v) => text(v, unit), ...(i === 0 ? { fill: faint(colour(COLOURS[0])) } : {}) }))],
     }, data, box);
   };
   const load = async () => {

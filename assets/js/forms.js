@@ -2,7 +2,12 @@
 import { toast } from "./toasts.js";
 import { onLoad } from "./page.js";
 
-const fieldOf = (form, name) => form?.querySelector(`[data-field="${CSS.escape(name)}"]`) ?? form?.querySelector(`[data-field="${CSS.escape(name.split(".")[0])}"]`);
+const fieldOf = (form, name) => {
+  const found = form?.querySelector(`[data-field="${CSS.escape(name)}"]`) ?? form?.querySelector(`[data-field="${CSS.escape(name.split(".")[0])}"]`);
+  const closed = found?.closest("details:not([open])");
+  if (closed) closed.open = true;
+  return found?.closest("[hidden]") ? null : found;
+};
 
 function clear(form) {
   for (const field of form?.querySelectorAll(".is-wrong") ?? []) {
@@ -59,5 +64,20 @@ onLoad("[data-show-when]", (element) => {
     element.hidden = !wanted.split("|").includes(String(value));
   };
   form.addEventListener("change", apply);
+  apply();
+});
+
+// A size that is too small for the chosen image is dimmed, and left where it was chosen.
+onLoad("[data-fit]", (form) => {
+  const apply = () => {
+    const image = form.querySelector("[name=image]:checked");
+    if (!image) return;
+    const sizes = [...form.querySelectorAll("[name=flavor][data-memory]")];
+    const fits = (size) => Number(size.dataset.memory) >= Number(image.dataset.needsMemory);
+    for (const size of sizes) size.closest(".choice-card").classList.toggle("too-small", !fits(size));
+    const chosen = form.querySelector("[name=flavor]:checked");
+    if (chosen?.dataset.memory && !fits(chosen)) (sizes.find(fits) ?? form.querySelector("[name=flavor][value=own]")).checked = true;
+  };
+  form.addEventListener("change", (event) => event.target.name === "image" && apply());
   apply();
 });

@@ -40,6 +40,7 @@ export function vnc(root) {
     }
     rfb.scaleViewport = root.querySelector("[data-scale]")?.checked ?? true;
     rfb.resizeSession = false;
+    rfb.background = "#10141c";
     rfb.focusOnClick = true;
     rfb.addEventListener("connect", () => {
       pause = 1000;

@@ -77,9 +77,12 @@ def form(ctx: Ctx, image: str = "") -> Response:
     """Fields left, what would happen right."""
     ctx.may("instance.create")
     choices = _choices(ctx)
+    chosen = next((i for i in choices["images"] if i.id == image), None) or next(iter(choices["images"]), None)
+    fits = [f.name for f in choices["flavors"] if chosen is None or f.memory_mib >= chosen.min_memory_mib]
     return render(
-        ctx, "compute/create.html", action="/instances", preview_url="/instances/new/preview", image=image, **choices
-    )
+        ctx, "compute/create.html", action="/instances", preview_url="/instances/new/preview", image=image,
+        flavor=fits[0] if fits else "", **choices,
+    )  # fmt: skip
 
 
 @router.post("/instances/new/preview")
