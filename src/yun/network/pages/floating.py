@@ -77,7 +77,8 @@ def disassociate(ctx: Ctx, ref: str) -> Response:
 def release_preview(ctx: Ctx, ref: str) -> Response:
     """What giving it back does."""
     found = service.get_floating_ip(ctx, ref)
-    return preview(ctx, service.release(ctx, found), action=f"/networks/floating-ips/{found.id}/release", confirm=_("Release"))
+    action = f"/networks/floating-ips/{found.id}/release"
+    return preview(ctx, service.release(ctx, found), action=action, confirm=_("Release"))
 
 
 @router.post("/networks/floating-ips/{ref}/release")
