@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from yun.base.messages import _
-from yun.web.command import Group, option, output, pass_client
+from yun.web.command import Group, failure, option, output, pass_client
 
 if TYPE_CHECKING:
     from yun.web.client import Client
@@ -318,10 +318,8 @@ def _ports(text: str | None) -> dict[str, int]:
     try:
         return {"port_min": int(first)} | ({"port_max": int(last)} if dash else {})
     except ValueError as error:
-        from yun.base.errors import Invalid
-
         message = _("{value} is not a port or a range of ports.", value=text[:40])
-        raise Invalid(message, fields={"port": _("a number such as 80, or a range such as 8000-8080")}) from error
+        raise failure(message, "invalid", _("a number such as 80, or a range such as 8000-8080")) from error
 
 
 @security_group.command("remove-rule", help=_("Allow one thing less."))
