@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from yun.base.messages import _
-from yun.compute.pages import bulk, create, listing, one, overview
+from yun.compute.pages import bulk, create, flavors, listing, one, overview
 from yun.web.pages import PageRoute, nav
 
 nav("overview", _("Overview"), "/", icon="layout-dashboard", order=0)
@@ -11,5 +11,5 @@ nav("instances", _("Instances"), "/instances", icon="server", order=10, permissi
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 # Fixed addresses first: /instances/new is not an instance named "new".
-for part in (overview, listing, create, bulk, one):
+for part in (overview, listing, create, bulk, flavors, one):
     router.include_router(part.router)
