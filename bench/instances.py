@@ -1,0 +1,178 @@
+"""Creating machines through the API against the same made by hand with qemu-img and libvirt, in one run.
+
+Needs a running cloud on this machine (`./up --no-hello`) and root. Run: python -m bench.instances [--json] [--count N]
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import uuid
+import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import libvirt
+
+from bench.report import Figure, median, show
+from bench.ten_thousand import processor, resident
+from yun.base.config import load
+from yun.web.client import Client
+from yun.web.command import Shell
+
+CLOUD_AT_ONCE, RAW_THREADS = 20, 4
+
+
+def count() -> int:
+    """How many machines one after another."""
+    return int(sys.argv[sys.argv.index("--count") + 1]) if "--count" in sys.argv else 20
+
+
+class Bench:
+    """One cloud and one libvirt connection."""
+
+    def __init__(self) -> None:
+        self.client = Client.found(Shell(format="json", wait=False))
+        self.raw = libvirt.open(load().libvirt_uri)
+        self.serial = uuid.uuid4().hex[:6]
+
+    def submit(self, n: int) -> tuple[str, str]:
+        """Ask for a machine; its id and its operation's."""
+        body = {"name": f"bench-{self.serial}-{n}", "image": "tiny", "flavor": "tiny"}
+        answer = self.client.send("POST", "/instances", json=body).json()
+        return answer["id"], answer["operation"]["id"]
+
+    def wait(self, operation: str) -> None:
+        """Until its QEMU runs: the last step of a creation."""
+        while True:
+            found = self.client.get(f"/operations/{operation}")
+            if found["state"] not in ("queued", "running"):
+                assert found["state"] == "succeeded", found
+                return
+            time.sleep(0.005)
+
+    def one(self, n: int) -> tuple[float, str]:
+        """Seconds from the request to the end of one creation, and the machine."""
+        begun = time.perf_counter()
+        identifier, operation = self.submit(n)
+        self.wait(operation)
+        return time.perf_counter() - begun, identifier
+
+    def many(self, start: int, amount: int) -> tuple[float, list[str]]:
+        """Seconds for ``amount`` at once."""
+        begun = time.perf_counter()
+        asked = [self.submit(start + n) for n in range(amount)]
+        for _identifier, operation in asked:
+            self.wait(operation)
+        return time.perf_counter() - begun, [identifier for identifier, _operation in asked]
+
+    def remove(self, identifiers: list[str]) -> None:
+        """Delete machines for good."""
+        for identifier in identifiers:
+            done = self.client.send("DELETE", f"/instances/{identifier}?force=true").json()
+            self.wait(done["operation"]["id"])
+            done = self.client.send("POST", f"/instances/{identifier}/purge").json()
+            self.wait(done["operation"]["id"])
+
+    def template(self, identifier: str) -> ET.Element:
+        """The XML of a machine of the cloud, for making the same by hand."""
+        row = self.client.get(f"/instances/{identifier}")
+        return ET.fromstring(self.raw.lookupByUUIDString(row["uuid"]).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+
+    def by_hand(self, template: ET.Element, n: int, folder: Path) -> tuple[float, Any]:
+        """Seconds for overlay, define and create by hand, and the domain."""
+        root = ET.fromstring(ET.tostring(template))
+        head = folder / f"raw-{self.serial}-{n}.qcow2"
+        disk = root.find("devices/disk[@device='disk']/source")
+        assert disk is not None
+        backing = overlay_base(disk.attrib["file"])
+        begun = time.perf_counter()
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", backing, "-F", "qcow2", head], check=True)
+        disk.set("file", str(head))
+        set_text(root, "uuid", str(uuid.uuid4()))
+        set_text(root, "name", f"raw-{self.serial}-{n}")
+        for parameters in root.iterfind("devices/interface/virtualport/parameters"):
+            parameters.set("interfaceid", str(uuid.uuid4()))
+        for mac in root.iterfind("devices/interface/mac"):
+            mac.set("address", f"52:54:00:be:{n >> 8 & 255:02x}:{n & 255:02x}")
+        for source in root.findall("devices/serial/source") + root.findall("devices/console/source"):
+            source.set("path", f"{source.attrib['path']}.{n}")
+        domain = self.raw.defineXML(ET.tostring(root, encoding="unicode"))
+        domain.create()
+        return time.perf_counter() - begun, domain
+
+
+def overlay_base(path: str) -> str:
+    """The frozen file that a head stands on."""
+    import json
+
+    text = subprocess.run(
+        ["qemu-img", "info", "-U", "--output=json", path], check=True, capture_output=True, text=True
+    ).stdout
+    return str(json.loads(text)["full-backing-filename"])
+
+
+def set_text(root: ET.Element, name: str, value: str) -> None:
+    """Replace the text of a child."""
+    found = root.find(name)
+    assert found is not None
+    found.text = value
+
+
+def clear(domain: Any) -> None:
+    """Destroy and forget a domain made by hand."""
+    domain.destroy()
+    domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
+
+
+def main() -> None:
+    """Measure and print."""
+    settings, bench = load(), Bench()
+    pid = int((settings.state_dir / "serve.pid").read_text().split()[0])
+    folder = settings.state_dir / "pool" / "heads"
+    ours: list[float] = []
+    hand: list[float] = []
+    template: ET.Element | None = None
+    for n in range(count()):
+        took, identifier = bench.one(n)
+        ours.append(took)
+        template = template if template is not None else bench.template(identifier)
+        bench.remove([identifier])
+        took, domain = bench.by_hand(template, n, folder)
+        hand.append(took)
+        clear(domain)
+    together, machines = bench.many(1000, CLOUD_AT_ONCE)
+    time.sleep(20)
+    before = processor(pid)
+    time.sleep(30)
+    idle, memory = (processor(pid) - before) / 30 * 100, resident(pid)
+    bench.remove(machines)
+    assert template is not None
+    base = template
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(RAW_THREADS) as pool:
+        made = list(pool.map(lambda n: bench.by_hand(base, n, folder)[1], range(2000, 2000 + CLOUD_AT_ONCE)))
+    raw_together = time.perf_counter() - begun
+    for domain in made:
+        clear(domain)
+    for head in folder.glob(f"raw-{bench.serial}-*"):
+        head.unlink()
+    show(
+        "machines through the API and by hand",
+        [
+            Figure("through the API, median", median(ours), "s"),
+            Figure("by hand, median", median(hand), "s"),
+            Figure("ratio", median(ours) / median(hand), "x", 1.15),
+            Figure("20 at once through the API", together, "s"),
+            Figure("20 by hand with 4 threads", raw_together, "s"),
+            Figure("ratio, 20 at once", together / raw_together, "x", 1.1),
+            Figure("idle with 20 machines", idle, "% of core", 1.0),
+            Figure("memory of the process", memory, "MiB", 150),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()
