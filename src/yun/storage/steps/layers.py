@@ -46,7 +46,8 @@ def _unadopt(op: Op, output: Any, layer_id: str, pool_id: str, path: str, holder
         held = list(session.scalars(sa.select(LayerHold.layer_id).where(LayerHold.holder == holder)))
         for each in held:
             let_go(session, each, holder)
-    for each in held:
+    # The layer's own id too: a death right after the hold was let go must not leave its row behind.
+    for each in {layer_id, *held}:
         collect(op, each)
     if pool is not None:
         store_of(op, pool).delete(path)
