@@ -6,10 +6,11 @@ from urllib.parse import quote
 
 import click
 
+from yun.base.errors import Invalid
 from yun.base.messages import _
 from yun.base.units import format_size, parse_size
 from yun.web.client import Client
-from yun.web.command import Group, option, output, pass_client
+from yun.web.command import Failure, Group, option, output, pass_client, say
 from yun.web.output import Column
 
 POOLS: list[Column] = [
@@ -52,6 +53,15 @@ ITEMS: list[Column] = [
     (_("DELETED"), "trashed_at"),
     (_("REMOVED ON"), "purge_at"),
 ]
+
+
+def size_of(text: str, field: str) -> int:
+    """Bytes from ``10G``; a failure that names the option otherwise."""
+    try:
+        return parse_size(text, field=field)
+    except Invalid as error:
+        fields = {name: say(right) for name, right in error.fields.items()}
+        raise Failure({"detail": say(error.message), "code": error.code, "fields": fields}) from error
 
 
 # ── pools ──
@@ -98,7 +108,7 @@ def update_pool(
     """Change."""
     body = {
         "overcommit": overcommit,
-        "reserve_bytes": parse_size(reserve, field="reserve") if reserve else None,
+        "reserve_bytes": size_of(reserve, "reserve") if reserve else None,
         "is_default": is_default,
     }
     client.change("PATCH", f"/pools/{quote(ref, safe='')}", {k: v for k, v in body.items() if v is not None})
@@ -146,7 +156,7 @@ def show_volume(client: Client, ref: str) -> None:
 @pass_client
 def create_volume(client: Client, name: str, size: str, pool_: str | None, description: str) -> None:
     """Create."""
-    body = {"name": name, "size_bytes": parse_size(size), "pool": pool_, "description": description}
+    body = {"name": name, "size_bytes": size_of(size, "size"), "pool": pool_, "description": description}
     client.change("POST", "/volumes", body)
 
 
@@ -199,7 +209,5 @@ def purge(client: Client, ref: str, yes: bool) -> None:
     """Purge."""
     item = client.get(f"/trash/{quote(ref, safe='')}")
     if not (yes or client.options.dry_run):
-        from yun.web.command import say
-
         click.confirm(say(_("Remove {name} for good?", name=item["name"])), abort=True, err=True)
     client.change("POST", f"/trash/{quote(item['id'], safe='')}/purge")
