@@ -111,7 +111,8 @@ def test_a_built_image_is_active_in_the_end(cloud: ImageCloud, web: Web) -> None
 def test_others_find_nothing_and_nobody_is_asked_to_log_in(cloud: ImageCloud, web: Web) -> None:
     cloud.bring("mine")
     for method, path in (
-        ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/export"), ("POST", "/purge"), ("POST", "/set-visibility"),
+        ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/export"), ("POST", "/purge"),
+        ("POST", "/set-visibility"),
     ):  # fmt: skip
         body = {"visibility": "public"} if "visib" in path else {} if method in ("PATCH", "POST") else None
         for reference in ("mine", cloud.image("mine").id):

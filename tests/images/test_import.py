@@ -75,7 +75,9 @@ def test_the_same_content_twice_is_one_layer_that_stays_until_both_images_are_go
 
 
 def test_a_text_file_is_refused(cloud: ImageCloud) -> None:
-    assert "not accepted" in refused(cloud, b"# this is my shopping list\n" * 100)
+    reason = refused(cloud, b"# this is my shopping list\n" * 100)
+    assert "not accepted" in reason
+    assert ".part" not in reason
 
 
 def test_a_tar_bomb_is_refused_and_never_unpacked(cloud: ImageCloud) -> None:

@@ -17,6 +17,7 @@ import pycdlib
 import pytest
 
 from yun.images import builders
+from yun.images.recipes import recipe
 
 pytestmark = pytest.mark.real
 
@@ -154,7 +155,7 @@ def test_a_tiny_image_is_built_and_kept(cache):
     assert 10_000_000 < first.stat().st_size < 30_000_000
     facts = json.loads(subprocess.check_output(["qemu-img", "info", "--output=json", str(first)]))
     assert facts["format"] == "qcow2"
-    assert facts["virtual-size"] == builders.BUILDERS["tiny"].properties["min_disk_bytes"]
+    assert facts["virtual-size"] == recipe("tiny")["min_disk_bytes"]
     begun = time.monotonic()
     assert builders.build("tiny", cache, lambda: None) == first
     assert time.monotonic() - begun < 5
@@ -219,9 +220,9 @@ def test_tiny_takes_name_and_key_from_a_seed_grows_and_lets_nobody_in_by_passwor
 
 def test_tiny_takes_a_password_and_a_script_from_a_seed(cache, tmp_path, start):
     base = builders.build("tiny", cache, lambda: None)
-    word = "Pa'ss \"wörd密\" # $HOME {x}, y"
+    word = 'Pa\'ss "wörd密" # $HOME {x}, y'
     multipart = (
-        "Content-Type: multipart/mixed; boundary=\"b1\"\nMIME-Version: 1.0\n\n--b1\nContent-Type: text/cloud-config\n\n"
+        'Content-Type: multipart/mixed; boundary="b1"\nMIME-Version: 1.0\n\n--b1\nContent-Type: text/cloud-config\n\n'
         "#cloud-config\npassword: " + json.dumps(word) + "\nchpasswd: {expire: false}\nssh_pwauth: true\n\n--b1\n"
         'Content-Type: text/x-shellscript; charset="utf-8"\nContent-Transfer-Encoding: base64\n\n'
         + base64.encodebytes("#!/bin/sh\necho done-by-script > /root/mark # 好\n".encode()).decode()

@@ -15,7 +15,7 @@ def _bring(
     """Get the file, look at it, copy it into our format, freeze it, and only then let it be used."""
     op.step(steps.begin, image_id)
     got = op.step(steps.obtain, image_id, pool_id, source, wanted["checksum"])
-    found = op.step(steps.inspect, pool_id, got, wanted["format"])
+    found = op.step(steps.inspect, image_id, pool_id, got, wanted["format"])
     path = op.step(steps.convert, image_id, pool_id, got, wanted["compress"])
     layer = op.step(storage.adopt_layer, layer_id, pool_id, path, steps.holder(image_id))["layer_id"]
     op.step(steps.activate, image_id, layer, got, found)

@@ -247,11 +247,23 @@ def _built(op: Op, recipe: str) -> Path:
     return builders.build(recipe, cache, op.check_cancel)
 
 
+def _under_its_own_name(op: Op, image_id: str, error: Invalid) -> Invalid:
+    """The error with the name that the person knows in place of the file's name in the pool."""
+    with op.read() as session:
+        image = session.get_one(Image, image_id)
+    name = image.source_name.rpartition("/")[2] or image.name
+    params = {**error.message.params, "name": name} if "name" in error.message.params else error.message.params
+    return Invalid(Message(error.message.text, params), hint=error.hint, fields=error.fields, private=error.private)
+
+
 @step()
-def inspect(op: Op, pool_id: str, got: dict[str, Any], wanted: str) -> dict[str, Any]:
+def inspect(op: Op, image_id: str, pool_id: str, got: dict[str, Any], wanted: str) -> dict[str, Any]:
     """What the file really is; refuses what is no disk, lies, is cut off, or refers to other files."""
     store = op.drivers.on(pool_of(op, pool_id).host_id).volume
-    facts = store.inspect(got["path"])
+    try:
+        facts = store.inspect(got["path"])
+    except Invalid as error:
+        raise _under_its_own_name(op, image_id, error) from error
     if not facts.exists:
         raise Unavailable(_("The uploaded file is gone."), hint=_("Upload it again."))
     judge.check_found(got["path"], facts.format, wanted)

@@ -136,7 +136,11 @@ def _known(field: str, value: str, known: Sequence[str]) -> str:
 def must_allow(image: Image, verb: str) -> None:
     """Raise `Conflict` where the verb makes no sense in the image's state."""
     if not image.allows(verb):
-        hint = _("Undo its deletion first.") if image.state == State.TRASHED else _("Wait until its import has ended.")
+        hint = _("Wait until its import has ended.")
+        if image.state == State.TRASHED:
+            hint = _("Undo its deletion first.")
+        elif image.state == State.ACTIVE:
+            hint = _("Delete it first.")
         raise Conflict(
             _("The image {name} is {state}.", name=image.name, state=_(image.state)),
             hint=hint,
