@@ -49,6 +49,10 @@ class FakeDomain:
     ignores_shutdown: bool = False
     guest: FakeGuest = field(default_factory=FakeGuest)
 
+    def __post_init__(self) -> None:
+        if self.live is not None:
+            self.guest.power_on(self.live.title)
+
 
 @dataclass
 class _Fault:
