@@ -24,13 +24,14 @@ def test_missing_packages_are_those_listed_and_not_installed(tmp_path: Path) -> 
     assert done.stdout.split() == ["no-such-package-of-ours"]
 
 
-def test_an_environment_with_its_stamp_is_not_touched(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["run", "check"])
+def test_an_environment_with_its_stamp_is_not_touched(tmp_path: Path, kind: str) -> None:
     (tmp_path / "pyproject.toml").write_text("[project]\n")
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     python = tmp_path / ".venv" / "bin" / "python"
     python.write_text("#!/bin/sh\nexit 1\n")
     python.chmod(0o755)
-    stamp = 'printf %s "$(sha256sum < pyproject.toml) host $(/usr/bin/python3 -V) $PWD" > .venv/.yun-run'
+    stamp = f'printf %s "$(sha256sum < pyproject.toml) $(/usr/bin/python3 -V) $PWD" > .venv/.yun-{kind}'
     done = bash(f"{stamp}\nmake_venv host run; echo untouched", tmp_path)
     assert done.stdout == "untouched\n"
 

@@ -49,11 +49,14 @@ install_packages() {
   rm -f "$log"
 }
 
-# make_venv EXTRAS STAMP: the virtual environment has the project and EXTRAS; nothing is done where the stamp holds
+# make_venv EXTRAS STAMP: the virtual environment has the project and EXTRAS; nothing is done where the stamp holds.
+# What ./check needs contains what ./up needs, so its stamp holds for both.
 make_venv() {
-  local extras=$1 stamp=$VENV/.yun-$2 wanted log
-  wanted="$(sha256sum < pyproject.toml) $extras $(/usr/bin/python3 -V) $PWD"
-  if [ -x $VENV/bin/python ] && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then return 0; fi
+  local extras=$1 stamp=$VENV/.yun-$2 wanted log known
+  wanted="$(sha256sum < pyproject.toml) $(/usr/bin/python3 -V) $PWD"
+  for known in "$stamp" $VENV/.yun-check; do
+    if [ -x $VENV/bin/python ] && [ -f "$known" ] && [ "$(cat "$known")" = "$wanted" ]; then return 0; fi
+  done
   log=$(mktemp)
   say "preparing the Python environment in $VENV"
   if ! $VENV/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||

@@ -113,7 +113,8 @@ def stop(settings: Settings) -> bool:
     """No process serves this state directory; true where one did. Guests go on running."""
     found = running(settings)
     if systemd_runs() and UNIT.exists():
-        run(["systemctl", "stop", "yun.service"], timeout=60, check=False)
+        # Disabled too, so that a reboot does not bring back what a person took down; `start` enables it again.
+        run(["systemctl", "disable", "--now", "yun.service"], timeout=60, check=False)
     elif found is not None:
         with suppress(ProcessLookupError):
             os.kill(found.pid, signal.SIGTERM)
