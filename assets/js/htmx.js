@@ -11,13 +11,15 @@ const kept = (name, node) =>
 
 Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !kept(name, node);
 Idiomorph.defaults.callbacks.beforeNodeMorphed = (old) => !(old instanceof Element && old.hasAttribute("data-own"));
-Idiomorph.defaults.ignoreActiveValue = true;
+// What is being typed stays; the words on a focused button do not, or it would say one thing and do another.
+const typing = () => Boolean(document.activeElement?.matches("input, textarea, select, [contenteditable]"));
+const config = (morphStyle) => ({ morphStyle, ignoreActiveValue: typing() });
 
 htmx.defineExtension("morph", {
   isInlineSwap: (style) => style === "morph" || style === "morph:outerHTML",
   handleSwap(style, target, fragment) {
-    if (style === "morph" || style === "morph:outerHTML") return Idiomorph.morph(target, fragment.children, { morphStyle: "outerHTML" });
-    if (style === "morph:innerHTML") return Idiomorph.morph(target, [...fragment.childNodes], { morphStyle: "innerHTML" });
+    if (style === "morph" || style === "morph:outerHTML") return Idiomorph.morph(target, fragment.children, config("outerHTML"));
+    if (style === "morph:innerHTML") return Idiomorph.morph(target, [...fragment.childNodes], config("innerHTML"));
     return false;
   },
 });
