@@ -15,13 +15,14 @@ from yun.base.db import Database
 from yun.base.errors import Conflict, Invalid, NoCapacity, NotFound
 from yun.base.messages import _
 from yun.drivers.network.fake import World
-from yun.drivers.network.port import NatSpec
+from yun.drivers.network.port import NatSpec, RouterSpec
 from yun.hosts.service import local_host
 from yun.network import service
 from yun.network.model import FloatingIp, Network, Port, Reservation
 from yun.network.service import NewNetwork, NewSubnet
 from yun.network.spec import nic_of
 from yun.operations import service as operations
+from yun.operations.engine import Engine
 from yun.operations.intent import Intent, Subject
 from yun.operations.model import State
 
@@ -273,3 +274,26 @@ def test_a_plan_tells_effect_and_capacity(asking: Asking) -> None:
         assert plan.capacity.render() == "253 of 254 addresses of default are free."
         outside = service.plan_floating_ip(ctx, port=plan)
         assert outside.effect.render() == "It can be reached from outside at 172.31.240.4."
+
+
+def test_whoever_applies_last_has_seen_everything(
+    do: Do, plugged: Plugged, engine: Engine, world: World, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one operation tells the engine of its floating IP, another one writes its own row: both must be there."""
+    one, two = plugged("one"), plugged("two")
+    do(service.allocate)
+    do(service.allocate)
+    with database.read() as session:
+        mine, theirs = session.scalars(sa.select(FloatingIp).order_by(FloatingIp.address)).all()
+    apply, meanwhile = engine.drivers.network.apply_router, [theirs.id]
+
+    def slow(spec: RouterSpec) -> None:
+        if meanwhile:
+            with database.write() as session:
+                session.get_one(FloatingIp, meanwhile.pop()).port_id = two.id
+        apply(spec)
+
+    monkeypatch.setattr(engine.drivers.network, "apply_router", slow)
+    do(lambda ctx: service.associate(ctx, service.get_floating_ip(ctx, mine.id), service.get_port(ctx, one.id)))
+    nat = {(n.external, n.internal) for r in world.routers.values() for n in r.nat if n.kind == "dnat_and_snat"}
+    assert nat == {(mine.address, one.address), (theirs.address, two.address)}

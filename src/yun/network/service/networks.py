@@ -185,6 +185,8 @@ def plan_subnet(ctx: Context, network: Network, new: NewSubnet) -> SubnetPlan:
     """Check a subnet and choose what was left open. Raises `Invalid` naming every kind of mistake by its field."""
     session = ctx.session
     net = checks.cidr(new.cidr)
+    if net.version == 6:
+        raise checks.refuse("cidr", _("Networks carry IPv4 addresses only."), _("a range such as 10.1.0.0/24"))
     siblings = look.subnets_of(session, network.id, trashed=True)
     checks.no_overlap(net, [(s.name, s.cidr) for s in siblings])
     if new.gateway == AUTO:
