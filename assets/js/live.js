@@ -5,7 +5,9 @@ import { say } from "./page.js";
 import { toast } from "./toasts.js";
 
 const GATHER = 250;
-const mine = new Set();
+const MINE = "yun-mine";
+const mine = new Set(JSON.parse(sessionStorage.getItem(MINE) ?? "[]"));
+const remember = () => sessionStorage.setItem(MINE, JSON.stringify([...mine].slice(-50)));
 let source = null;
 let lost = null;
 const open = new Set();
@@ -76,7 +78,10 @@ function operation(what, id) {
   if (OPENED.has(what)) open.add(id);
   if (ENDED.has(what)) {
     open.delete(id);
-    if (mine.delete(id) && what === "failed") failed(id).catch(() => {});
+    if (mine.delete(id)) {
+      remember();
+      if (what === "failed") failed(id).catch(() => {});
+    }
   }
   count();
   const drawer = document.getElementById("drawer");
@@ -85,7 +90,9 @@ function operation(what, id) {
 
 // Whoever pressed the button hears of a failure, wherever in the panel he is by then.
 document.addEventListener("yun:done", (event) => {
-  if (event.detail.operation) mine.add(event.detail.operation);
+  if (!event.detail.operation) return;
+  mine.add(event.detail.operation);
+  remember();
 });
 
 function heard(event) {

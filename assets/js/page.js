@@ -82,3 +82,12 @@ document.addEventListener("click", async (event) => {
   button.title = say("copied");
   setTimeout(() => button.classList.remove("copied"), 1200);
 });
+
+// A page that came in place of another one names its entry in the navigation.
+document.addEventListener("htmx:afterSettle", () => {
+  const name = document.getElementById("main")?.dataset.page;
+  for (const link of document.querySelectorAll("#sidenav a[data-nav]")) {
+    if (link.dataset.nav === name) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+});

@@ -25,7 +25,10 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 # What a page may say without a test failing: the browser's own word on an answer that the test asked for.
-ALLOWED = re.compile(r"(status of|Status Error Code) (401|403|404|409|422)|WebSocket is closed before the connection")
+ALLOWED = re.compile(
+    r"(status of|Status Error Code) (401|403|404|409|422)|WebSocket is closed before the connection"
+    r"|^htmx:(afterRequest|sendAbort)$"
+)
 
 
 expect.set_options(timeout=20_000)

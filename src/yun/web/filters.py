@@ -136,7 +136,7 @@ def sparkline(values: Sequence[float | None], *, top: float | None = None, width
     points = " ".join(
         f"{i * step:.1f},{height - 1 - min(max(v / ceiling, 0.0), 1.0) * (height - 2):.1f}"
         for i, v in enumerate(values)
-        if v is not None
+        if v is not None and math.isfinite(v)
     )
     return Markup(
         '<svg class="sparkline" width="{w}" height="{h}" viewBox="0 0 {w} {h}" aria-hidden="true">'

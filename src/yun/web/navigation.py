@@ -37,6 +37,19 @@ def nav(
     ENTRIES[name] = Entry(name, title, url, icon, order, section, permission)
 
 
+COMMANDS: dict[str, Entry] = {}
+
+
+def command(name: str, title: Message, url: str, *, icon: str, permission: str | None = None) -> None:
+    """Register something to do for the palette (Ctrl-K), such as ``Create an instance``."""
+    COMMANDS[name] = Entry(name, title, url, icon, len(COMMANDS), MAIN, permission)
+
+
+def commands(ctx: Context) -> list[Entry]:
+    """What the actor may do from the palette."""
+    return [e for e in COMMANDS.values() if not e.permission or ctx.allowed(e.permission)]
+
+
 def entries(ctx: Context, section: str) -> list[Entry]:
     """The entries of a section that the actor may open, in order."""
     found = [e for e in ENTRIES.values() if e.section == section and (not e.permission or ctx.allowed(e.permission))]

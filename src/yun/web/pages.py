@@ -45,13 +45,13 @@ from yun.base.messages import PACKAGE, Message, _
 from yun.base.paging import Page
 from yun.web import assets, filters, navigation, problem, switches
 from yun.web.api import Ctx, Opened, Route
-from yun.web.navigation import nav
+from yun.web.navigation import command, nav
 from yun.web.request import THEME_COOKIE, Asker, current, enter, is_htmx, leave
 from yun.web.typed import FormData, Typed, number, ticked, word, words
 
 __all__ = [
-    "Ctx", "FormData", "Listing", "PageRoute", "Typed", "accepted", "done", "go", "live_preview", "nav", "number",
-    "plan", "preview", "render", "ticked", "toast", "word", "words",
+    "Ctx", "FormData", "Listing", "PageRoute", "Typed", "accepted", "command", "done", "go", "live_preview", "nav",
+    "number", "plan", "preview", "render", "ticked", "toast", "word", "words",
 ]  # fmt: skip
 
 
@@ -143,6 +143,7 @@ def values_of(ctx: Context | None) -> dict[str, Any]:
         "may": ctx.allowed if ctx else (lambda *_: False),
         "nav_main": navigation.entries(ctx, navigation.MAIN) if ctx else [],
         "nav_admin": navigation.entries(ctx, navigation.ADMIN) if ctx else [],
+        "commands": navigation.commands(ctx) if ctx else [],
         "nav_active": navigation.active(request.url.path),
         "fragment": is_htmx(request),
         "texts": {name: message.render(locale) for name, message in SCRIPT_TEXTS.items()},

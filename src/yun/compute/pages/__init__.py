@@ -4,10 +4,11 @@ from fastapi import APIRouter
 
 from yun.base.messages import _
 from yun.compute.pages import bulk, create, flavors, listing, one, overview
-from yun.web.pages import PageRoute, nav
+from yun.web.pages import PageRoute, command, nav
 
 nav("overview", _("Overview"), "/", icon="layout-dashboard", order=0)
 nav("instances", _("Instances"), "/instances", icon="server", order=10, permission="instance.list")
+command("instance.create", _("Create an instance"), "/instances/new", icon="plus", permission="instance.create")
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 # Fixed addresses first: /instances/new is not an instance named "new".
