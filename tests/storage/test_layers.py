@@ -63,15 +63,14 @@ def test_undoing_an_adoption_leaves_what_others_need(cloud: Cloud) -> None:
     assert cloud.store.list_files(cloud.pool.path) == []
 
 
+@pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("method", ["digest", "freeze", "inspect", "glance", "delete"])
-def test_an_adoption_that_dies_at_any_call_is_finished_by_the_next_try(cloud: Cloud, method: str) -> None:
-    cloud.world.fail(method, 2, retryable=True)
-    done = adopt(cloud, cloud.layer_file()) if method not in ("inspect", "digest", "delete") else None
-    if done is None:
-        cloud.world.faults.clear()
-        path = cloud.layer_file()
-        cloud.world.fail(method, 2, retryable=True)
-        done = adopt(cloud, path)
+def test_an_adoption_that_dies_before_or_after_any_call_is_finished_by_the_next_try(
+    cloud: Cloud, method: str, after: bool
+) -> None:
+    path = cloud.layer_file()
+    cloud.world.fail(method, 2, retryable=True, after=after)
+    done = adopt(cloud, path)
     assert done.state == "succeeded", done.error
     assert [layer.state for layer in cloud.all(Layer)] == [LayerState.ACTIVE]
     assert len(cloud.world.files) == 1

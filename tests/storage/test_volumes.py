@@ -146,8 +146,9 @@ def test_a_full_disk_fails_the_operation_clearly_and_leaves_nothing(cloud: Cloud
     assert cloud.rows() == rows
 
 
-def test_a_storage_that_is_away_for_a_moment_is_waited_for(cloud: Cloud) -> None:
-    cloud.world.fail("create_head", 3, retryable=True)
+@pytest.mark.parametrize("after", [False, True])
+def test_a_storage_that_is_away_for_a_moment_is_waited_for(cloud: Cloud, after: bool) -> None:
+    cloud.world.fail("create_head", 3, retryable=True, after=after)
     assert volume(cloud).state == VolumeState.AVAILABLE
 
 

@@ -44,7 +44,8 @@ class FakeFile:
 class VolumeWorld:
     """One host's disk with levers for what goes wrong. Thread-safe.
 
-    ``away`` makes every call fail retryably; ``faults`` maps a method to the errors its next calls raise;
+    ``away`` makes every call fail retryably; ``faults`` maps a method to the errors its next calls raise
+    instead of working, ``lost`` to those they raise after their work is done;
     ``slow`` maps a method to the seconds it takes; ``calls`` counts the calls that got through.
     """
 
@@ -53,15 +54,16 @@ class VolumeWorld:
     pools: set[str] = field(default_factory=set)
     away: bool = False
     faults: dict[str, list[Exception]] = field(default_factory=dict)
+    lost: dict[str, list[Exception]] = field(default_factory=dict)
     slow: dict[str, float] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def fail(self, method: str, times: int = 1, *, retryable: bool = False) -> None:
-        """Let the next ``times`` calls of ``method`` fail."""
+    def fail(self, method: str, times: int = 1, *, retryable: bool = False, after: bool = False) -> None:
+        """Let the next ``times`` calls of ``method`` fail; ``after`` does the work and loses the answer."""
         with self.lock:
             errors = [DriverError(_("The disk failed on purpose."), retryable=retryable) for _n in range(times)]
-            self.faults.setdefault(method, []).extend(errors)
+            (self.lost if after else self.faults).setdefault(method, []).extend(errors)
 
     def fill(self) -> None:
         """Let the disk be full from now on."""
@@ -96,6 +98,8 @@ class FakeVolumeStore:
                 raise waiting.pop(0)
             world.calls[method] += 1
             yield world.files
+            if waiting := world.lost.get(method):
+                raise waiting.pop(0)
 
     def _room(self, need: int, path: str) -> None:
         if self.world.used() + need > self.world.capacity:
