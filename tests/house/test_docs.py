@@ -1,4 +1,4 @@
-"""The documents and the code say the same: commands that exist, links that lead somewhere, a reference that is current."""
+"""Documents and code say the same: commands that exist, links that lead somewhere, a reference that is current."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ def command_lines(text: str) -> Iterator[str]:
             if stripped.startswith("yun "):
                 for part in stripped.split("#")[0].split("&&"):
                     yield part.strip()
-    for inline in re.findall(r"`(yun [^`]+)`", text):
-        yield inline
+    yield from re.findall(r"`(yun [^`]+)`", text)
 
 
 def check(line: str) -> str | None:

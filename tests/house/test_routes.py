@@ -1,4 +1,4 @@
-"""Every route asks who you are and whether you may; every verb has its route, its command and its place in the panel."""
+"""Every route asks who you are and whether you may; every verb has its route, its command and its preview."""
 
 from __future__ import annotations
 
