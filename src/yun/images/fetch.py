@@ -20,6 +20,7 @@ from yun.base.errors import DriverError, Invalid, NoCapacity, Unavailable
 from yun.base.messages import Message, _
 from yun.base.units import MIB, format_size
 from yun.images.checks import allowed, check_address
+from yun.images.faults import not_written
 
 TIMEOUT = httpx.Timeout(60.0, connect=15.0)
 REDIRECTS = 10
@@ -189,16 +190,8 @@ def _receive(wish: Wish, response: httpx.Response, target: Path, have: int, tota
                 file.write(chunk)
                 progress(have / total if total else 0.0)
         except OSError as error:
-            raise _full(error, target) from error
+            raise not_written(error, target.name) from error
     return have
-
-
-def _full(error: OSError, target: Path) -> NoCapacity:
-    return NoCapacity(
-        _("The disk is full: {name} could not be written.", name=target.name),
-        hint=_("Empty the trash, delete what is not needed, or enlarge the file system of the pool."),
-        private=str(error),
-    )
 
 
 def _too_large(wish: Wish, size: int) -> NoCapacity:
@@ -238,5 +231,5 @@ def unpack_xz(source: Path, target: Path, limit: int, progress: Progress) -> Non
         except (lzma.LZMAError, EOFError) as error:
             raise Invalid(_("The file is not sound xz data."), private=str(error)) from error
         except OSError as error:
-            raise _full(error, target) from error
+            raise not_written(error, target.name) from error
         file.truncate(done)

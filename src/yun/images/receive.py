@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect
 
-from yun.base.errors import Conflict, Invalid, NoCapacity, Unavailable
+from yun.base.errors import Conflict, Invalid, NoCapacity, Unavailable, YunError
 from yun.base.messages import _
 from yun.base.units import MIB
 from yun.images import tus
+from yun.images.faults import FULL, not_written
 
 SYNC_EVERY = 64 * MIB
 GATHER = MIB
@@ -59,7 +60,7 @@ def _open(piece: Piece) -> int:
             hint=_("Check that its file system is mounted."),
         ) from error
     except OSError as error:
-        raise _full(error) from error
+        raise _stopped(error) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -121,12 +122,14 @@ def _write(descriptor: int, data: bytes, at: int) -> None:
             written = os.pwrite(descriptor, view, at)
             view, at = view[written:], at + written
     except OSError as error:
-        raise _full(error) from error
+        raise _stopped(error) from error
 
 
-def _full(error: OSError) -> NoCapacity:
-    return NoCapacity(
-        _("The disk is full: the upload waits where it stands."),
-        hint=_("Make room, then go on with the same upload."),
-        private=str(error),
-    )
+def _stopped(error: OSError) -> YunError:
+    if error.errno in FULL:
+        return NoCapacity(
+            _("The disk is full: the upload waits where it stands."),
+            hint=_("Make room, then go on with the same upload."),
+            private=str(error),
+        )
+    return not_written(error, "upload")

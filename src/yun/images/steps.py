@@ -5,7 +5,6 @@ A file on its way lies in the pool's ``incoming`` directory under the image's id
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from yun.base.errors import DriverError, Invalid, Unavailable
+from yun.base.errors import DriverError, Invalid, Unavailable, YunError
 from yun.base.messages import Message, _
 from yun.images import builders, fetch, judge
 from yun.images.catalogue import find_checksum
+from yun.images.faults import not_written
 from yun.images.model import Export, Image, State, Upload
 from yun.images.service.look import subject
 from yun.operations.events import emit
@@ -207,11 +207,9 @@ def obtain(op: Op, image_id: str, pool_id: str, source: dict[str, Any], checksum
     return {"path": str(target), "bytes": target.stat().st_size, "sha256": sha256}
 
 
-def _unreadable(path: str, error: OSError) -> Invalid | DriverError:
-    if error.filename is None and error.errno is not None:
-        return DriverError(
-            _("The file could not be copied: {reason}", reason=os.strerror(error.errno)), private=str(error)
-        )
+def _unreadable(path: str, error: OSError) -> YunError:
+    if error.filename is None:
+        return not_written(error, path.rpartition("/")[2])
     return Invalid(
         _("{path} cannot be read: {reason}", path=path, reason=error.strerror or "?"),
         fields={"path": _("an absolute path of a file on the host")},

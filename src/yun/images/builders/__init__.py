@@ -24,6 +24,7 @@ from yun.base.units import MIB
 from yun.images.builders import debian, tiny
 from yun.images.builders.packages import Archive, Package
 from yun.images.builders.tools import Tick, require
+from yun.images.faults import not_written
 from yun.images.recipes import recipe as check_recipe
 
 Make = Callable[[Archive, list[Package], Path, Path, Tick], None]
@@ -68,9 +69,12 @@ def build(name: str, cache: Path, tick: Tick) -> Path:
         with tempfile.TemporaryDirectory(prefix=f"{name}-work-", dir=cache) as folder:
             work = Path(folder)
             (work / "work").mkdir()
-            recipe.make(archive, packages, work / "work", work / "image.qcow2", tick)
-            (work / "image.qcow2").chmod(0o444)
-            os.replace(work / "image.qcow2", target)
+            try:
+                recipe.make(archive, packages, work / "work", work / "image.qcow2", tick)
+                (work / "image.qcow2").chmod(0o444)
+                os.replace(work / "image.qcow2", target)
+            except OSError as error:
+                raise not_written(error, name) from error
         for old in cache.glob(f"{name}-*.qcow2"):
             if old != target:
                 old.unlink()

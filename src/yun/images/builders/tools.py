@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -11,8 +12,9 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from yun.base.errors import Unavailable
+from yun.base.errors import Unavailable, YunError
 from yun.base.messages import _
+from yun.images.faults import disk_full
 
 PATH = os.defpath + ":/usr/local/sbin:/usr/sbin:/sbin"
 Tick = Callable[[], None]
@@ -97,8 +99,13 @@ def run(
         return out.read().decode(errors="replace")
 
 
-def failed(tool: str, said: str) -> Unavailable:
-    """The error of a tool that failed; the last lines of what it ``said`` are for the person, all for the log."""
+def failed(tool: str, said: str) -> YunError:
+    """The error of a tool that failed; the last lines of what it ``said`` are for the person, all for the log.
+
+    This is the only place that reads what the tools say.
+    """
+    if os.strerror(errno.ENOSPC) in said or "Disk full" in said or "enough free space" in said:
+        return disk_full(Path(tool).name, said[-4000:])
     lines = [line for line in said.strip().splitlines() if line.strip()]
     reason = " / ".join(lines[-3:])[:400] or "?"
     return Unavailable(
