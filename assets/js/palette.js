@@ -56,7 +56,10 @@ if (dialog) {
   dialog.addEventListener("keydown", (event) => {
     const items = shown();
     const here = items.indexOf(current());
-    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    if (event.key === "Escape") {
+      event.preventDefault();
+      dialog.close();
+    } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
       choose(items[(here + (event.key === "ArrowDown" ? 1 : -1) + items.length) % items.length]);
     } else if (event.key === "Enter") {

@@ -19,6 +19,9 @@ export function toast({ text, kind = "success", operation = null, undo = false, 
   }
   shown.append(close);
   box.append(shown);
+  // Shown anew each time, so that it lies above a dialog that was opened since.
+  if (box.matches(":popover-open")) box.hidePopover();
+  box.showPopover();
   htmx.process(shown);
   while (box.children.length > 4) box.firstElementChild.remove();
   const life = kind === "danger" ? 15000 : undo ? 10000 : 5000;
