@@ -164,3 +164,13 @@ def test_the_buttons_do_what_they_say(house: House, browser: TestClient) -> None
 )  # fmt: skip
 def test_a_browser_is_named_in_two_words(text: str, words: str) -> None:
     assert agent.short(text) == words
+
+
+def test_an_error_where_a_dialog_was_to_open_is_a_dialog_and_no_page(house: House, browser: TestClient) -> None:
+    log_in(browser, "admin", house.password)
+    admin = house.read(service.get_user, "admin").id
+    answer = browser.get(f"/users/{admin}/disable/preview", headers={"HX-Request": "true", "HX-Target": "dialog"})
+    assert answer.status_code == 200
+    assert "last administrator" in answer.text
+    assert "<html" not in answer.text
+    assert 'id="dialog-title"' in answer.text

@@ -254,6 +254,8 @@ class PageRoute(Route):
         if is_htmx(request) and request.method != "GET":
             told = {"yun:problem": {**fault.to_json(), "fields": dict(fault.fields or {})}}
             return Response(status_code=fault.status, headers={"HX-Trigger": json.dumps(told)})
+        if request.headers.get("hx-target") == "dialog":
+            return render(None, "web/fault.html", fault=fault)
         try:
             ctx = opened.context()
         except Exception:
