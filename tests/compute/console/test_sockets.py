@@ -123,7 +123,7 @@ def test_nobody_and_a_made_up_ticket_are_refused(client: TestClient, cloud: Smal
     path = ticket(client, cloud.machine(), "vnc")
     refused(client, "/console/vnc?ticket=abc")
     refused(client, "/console/vnc")
-    refused(client, path, headers={"Authorization": ""})
+    refused(client, path, 401, headers={"Authorization": ""})
 
 
 def test_a_page_of_another_site_is_refused(client: TestClient, cloud: SmallCloud) -> None:

@@ -10,7 +10,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from yun.base.context import Context
-from yun.base.errors import Conflict, Forbidden, Invalid
+from yun.base.errors import Conflict, Forbidden, Invalid, Unauthenticated
 from yun.base.messages import _
 from yun.compute.console.model import KINDS, LIFE_SECONDS, ConsoleTicket
 from yun.compute.model import Instance
@@ -70,6 +70,8 @@ def redeem(ctx: Context, secret: str, kind: str) -> Seat:
     Raises `Unauthenticated` for nobody and `Forbidden` for a ticket that is unknown, used, run out, of another
     person or another kind of console: which of these, nobody is told.
     """
+    if ctx.actor.kind == "nobody":
+        raise Unauthenticated(_("Please log in."))
     refused = Forbidden(
         _("This console ticket is not valid."), hint=_("A ticket opens one console once, within 30 seconds.")
     )
