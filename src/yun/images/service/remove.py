@@ -7,7 +7,7 @@ from datetime import timedelta
 from yun.base.context import Context
 from yun.base.messages import _
 from yun.base.units import format_size
-from yun.images.model import Image, State
+from yun.images.model import Image
 from yun.images.service.look import must_allow, subject, users_of
 from yun.operations.intent import Intent
 
@@ -63,8 +63,3 @@ def purge_intent(image: Image, users: int = 0) -> Intent:
         undoable=False,
         no_undo=_("What is purged is gone."),
     )
-
-
-def is_trashed(image: Image | None) -> bool:
-    """Whether an image is there and lies in the trash."""
-    return image is not None and image.state == State.TRASHED
