@@ -188,3 +188,25 @@ def test_rows_in_building_that_no_operation_works_on_are_given_up(cloud: Cloud) 
     cloud.clock.time += timedelta(hours=1)
     compare(cloud)
     assert cloud.all(Volume) == []
+
+
+def test_a_look_at_many_files_asks_the_database_no_more_often_than_at_few(cloud: Cloud) -> None:
+    def statements() -> int:
+        asked: list[str] = []
+
+        def note(_conn: object, _cursor: object, statement: str, *_rest: object) -> None:
+            asked.append(statement)
+
+        sa.event.listen(cloud.database.engine, "before_cursor_execute", note)
+        try:
+            compare(cloud)
+        finally:
+            sa.event.remove(cloud.database.engine, "before_cursor_execute", note)
+        return sum("head" in s.lower() or "layer" in s.lower() for s in asked)
+
+    for number in range(2):
+        volume(cloud, f"a{number}", GIB)
+    few = statements()
+    for number in range(12):
+        volume(cloud, f"b{number}", GIB)
+    assert statements() == few

@@ -227,7 +227,8 @@ def _note_volume(op: Op, volume: Volume, why: Message | None, found: Findings) -
 def _tell_unknown(op: Op, store: VolumeStore, pool: Pool, listed: list[str], found: Findings) -> None:
     """Files that no row names: told, never deleted. Rows are read after the files were listed, then asked again."""
     with op.read() as session:
-        strangers = [p for p in listed if p not in _known(session, pool)]
+        known = _known(session, pool)
+    strangers = [p for p in listed if p not in known]
     strangers = [p for p in strangers if _still_there(store, p)]
     key = f"pool-unknown:{pool.id}"
     with op.write() as session:
