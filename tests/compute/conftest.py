@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from tests.house.story import Story
 from yun.base.config import Settings
 from yun.base.context import Actor, Context
 from yun.base.db import Database
@@ -113,17 +114,26 @@ both = pytest.mark.parametrize(
 """For tests whose queries or transactions might differ between the databases; the others run on SQLite alone."""
 
 
+@pytest.fixture(scope="session")
+def first_day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    """A cloud with its first rows, networks, pool and images, made once; every test gets a copy."""
+    made = Story.begin(Settings(state_dir=tmp_path_factory.mktemp("first-day"), fake=True))
+    yield made
+    made.cloud.database.close()
+
+
 @pytest.fixture
 def lab(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) -> Iterator[Lab]:
     """A cloud in memory with host, pool, networks, flavors and images, its engine driven by hand."""
-    if getattr(request, "param", "sqlite") == "postgresql":
-        database_url = request.getfixturevalue("postgres")()
+    kind = getattr(request, "param", "sqlite")
+    if kind in ("postgresql", "fresh"):  # a copied world cannot nudge: its threads stay behind
+        url = request.getfixturevalue("postgres")() if kind == "postgresql" else ""
+        cloud = build(replace(settings, database_url=url), fake_drivers())
+        cloud.database.create()
+        prepare(cloud)
+        fill_images(cloud)
     else:
-        database_url = f"sqlite:///{tmp_path / 'yun.db'}"
-    cloud = build(replace(settings, database_url=database_url), fake_drivers())
-    cloud.database.create()
-    prepare(cloud)
-    fill_images(cloud)
+        cloud = request.getfixturevalue("first_day").copy(tmp_path).cloud
     with cloud.database.read() as session:
         project_id = default_project(session).id
     yield Lab(cloud, project_id)

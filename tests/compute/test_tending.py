@@ -168,6 +168,7 @@ def test_a_person_can_ask_for_a_look(lab: Lab) -> None:
     assert lab.operation(operation).state == "succeeded"
 
 
+@pytest.mark.parametrize("lab", ["fresh"], indirect=True)
 def test_nudges_reach_the_right_instance_within_two_seconds(lab: Lab) -> None:
     lab.create(on_crash="leave")
     uuid = lab.row().uuid

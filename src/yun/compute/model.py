@@ -70,6 +70,24 @@ DOING: dict[str, Message] = {
 """What is shown in the place of a state while a verb is being done."""
 
 
+REASONS: dict[str, Message] = {
+    "shutdown": _("the guest powered itself off"),
+    "destroyed": _("its power was cut by somebody else"),
+    "crashed": _("its process ended unasked"),
+    "failed": _("its process ended unasked"),
+    "daemon": _("its process ended unasked"),
+    "panicked": _("the guest's kernel panicked"),
+    "missing": _("its definition vanished"),
+    "host_reboot": _("its host was rebooted"),
+    "gave_up": _("it went down too often"),
+    "io_error": _("its disk cannot be written"),
+    "booted": _("somebody else started it"),
+    "unknown": _("nobody knows why"),
+    "user": _("somebody asked for it"),
+}
+"""Why an instance is in its state, by the word that its row keeps."""
+
+
 def doing(verb: str) -> Message:
     """What an open operation's verb is called while it lasts."""
     return DOING.get(verb, _("working…"))

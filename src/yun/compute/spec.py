@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from yun.base.config import Settings
 from yun.compute import places
@@ -12,6 +13,7 @@ from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, NicSpec
 from yun.hosts.model import Host
 
 SEED_SLOT = "sda"
+FIRMWARE: dict[str, Literal["bios", "uefi", "uefi-secure"]] = {"uefi": "uefi", "uefi-secure": "uefi-secure"}
 
 
 def domain_spec(
@@ -34,16 +36,12 @@ def domain_spec(
         accel="kvm" if host.accel == "kvm" else "tcg",
         disks=(*disks, *(cd if seed else ())),
         nics=tuple(nics),
-        firmware=_firmware(instance.firmware),
+        firmware=FIRMWARE.get(instance.firmware, "bios"),
         autostart=False,
         serial_socket=places.serial_socket(settings, instance.id),
         serial_log=places.serial_log(settings, instance.id),
         metadata={"id": instance.id, "project": instance.project_id},
     )
-
-
-def _firmware(word: str) -> str:
-    return word if word in ("uefi", "uefi-secure") else "bios"
 
 
 def guest(instance: Instance, nics: Sequence[GuestNic]) -> Guest:

@@ -181,6 +181,12 @@ def dismiss(ctx: Context, key: str) -> None:
     emit(ctx.session, "notice.resolved", subject=Subject(found.subject_kind, found.subject_id), data={"key": key})
 
 
+def surface(session: Session, operation_id: str, *, title: Message, project_id: str | None) -> None:
+    """A quiet operation has found news: it belongs to the history, under this title and in this project."""
+    query = sa.update(Operation).where(Operation.id == operation_id)
+    session.execute(query.values(quiet=False, title=title.to_json(), project_id=project_id))
+
+
 # ── changing what runs ──
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -66,7 +68,7 @@ def count_instances(ctx: Context, *, q: str = "") -> dict[str, int]:
     return {str(state): int(number) for state, number in ctx.session.execute(rows)}
 
 
-def _visible(ctx: Context, q: str) -> sa.Select[tuple[Instance]]:
+def _visible(ctx: Context, q: str) -> sa.Select[Any]:
     query = sa.select(Instance).where(*search.conditions(ctx.session, q))
     if ctx.project_id is not None:
         ctx.may("instance.list")

@@ -68,7 +68,7 @@ def floating_ips(session: Session, ids: Sequence[str]) -> dict[str, list[str]]:
     return _gather(session, query)
 
 
-def _gather(session: Session, query: sa.Select[Any]) -> dict[str, list[str]]:
+def _gather(session: Session, query: Any) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for instance_id, address in session.execute(query):
         if address:
@@ -99,7 +99,8 @@ def tasks(session: Session, ids: Sequence[str], locale: str) -> dict[str, dict[s
             keys[key],
             {
                 "operation_id": identifier, "kind": kind, "verb": kind.rpartition(".")[2], "state": state,
-                "progress": progress, "doing": doing(kind.rpartition(".")[2]).render(locale), "title": Message.from_json(title).render(locale),
+                "progress": progress, "doing": doing(kind.rpartition(".")[2]).render(locale),
+                "title": Message.from_json(title).render(locale),
                 "text": Message.from_json(text).render(locale) if text else "",
             },
         )  # fmt: skip

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from yun.base.context import SYSTEM, Context
 from yun.base.errors import DriverError
 from yun.base.log import logger
-from yun.base.messages import _
-from yun.compute.model import SETTLED, Instance, State
+from yun.base.messages import Message, _
+from yun.compute.model import REASONS, SETTLED, Instance, State
 from yun.compute.reality import GAVE_UP, WINDOW, Known, Seen, Verdict, judge
 from yun.compute.service.tending import TEND, tend_intent
 from yun.compute.steps.power import start_now
@@ -23,7 +23,7 @@ from yun.operations.flow import Op, step
 from yun.operations.intent import Subject
 from yun.operations.model import Operation
 from yun.operations.model import State as OperationState
-from yun.operations.service import submit
+from yun.operations.service import submit, surface
 
 log = logger(__name__)
 
@@ -66,7 +66,18 @@ def look(op: Op, instance_id: str) -> dict[str, Any] | None:
         _write(op, session, again, verdict)
         if verdict.event == "instance.agent":
             return None
+        surface(session, op.id, title=_headline(again, verdict), project_id=again.project_id)
     return {"state": verdict.state, "reason": verdict.reason, "define": verdict.define, "start": verdict.start}
+
+
+def _headline(row: Instance, verdict: Verdict) -> Message:
+    """What the history says of the news."""
+    if verdict.event == "instance.mending":
+        return _("Bring instance {name} back", name=row.name)
+    if verdict.event == "instance.lost":
+        return _("Instance {name} was unknown to the hypervisor", name=row.name)
+    reason = REASONS.get(verdict.reason, Message(verdict.reason))
+    return _("Instance {name} is {state}: {reason}", name=row.name, state=_(verdict.state), reason=reason)
 
 
 def _write(op: Op, session: Session, row: Instance, verdict: Verdict) -> None:
