@@ -70,3 +70,7 @@ document.addEventListener("keydown", (event) => {
     search.select();
   }
 });
+
+// A machine that gives no picture right now leaves its place empty.
+document.addEventListener("error", (event) => event.target.matches?.("[data-thumb]") && event.target.classList.add("no-picture"), true);
+document.addEventListener("load", (event) => event.target.matches?.("[data-thumb]") && event.target.classList.remove("no-picture"), true);

@@ -5,6 +5,7 @@ import { say } from "./page.js";
 import { toast } from "./toasts.js";
 
 const GATHER = 250;
+const PAUSE = 1000;
 const MINE = "yun-mine";
 const mine = new Set(JSON.parse(sessionStorage.getItem(MINE) ?? "[]"));
 const remember = () => sessionStorage.setItem(MINE, JSON.stringify([...mine].slice(-50)));
@@ -21,11 +22,12 @@ const matches = (element, kinds) =>
 const gathered = new Set();
 let timer = null;
 let busy = false;
+let last = 0;
 
 function note(kind, id) {
   gathered.add(kind);
   if (id) gathered.add(`${kind}:${id}`);
-  timer ??= setTimeout(renew, GATHER);
+  timer ??= setTimeout(renew, Math.max(GATHER, last + PAUSE - Date.now()));
 }
 
 async function renew() {
@@ -54,6 +56,7 @@ async function renew() {
     // The stream itself tells when the cloud is away.
   } finally {
     busy = false;
+    last = Date.now();
   }
 }
 

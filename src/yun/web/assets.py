@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from functools import cache
 
 from yun.base.errors import Unavailable
@@ -18,19 +19,28 @@ SOURCES = PACKAGE.parent.parent / "assets"
 STAMP = "inputs.sha256"
 
 
+MANIFEST = DIST / "manifest.json"
+
+
 @cache
 def _manifest(_changed: float) -> dict[str, str]:
-    found: dict[str, str] = json.loads((DIST / "manifest.json").read_text())
+    found: dict[str, str] = json.loads(MANIFEST.read_text())
     return found
+
+
+@cache
+def _known(_second: int) -> dict[str, str]:
+    # A page asks hundreds of times: the file is looked at once a second.
+    _known.cache_clear()
+    try:
+        return _manifest(MANIFEST.stat().st_mtime)
+    except FileNotFoundError:
+        return {}
 
 
 def url(name: str) -> str:
     """The address of a built file such as ``app.js``, with its content's hash; the plain name before any build."""
-    try:
-        changed = (DIST / "manifest.json").stat().st_mtime
-    except FileNotFoundError:
-        return f"/static/dist/{name}"
-    return f"/static/dist/{_manifest(changed).get(name, name)}"
+    return f"/static/dist/{_known(int(time.monotonic())).get(name, name)}"
 
 
 def fingerprint() -> str:

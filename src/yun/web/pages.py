@@ -28,7 +28,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -89,9 +89,13 @@ def _gettext(context: jinja2.runtime.Context, text: str, **params: Any) -> str:
 
 def icon(name: str, label: str | None = None, css: str = "") -> Markup:
     """A picture of the sprite; ``label`` is read aloud, without it the icon is decoration."""
+    return _icon(name, label, css, assets.url("icons.svg"))
+
+
+@lru_cache(maxsize=1000)
+def _icon(name: str, label: str | None, css: str, sprite: str) -> Markup:
     hidden = Markup('role="img" aria-label="{}"').format(label) if label else Markup('aria-hidden="true"')
-    source = Markup('<svg class="icon {}" {}><use href="{}#{}"/></svg>')
-    return source.format(css, hidden, assets.url("icons.svg"), name)
+    return Markup('<svg class="icon {}" {}><use href="{}#{}"/></svg>').format(css, hidden, sprite, name)
 
 
 @dataclass(frozen=True)

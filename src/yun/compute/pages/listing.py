@@ -24,7 +24,6 @@ PAGE = 50
 def dressed(ctx: Context, rows: list[Instance]) -> list[dict[str, Any]]:
     """Rows as the templates want them: rendered, with the verbs that make sense and the line of the last hour."""
     items = service.rendered(ctx, rows)
-    service.add_usage(ctx, items)
     lines = service.histories(ctx.session, [i["id"] for i in items], ctx.clock.now())
     for item in items:
         busy = item["task"] is not None
