@@ -1,0 +1,117 @@
+"""Every page opens in both languages for who may see it, and does not exist for another project's people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from tests.house import story as told
+from tests.house.addresses import page_addresses
+from tests.house.story import Story
+from tests.house.test_routes import client
+from yun.base.config import Settings
+from yun.base.context import Actor
+from yun.compute.model import Flavor, Instance
+from yun.hosts.model import Host
+from yun.identity import service as identity
+from yun.identity.model import ApiToken, Project, SshKey, User
+from yun.images.model import Image
+from yun.network import service as network
+from yun.network.model import FloatingIp, Network, Port, SecurityGroup, SecurityRule, Subnet
+from yun.operations.model import Operation
+from yun.storage import service as storage
+from yun.storage.model import Pool, TrashItem, Volume
+from yun.web.request import Asker
+
+THINGS: dict[str, Any] = {
+    "/instances/": Instance, "/volumes/": Volume, "/images/": Image, "/networks/ports/": Port, "/pools/": Pool,
+    "/networks/floating-ips/": FloatingIp, "/networks/security-groups/": SecurityGroup, "/networks/": Network,
+    "/subnets/": Subnet, "/flavors/": Flavor, "/hosts/": Host, "/users/": User, "/projects/": Project,
+    "/tokens/": ApiToken, "/keys/": SshKey, "/operations/": Operation, "/trash/": TrashItem,
+}  # fmt: skip
+OTHERS: dict[str, Any] = {"{rule_id}": SecurityRule, "{user}": User}
+TENANTS = ("/instances/", "/volumes/", "/networks/", "/subnets/", "/projects/", "/trash/", "/operations/")
+STREAMS = ("/live", "/logout")
+MAY_REFUSE = (403, 404, 409, 422)  # a thing may be in a state in which a dialog makes no sense
+
+
+def stranger_to(project: str) -> Asker:
+    """Somebody who administers a project of his own, and that alone."""
+    return Asker(actor=Actor("user", "usr_stranger", "stranger", {project: "admin"}), project_id=project)
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    folder: Path = tmp_path_factory.mktemp("pages")
+    made = Story.begin(Settings(state_dir=folder, fake=True))
+    made.do(told.instance("<img src=x onerror=alert(1)>机器"))
+    made.do(lambda ctx: storage.create_volume(ctx, name="data", size_bytes=2**30))
+    gone = made.do(lambda ctx: storage.create_volume(ctx, name="gone", size_bytes=2**30)).subject_id
+    made.do(lambda ctx: storage.delete_volume(ctx, storage.get_volume(ctx, gone)))
+    made.do(lambda ctx: network.allocate(ctx, None))
+    made.do(lambda ctx: identity.create_token(ctx, identity.NewToken("ci"))[0])
+    made.do(lambda ctx: identity.add_key(ctx, identity.NewKey(told.fresh_key())))
+    yield made
+    made.cloud.database.close()
+
+
+def concrete(story: Story, path: str) -> str | None:
+    """The address with ids of things that there are; None where there is none."""
+    with story.cloud.database.read() as session:
+        for prefix, model in THINGS.items():
+            if not path.startswith(prefix + "{"):
+                continue
+            order = model.seq.desc() if model is Operation else model.id.desc()
+            query = sa.select(model).order_by(order)
+            row = session.scalars(query.limit(1)).first()
+            if row is None:
+                return None
+            path = re.sub(r"\{(ref|operation_id)\}", row.id, path, count=1)
+            break
+        for name, model in OTHERS.items():
+            row = session.scalars(sa.select(model).limit(1)).first()
+            path = path.replace(name, row.id if row else "nothing")
+    return None if "{" in path else path
+
+
+def admin(story: Story) -> Asker:
+    with story.cloud.database.read() as session:
+        ctx = story.context(session)
+        return Asker(actor=ctx.actor, project_id=ctx.project_id, project_name="default")
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_every_page_opens(story: Story, language: str) -> None:
+    asking: TestClient = client(story, admin(story))
+    broken, opened = [], 0
+    for path in page_addresses():
+        address = concrete(story, path)
+        if address is None or path.startswith(STREAMS):
+            continue
+        answer = asking.get(address, headers={"Accept-Language": language}, follow_redirects=False)
+        opened += answer.status_code == 200
+        dialog = "{" in path and not path.endswith("}")
+        if answer.status_code not in (200, 204, 302, 303, *(MAY_REFUSE if dialog else ())):
+            broken.append(f"{address}: {answer.status_code}")
+        if "<img src=x" in answer.text:
+            broken.append(f"{address}: a name came through as markup")
+    assert not broken, "\n".join(broken)
+    assert opened > 50
+
+
+def test_no_page_shows_another_projects_things(story: Story) -> None:
+    things = [concrete(story, path) for path in page_addresses() if path.startswith(TENANTS) and "{" in path]
+    elsewhere = story.do(lambda ctx: identity.create_project(ctx, name="elsewhere")).subject_id
+    asking = client(story, stranger_to(elsewhere))
+    seen = []
+    for address in filter(None, things):
+        answer = asking.get(address, follow_redirects=False)
+        if answer.status_code not in (403, 404):
+            seen.append(f"{address}: {answer.status_code}")
+    assert not seen, "\n".join(seen)
