@@ -112,6 +112,13 @@ def test_the_list_is_searched_sorted_and_paged(lab: Lab, api: TestClient) -> Non
     rest = api.get("/instances", params={"sort": "name", "limit": 2, "cursor": page["next"]}).json()
     assert [i["name"] for i in page["items"] + rest["items"]] == ["web-1", "web-2", "数据库"]
     assert rest["next"] is None
+    for sort in ("created_at", "-created_at", "state", "-memory_mib", "vcpus"):
+        seen, cursor = [], None
+        for _page in range(3):
+            params = {"sort": sort, "limit": 1, **({"cursor": cursor} if cursor else {})}
+            found = api.get("/instances", params=params).json()
+            seen, cursor = [*seen, *(i["name"] for i in found["items"])], found["next"]
+        assert (sorted(seen), cursor) == (["web-1", "web-2", "数据库"], None)
     assert api.get("/instances", params={"usage": "true"}).json()["items"][0]["usage"] is None
 
 

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from yun.base.db import UTCDateTime
 from yun.base.errors import Invalid
 from yun.base.messages import _
 
@@ -76,11 +77,14 @@ def _decode(cursor: str, sort: str, column: InstrumentedAttribute[Any]) -> tuple
         made_for, value, identifier = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if made_for != sort or not isinstance(identifier, str):
             raise ValueError(made_for)
-        python_type = column.type.python_type
-        if python_type is datetime:
+        if isinstance(column.type, UTCDateTime):
             value = datetime.fromisoformat(value)
-        elif not isinstance(value, python_type):
+            if value.tzinfo is None:
+                raise ValueError(value)
+        elif not isinstance(value, column.type.python_type):
             raise ValueError(value)
+        if "\0" in f"{value}{identifier}" or (isinstance(value, int) and abs(value) >= 1 << 63):
+            raise ValueError("no database holds this")
     except (ValueError, TypeError, UnicodeError) as error:
         raise Invalid(
             _("The cursor does not belong to this list."), fields={"cursor": _("the value of next in the page before")}
