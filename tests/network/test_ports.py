@@ -49,11 +49,12 @@ def test_a_certain_address_can_be_asked_for_once(plugged: Plugged, asking: Askin
     assert "address" in caught.value.fields
 
 
-@pytest.mark.parametrize("address", ["10.77.0.0", "10.77.0.255", "10.78.0.1", "x", "fe80::1", "10.77.0.300"])
-def test_an_address_outside_the_subnet_is_refused_by_its_field(asking: Asking, address: str) -> None:
-    with asking() as ctx, pytest.raises(Invalid) as caught:
-        service.plan_port(ctx, address=address, instance_id="ins_x")
-    assert set(caught.value.fields) == {"address"}
+def test_an_address_outside_the_subnet_is_refused_by_its_field(asking: Asking) -> None:
+    with asking() as ctx:
+        for address in ("10.77.0.0", "10.77.0.255", "10.78.0.1", "x", "fe80::1", "10.77.0.300"):
+            with pytest.raises(Invalid) as caught:
+                service.plan_port(ctx, address=address, instance_id="ins_x")
+            assert set(caught.value.fields) == {"address"}
 
 
 def test_the_gateways_address_is_never_given_out(asking: Asking) -> None:
