@@ -88,7 +88,7 @@ def _system() -> Iterator[Finding]:
     if os.geteuid() == 0:
         yield Finding("system", "ok", _("run as root"))
     else:
-        yield Finding("system", "warning", _("not run as root: some looks are not possible"), _("sudo yun doctor"))
+        yield Finding("system", "warning", _("not run as root: some looks are not possible"), Message("sudo yun doctor"))
 
 
 def _packages() -> Iterator[Finding]:
@@ -133,9 +133,9 @@ def _acceleration(settings: Settings, machine: LinuxMachine) -> Iterator[Finding
         made = os.stat(kvm.DEVICE)
         if made.st_gid == 0 and stat.S_IMODE(made.st_mode) & 0o060 == 0:
             text = _("/dev/kvm is closed to the group kvm: libvirt examines QEMU anew at every call, seconds each time")
-            yield Finding("acceleration", "warning", text, _("chgrp kvm /dev/kvm && chmod 660 /dev/kvm"))
+            yield Finding("acceleration", "warning", text, Message("chgrp kvm /dev/kvm && chmod 660 /dev/kvm"))
     if version := machine.qemu_version():
-        yield Finding("acceleration", "ok", _("QEMU {version}", version=version))
+        yield Finding("acceleration", "ok", Message(f"QEMU {version}"))
     if settings.accel == "kvm" and not os.path.exists(kvm.DEVICE):
         text = _("the setting accel says kvm, and there is no /dev/kvm")
         yield Finding("acceleration", "error", text, _("Set accel (YUN_ACCEL) to auto."))
@@ -197,7 +197,7 @@ def _directory(settings: Settings) -> Iterator[Finding]:
     closed = closed_directory(state)
     if closed is not None:
         text = _("{path} cannot be entered by {user}: no instance can open its disk", path=closed, user=HYPERVISOR_USER)
-        yield Finding("directory", "error", text, _("chmod o+x {path}", path=closed))
+        yield Finding("directory", "error", text, Message(f"chmod o+x {closed}"))
     else:
         yield Finding("directory", "ok", _("{path} can be entered by the hypervisor", path=str(state)))
     for name in SECRETS:
@@ -206,7 +206,7 @@ def _directory(settings: Settings) -> Iterator[Finding]:
             mode = stat.S_IMODE(path.stat().st_mode)
             if mode & 0o077:
                 text = _("{path} can be read by others", path=str(path))
-                yield Finding("directory", "error", text, _("chmod 600 {path}", path=str(path)))
+                yield Finding("directory", "error", text, Message(f"chmod 600 {path}"))
 
 
 def closed_directory(path: Path) -> str | None:

@@ -148,7 +148,7 @@ def _wake(machine: HostMachine, tell: Tell) -> set[str]:
 
 
 def _stop_serving(settings: Settings, tell: Tell) -> None:
-    with tell.stage(_("yun serve")) as done:
+    with tell.stage(Message("yun serve")) as done:
         done(_("was stopped") if process.stop(settings) else _("did not run"))
 
 

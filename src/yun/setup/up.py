@@ -54,7 +54,7 @@ def bring_up(wish: Wish, environ: Mapping[str, str]) -> None:
         settings = load({**environ, **extra})
         check_listening(settings)
         if os.geteuid() != 0:
-            raise Invalid(_("This needs root."), hint=_("sudo yun up"))
+            raise Invalid(_("This needs root."), hint=Message("sudo yun up"))
         done(_("state in {path}", path=str(settings.state_dir)))
     variables = process.environment(settings, {**environ, **extra})
     prepare_directory(settings, tell)
@@ -164,7 +164,7 @@ def _serve(
     settings: Settings, variables: Mapping[str, str], tell: Tell, *, foreground: bool
 ) -> subprocess.Popen[bytes] | None:
     """`yun serve` of this version and these settings runs and answers; the child where it is to stay ours."""
-    with tell.stage(_("yun serve"), _("See {path}.", path=str(process.log_file(settings)))) as done:
+    with tell.stage(Message("yun serve"), _("See {path}.", path=str(process.log_file(settings)))) as done:
         known = process.running(settings)
         fresh = process.fingerprint(variables)
         if known is not None and not foreground and known.fingerprint == fresh and _answers(settings):
