@@ -88,7 +88,8 @@ def _system() -> Iterator[Finding]:
     if os.geteuid() == 0:
         yield Finding("system", "ok", _("run as root"))
     else:
-        yield Finding("system", "warning", _("not run as root: some looks are not possible"), Message("sudo yun doctor"))
+        text = _("not run as root: some looks are not possible")
+        yield Finding("system", "warning", text, Message("sudo yun doctor"))
 
 
 def _packages() -> Iterator[Finding]:
