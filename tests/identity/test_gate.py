@@ -321,3 +321,32 @@ def test_a_made_up_audit_cursor_is_refused(house: House, cursor: str) -> None:
 
     with pytest.raises(Invalid):
         house.read(service.list_audit, cursor=cursor)
+
+
+def test_a_flood_of_log_ins_is_turned_away_and_does_not_take_all_threads(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from yun.base.errors import Unavailable
+
+    house.user("li")
+    monkeypatch.setattr(secret, "_SLOTS", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(secret, "WAIT_SECONDS", 0.05)
+    secret._SLOTS.acquire()
+    with pytest.raises(Unavailable):
+        house.gate.login(at("192.0.2.1"), "li", GOOD)
+    secret._SLOTS.release()
+    assert house.gate.login(at("192.0.2.1"), "li", GOOD)
+
+
+def test_the_database_file_is_for_its_owners_eyes_alone(tmp_path_factory: pytest.TempPathFactory) -> None:
+    from yun.base.db import Database
+
+    path = tmp_path_factory.mktemp("private") / "yun.db"
+    database = Database(f"sqlite:///{path}")
+    database.create()
+    with database.write() as session:
+        session.execute(sa.text("SELECT 1"))
+        modes = {p.name: p.stat().st_mode & 0o077 for p in path.parent.iterdir()}
+    database.close()
+    assert modes
+    assert not any(modes.values()), modes

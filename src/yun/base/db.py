@@ -6,7 +6,9 @@ SQLite, so two writers never meet in the middle of a transaction.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -105,6 +107,7 @@ class Database:
             options["connect_args"] = {"check_same_thread": False, "timeout": 30}
             if self.url.database in (None, "", ":memory:"):
                 raise ValueError("an in-memory SQLite database has one connection; use a file")
+            _make_private(self.url.database)
             options |= {"pool_size": pool_size, "max_overflow": pool_size, "poolclass": sa.QueuePool}
         else:
             if self.url.drivername == "postgresql":
@@ -176,6 +179,12 @@ def epoch(session: Session) -> float:
     else:
         statement = sa.text("SELECT extract(epoch FROM clock_timestamp())")
     return float(session.execute(statement).scalar_one())
+
+
+def _make_private(path: str) -> None:
+    """Make the file, if there is none, for its owner's eyes alone; SQLite gives its companions the same mode."""
+    with contextlib.suppress(OSError):  # no such folder: SQLite itself says so, with the path
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def _sqlite_connect(connection: Any, _record: Any) -> None:

@@ -152,7 +152,8 @@ def login(request: Request, body: Login) -> JSONResponse:
     agent = request.headers.get("user-agent", "")
     opened = gate.login(credentials(request), body.name, body.password, agent)
     made = {"id": opened.session_id, "user_id": opened.user_id, "token": opened.secret}
-    return JSONResponse({**made, "expires_at": moment(opened.expires_at)}, 201)
+    headers = {"Cache-Control": "no-store"}
+    return JSONResponse({**made, "expires_at": moment(opened.expires_at)}, 201, headers=headers)
 
 
 @router.get("/sessions")
@@ -328,7 +329,9 @@ def create_token(ctx: Ctx, body: TokenCreate, dry_run: bool = False) -> JSONResp
     def row() -> dict[str, Any]:
         return {**show_token(service.get_token(ctx, intent.subject.id), service.me(ctx)), "secret": secret}
 
-    return answer(ctx, intent, dry_run=dry_run, status=201, row=row)
+    response = answer(ctx, intent, dry_run=dry_run, status=201, row=row)
+    response.headers["Cache-Control"] = "no-store"  # so that it is not kept for a repetition either
+    return response
 
 
 @router.delete("/tokens/{ref}")

@@ -8,6 +8,8 @@ import hmac
 import os
 import secrets
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
 from yun.base.config import Settings
+from yun.base.errors import Unavailable
+from yun.base.messages import _
 
 TOKEN = "yun_t_"
 SESSION = "yun_s_"
@@ -23,11 +27,23 @@ ROOT = "yun_r_"
 _HASHER = PasswordHasher()
 # Each verification takes 64 MiB; a burst of log-ins must not take the machine's memory.
 _SLOTS = threading.BoundedSemaphore(2)
+WAIT_SECONDS = 5.0
+
+
+@contextmanager
+def _slot() -> Iterator[None]:
+    """A turn at hashing. Raises `Unavailable` where so many wait that they would take all threads of the web."""
+    if not _SLOTS.acquire(timeout=WAIT_SECONDS):
+        raise Unavailable(_("Too many log-ins at once."), hint=_("Try again in a moment."))
+    try:
+        yield
+    finally:
+        _SLOTS.release()
 
 
 def hash_password(password: str) -> str:
-    """The argon2id hash to keep; takes some tens of milliseconds."""
-    with _SLOTS:
+    """The argon2id hash to keep; takes some tens of milliseconds. Raises `Unavailable` in a flood of log-ins."""
+    with _slot():
         return _HASHER.hash(password)
 
 
@@ -39,7 +55,7 @@ def _nobodys_hash() -> str:
 def verify_password(kept: str | None, password: str) -> bool:
     """Whether the password is the one of the hash. Takes the same time where there is no hash to compare with."""
     target = kept or _nobodys_hash()
-    with _SLOTS:
+    with _slot():
         try:
             _HASHER.verify(target, password)
         except (VerifyMismatchError, VerificationError, InvalidHashError):

@@ -120,7 +120,7 @@ class Opened:
         """
         if self.repeat is None or self.ctx is None or self.session is None:
             return
-        found = cloud_of(self.connection).recall(self.session, self.ctx.actor.id, self.repeat.key)
+        found = cloud_of(self.connection).recall(self.session, self._who(), self.repeat.key)
         if found is None:
             return
         if found.request != self.repeat.digest:
@@ -140,9 +140,14 @@ class Opened:
                 if self.repeat and self.ctx and response is not None and response.status_code < 400 and storable:
                     body = bytes(getattr(response, "body", b"")).decode()
                     kept = Kept(self.repeat.digest, response.status_code, body)
-                    cloud_of(self.connection).remember(self.session, self.ctx.actor.id, self.repeat.key, kept)
+                    cloud_of(self.connection).remember(self.session, self._who(), self.repeat.key, kept)
                 self.session.commit()
             self.session.close()
+
+    def _who(self) -> str:
+        """Under whom answers are kept: a token never gets what its owner or another of his tokens was answered."""
+        actor = self.asker.actor
+        return actor.token_id or actor.id
 
     def abort(self) -> None:
         """End badly: nothing was written."""

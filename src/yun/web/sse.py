@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from yun.base.errors import Invalid
 from yun.base.messages import _
 
 HEARTBEAT = 15.0
+LIFETIME = 300.0
 Source = AsyncIterator[tuple[int, str, dict[str, Any]]]
 
 
@@ -33,7 +35,7 @@ def last_seen(request: Request) -> int | None:
 
 
 def stream(source: Source, *, heartbeat: float = HEARTBEAT, named: bool = True) -> StreamingResponse:
-    """An endless answer with one message per event of ``source``; a comment every ``heartbeat`` seconds of silence.
+    """An answer with one message per event of ``source``; a comment every ``heartbeat`` seconds of silence.
 
     ``named=False`` leaves the SSE event name out, so that a browser hears every kind in one place.
     """
@@ -42,10 +44,12 @@ def stream(source: Source, *, heartbeat: float = HEARTBEAT, named: bool = True) 
 
 
 async def _messages(source: Source, heartbeat: float, named: bool) -> AsyncIterator[str]:
+    # It ends now and then; the client comes back and is asked again who it is and what it may see.
+    end = time.monotonic() + LIFETIME
     yield "retry: 1000\n\n"
     waiting: asyncio.Task[tuple[int, str, dict[str, Any]]] | None = None
     try:
-        while True:
+        while time.monotonic() < end:
             waiting = waiting or asyncio.ensure_future(_following(source))
             done, _pending = await asyncio.wait({waiting}, timeout=heartbeat)
             if not done:

@@ -88,6 +88,8 @@ def create(ctx: Context, wish: Wish) -> Intent:
     instance_id = new_id(Instance.PREFIX)
     hostname = check_hostname(wish.hostname) if wish.hostname else hostname_for(name, instance_id)
     image = images.get_bootable(ctx, wish.image)
+    if image.visibility != "public" and image.project_id != project_id:
+        ctx.may("image.export", image.project_id)  # a machine of ours carries its content out of that project
     size = size_of(ctx, wish, image)
     row = Instance(
         id=instance_id, uuid=as_uuid(instance_id), project_id=project_id, name=name, hostname=hostname,

@@ -108,6 +108,11 @@ def plan_port(
     elif isinstance(network, str):
         network = look.get_network(ctx, network)
     look.must_allow_state(network)
+    if network.project_id not in (None, project_id):  # seeing another project's network is not using it
+        raise Invalid(
+            _("The network {name} belongs to another project.", name=network.name),
+            fields={"network": _("a network of the project")},
+        )
     if network.external:
         raise Invalid(
             _("Instances are not put on {network} directly.", network=network.name),
