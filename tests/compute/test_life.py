@@ -142,12 +142,18 @@ def test_the_same_name_twice_is_refused_also_while_the_first_lies_in_the_trash(l
 
 
 @both
-def test_the_undo_of_a_creation_leaves_nothing(lab: Lab) -> None:
-    before = counts(lab)
+def test_the_undo_of_a_creation_lays_the_machine_into_the_trash_and_its_own_undo_brings_it_back(lab: Lab) -> None:
     operation = lab.create(floating_ip=True)
-    assert counts(lab) != before
-    assert lab.operation(lab.undo(operation)).error is None
-    assert counts(lab) == before
+    made = counts(lab)
+    back = lab.undo(operation)
+    assert lab.operation(back).error is None
+    assert lab.operation(operation).state == "undone"
+    assert lab.row().state == State.TRASHED
+    assert counts(lab) == {**made, "trash_item": 1, **{k: v for k, v in counts(lab).items() if k != "trash_item"}}
+    assert lab.operation(lab.undo(back)).error is None
+    assert lab.operation(operation).state == "succeeded"
+    assert lab.row().state == State.RUNNING
+    assert counts(lab) == made
 
 
 @pytest.mark.parametrize("method", ["define", "start"])

@@ -14,9 +14,10 @@ from fastapi.testclient import TestClient
 from tests.house import story as told
 from tests.house.addresses import page_addresses
 from tests.house.story import Story
-from tests.house.test_routes import client
+from tests.house.test_routes import api_routes, client
 from yun.base.config import Settings
 from yun.base.context import Actor
+from yun.base.db import Base
 from yun.compute.model import Flavor, Instance
 from yun.hosts.model import Host
 from yun.identity import service as identity
@@ -115,3 +116,26 @@ def test_no_page_shows_another_projects_things(story: Story) -> None:
         if answer.status_code not in (403, 404):
             seen.append(f"{address}: {answer.status_code}")
     assert not seen, "\n".join(seen)
+
+
+def test_no_list_names_another_projects_things(story: Story) -> None:
+    with story.cloud.database.read() as session:
+        home = story.context(session).project_id
+        ids = {
+            identifier
+            for table in Base.metadata.tables.values()
+            if "project_id" in table.c and "id" in table.c
+            for identifier in session.scalars(sa.select(table.c.id).where(table.c.project_id == home))
+            if isinstance(identifier, str)
+        }
+        public = set(session.scalars(sa.select(Image.id).where(Image.visibility == "public")))
+    elsewhere = story.do(lambda ctx: identity.create_project(ctx, name="far away")).subject_id
+    asking = client(story, stranger_to(elsewhere))
+    lists = [p for p in page_addresses() if "{" not in p and not p.startswith(STREAMS)]
+    lists += [p for method, p in api_routes(story) if method == "GET" and "{" not in p and not p.endswith("/events")]
+    told_of = []
+    for path in lists:
+        text = asking.get(path, follow_redirects=False).text
+        told_of += [f"{path}: {found}" for found in (ids - public) | {home or ""} if found in text]
+    assert len(ids) > 8
+    assert not told_of, "\n".join(told_of)

@@ -9,7 +9,7 @@ import pytest
 from babel.messages.pofile import read_po
 
 from tests.house.source import texts
-from yun.base.messages import PACKAGE, catalogue, po_files
+from yun.base.messages import PACKAGE, po_files
 
 CJK = re.compile(r"[\u4e00-\u9fff]")
 SAME = re.compile(
@@ -35,10 +35,10 @@ def entries() -> list[tuple[str, str, str]]:
 
 
 def test_no_message_lacks_its_chinese() -> None:
-    chinese = catalogue("zh")
+    chinese = {english for _room, english, translation in entries() if translation}
     missing = sorted({
         f"{where}:{line}: {text}" for text, where, line in texts()
-        if chinese.gettext(text) == text and not SAME.match(text)
+        if text not in chinese and not SAME.match(text)
     })  # fmt: skip
     assert not missing, "without Chinese:\n" + "\n".join(missing)
 

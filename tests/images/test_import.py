@@ -49,14 +49,14 @@ def test_a_raw_disk_becomes_an_active_image_on_a_frozen_layer(cloud: ImageCloud)
         assert session.get(LayerHold, (image.layer_id, f"image:{image.id}")) is not None
 
 
-def test_an_import_can_be_undone_and_leaves_nothing(cloud: ImageCloud) -> None:
+def test_an_import_that_is_undone_lies_in_the_trash(cloud: ImageCloud) -> None:
     from yun.operations import service as operations
 
     done = cloud.bring("mine")
     cloud.do(lambda ctx: operations.undo(ctx, done.id), actor=ROOT)
     assert cloud.operation(done.id).state == State.UNDONE
-    assert cloud.images() == {}
-    assert cloud.layers() == []
+    assert cloud.image("mine").state == "trashed"
+    assert len(cloud.layers()) == 1
     assert cloud.incoming() == []
 
 

@@ -131,7 +131,7 @@ def test_undoing_the_import_of_an_image_in_use_spares_the_disks(cloud: ImageClou
     done = cloud.bring("mine")
     use(cloud, "mine")
     undo(cloud, done)
-    assert cloud.images() == {}
+    assert cloud.image("mine").state == "trashed"
     assert len(cloud.layers()) == cloud.rows(Layer) == 1
 
 

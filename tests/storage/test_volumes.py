@@ -110,10 +110,14 @@ def test_a_volume_on_a_layer_stands_on_its_file_and_is_no_smaller(cloud: Cloud) 
         service.plan_volume(ctx, name="x", size_bytes=GIB, project_id=cloud.project_id, layer_id="lay_none")
 
 
-def test_creating_and_undoing_leaves_the_cloud_and_the_disk_as_they_were(cloud: Cloud) -> None:
-    rows, disk = cloud.rows(), cloud.world.snapshot()
+def test_undoing_a_creation_keeps_the_data_in_the_trash_and_undoing_that_brings_it_back(cloud: Cloud) -> None:
     done = cloud.do(lambda ctx: service.create_volume(ctx, name="v", size_bytes=GIB))
-    assert cloud.undo(done.id).state == "succeeded"
+    rows, disk = cloud.rows(), cloud.world.snapshot()
+    back = cloud.undo(done.id)
+    assert back.state == "succeeded"
+    assert cloud.all(Volume)[0].state == VolumeState.TRASHED
+    assert cloud.world.snapshot() == disk, "not a byte of it is gone"
+    assert cloud.undo(back.id).state == "succeeded"
     assert (cloud.rows(), cloud.world.snapshot()) == (rows, disk)
 
 

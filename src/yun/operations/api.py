@@ -43,7 +43,7 @@ def show(ctx: Ctx, operation_id: str) -> dict[str, Any]:
     """One operation with its steps and what it had promised."""
     found = service.get(ctx, operation_id)
     body = show_operation(found, ctx.locale)
-    body["preview"] = {k: [text(m, ctx.locale) for m in v] for k, v in found.preview.items()}
+    body["preview"] = {k: [text(m, ctx.locale) for m in v] for k, v in found.preview.items() if isinstance(v, list)}
     body["steps"] = [show_step(s, ctx.locale) for s in service.steps(ctx, found)]
     return body
 

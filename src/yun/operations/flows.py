@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from yun.operations import opposites
 from yun.operations.events import emit
 from yun.operations.flow import Op, operation, periodic, step, tx_step
 from yun.operations.intent import Subject
@@ -58,6 +59,7 @@ def close_undo(op: Op, session: Session, target: str) -> None:
     """``target`` counts as undone."""
     found = session.scalars(sa.select(Operation).where(Operation.id == target)).one()
     found.state, found.undone_by, found.undo_until = State.UNDONE, op.id, None
+    opposites.taken_back(session, found, op.settings.undo_days)
     announce(session, found, "undone", by=op.id)
 
 

@@ -36,7 +36,8 @@ class Intent:
     ``arguments`` (JSON) become the flow's keyword arguments. ``keys`` default to the exclusive key of the subject.
     ``effects`` … ``capacity`` are what a person wants to know first. ``write`` adds rows in the commit that accepts
     the operation. ``deadline`` is in seconds. ``transparent``: changes nothing lasting, so it never stands in the way
-    of undoing something older. ``quiet``: leaves no trace when it returns nothing. ``instant``: pure database work,
+    of undoing something older. ``undoes`` names the operation that counts as undone once this
+    one has succeeded. ``quiet``: leaves no trace when it returns nothing. ``instant``: pure database work,
     done inside `submit` when its keys are free.
     """
 
@@ -59,6 +60,7 @@ class Intent:
     transparent: bool = False
     quiet: bool = False
     instant: bool = False
+    undoes: str | None = None
 
     @property
     def all_keys(self) -> tuple[Key, ...]:
@@ -79,6 +81,7 @@ class Intent:
             "destroys": [m.to_json() for m in self.destroys],
             "depends": [m.to_json() for m in self.depends],
             "capacity": [m.to_json() for m in self.capacity],
+            **({"undoes": self.undoes} if self.undoes else {}),
         }
 
     def render(self, locale: str, *, now: datetime, undo_days: float) -> dict[str, Any]:

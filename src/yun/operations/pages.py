@@ -107,7 +107,7 @@ def one(ctx: Ctx, operation_id: str) -> Response:
         }
         for s in service.steps(ctx, found)
     ]  # fmt: skip
-    promised = {k: [text(m, ctx.locale) for m in v] for k, v in found.preview.items()}
+    promised = {k: [text(m, ctx.locale) for m in v] for k, v in found.preview.items() if isinstance(v, list)}
     return render(
         ctx, "operations/show.html", live=f"operation:{found.id}", operation=shown(ctx, found), steps=steps,
         promised=promised,

@@ -14,6 +14,7 @@ from yun.base.db import epoch
 from yun.base.errors import DriverError, YunError
 from yun.base.ids import new_id
 from yun.base.messages import Message, _
+from yun.operations import opposites
 from yun.operations.claims import release_keys
 from yun.operations.events import emit, raise_notice, resolve_notice
 from yun.operations.flow import REGISTRY, Cancelled, Fenced, Op, Recipe, plain
@@ -186,6 +187,8 @@ class Runner:
             session, state=outcome, node_id=None, finished_at=now, undo_until=until, result=result,
             progress=1.0 if outcome == State.SUCCEEDED else self.operation.progress, progress_text=text,
         )  # fmt: skip
+        if outcome == State.SUCCEEDED:
+            opposites.succeeded(session, self.operation)
         release_keys(session, self.operation)
         resolve_notice(session, f"deadline:{self.operation.id}")
         self._tell(session, outcome, error=self.operation.error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,10 +11,11 @@ from sqlalchemy.orm import Session
 
 from yun.base import permissions
 from yun.base.context import Context, not_found
-from yun.base.errors import Conflict
+from yun.base.errors import Conflict, Forbidden
 from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.base.paging import Page, paginate
+from yun.operations import opposites
 from yun.operations.claims import is_first, release_keys, rouse, serialize
 from yun.operations.events import emit, resolve_notice
 from yun.operations.inline import perform
@@ -28,6 +30,7 @@ from yun.operations.model import (
     OperationSubject,
     State,
 )
+from yun.operations.opposites import OPPOSITES
 
 
 def submit(ctx: Context, intent: Intent) -> Operation:
@@ -54,6 +57,7 @@ def submit(ctx: Context, intent: Intent) -> Operation:
         operation.started_at = operation.finished_at = now
         if operation.undoable:
             operation.undo_until = now + timedelta(days=ctx.settings.undo_days)
+        opposites.succeeded(session, operation)
         _announce(session, operation, "succeeded")
     else:
         for key, slots in keys:
@@ -133,7 +137,8 @@ def list_operations(
     query = sa.select(Operation).where(Operation.quiet.is_(False))
     if not ctx.actor.is_admin:
         mine = [p for p in ctx.actor.roles if p != "*"]
-        query = query.where(sa.or_(Operation.project_id.in_(mine), Operation.actor_id == ctx.actor.id))
+        own = sa.and_(Operation.project_id.is_(None), Operation.actor_id == ctx.actor.id)
+        query = query.where(sa.or_(Operation.project_id.in_(mine), own))
     if ctx.project_id is not None and not (subject and ctx.actor.is_admin):
         query = query.where(sa.or_(Operation.project_id == ctx.project_id, Operation.project_id.is_(None)))
     if state:
@@ -253,6 +258,8 @@ def undo(ctx: Context, reference: str | None = None, *, through: bool = False) -
     _may_undo(ctx, target)
     check_undoable(target)
     _not_under_way(ctx.session, target)
+    if target.kind in OPPOSITES:
+        return _opposite(ctx, target)
     chain = _chain(ctx, target, through=through)
     keys = {key: slots for t in chain for key, slots in t.keys}
     subjects = _subjects(ctx.session, chain)
@@ -269,6 +276,12 @@ def undo(ctx: Context, reference: str | None = None, *, through: bool = False) -
         no_undo=_("An undo is not itself undone; do the thing again instead."),
         transparent=True,
     )
+
+
+def _opposite(ctx: Context, target: Operation) -> Intent:
+    """The verb that takes a creation back, under the name of the undo that was asked for."""
+    intent = OPPOSITES[target.kind](ctx, target)
+    return replace(intent, title=_("Undo: {title}", title=Message.from_json(target.title)), undoes=target.id)
 
 
 def _not_under_way(session: Session, target: Operation) -> None:
@@ -295,6 +308,8 @@ def _newest(ctx: Context) -> Operation:
 def _may_undo(ctx: Context, target: Operation) -> None:
     ctx.may("operation.undo", target.project_id)
     if target.kind in permissions.NEEDS:
+        if permissions.required(target.kind).scope == "self" and ctx.actor.token_id is not None:
+            raise Forbidden(_("An API token cannot undo what was done to its owner's account."))
         ctx.may(target.kind, target.project_id)
     elif not ctx.actor.is_admin:
         ctx.may("operation.retry")
@@ -328,6 +343,8 @@ def _chain(ctx: Context, target: Operation, *, through: bool) -> list[Operation]
                 raise _blocked_error(ctx, target)
             _may_undo(ctx, later)
             check_undoable(later)
+            if later.kind in OPPOSITES:
+                raise _blocked_error(ctx, target)
             chain[later.seq] = later
             todo.append(later)
     return [chain[seq] for seq in sorted(chain, reverse=True)]

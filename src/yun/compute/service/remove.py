@@ -12,12 +12,13 @@ from yun.base.errors import Conflict
 from yun.base.ids import new_id
 from yun.base.messages import _
 from yun.compute.model import LIVE, Instance, State
-from yun.compute.service.look import must_allow
+from yun.compute.service.look import get, must_allow
 from yun.compute.service.power import check_seconds, keys, subject
 from yun.compute.service.view import addresses, disks_of, floating_ips
 from yun.operations import service as operations
 from yun.operations.intent import Intent, Subject
 from yun.operations.model import OPEN, Operation
+from yun.operations.opposites import opposite
 from yun.storage.model import TrashItem
 
 
@@ -61,6 +62,12 @@ def delete(ctx: Context, instance: Instance, *, timeout: int | None = None, forc
         write=lambda session: _give_up_creation(ctx, session, instance),
         deadline=600.0 + seconds,
     )  # fmt: skip
+
+
+@opposite("instance.create")
+def uncreate(ctx: Context, operation: Operation) -> Intent:
+    """Undo of a creation: the machine goes to the trash with what it has come to hold."""
+    return delete(ctx, get(ctx, operation.subject_id))
 
 
 def _give_up_creation(ctx: Context, session: Session, instance: Instance) -> None:

@@ -8,8 +8,10 @@ from yun.base.context import Context
 from yun.base.messages import _
 from yun.base.units import format_size
 from yun.images.model import Image
-from yun.images.service.look import must_allow, subject, users_of
+from yun.images.service.look import get, must_allow, subject, users_of
 from yun.operations.intent import Intent
+from yun.operations.model import Operation
+from yun.operations.opposites import opposite
 
 
 def delete(ctx: Context, image: Image) -> Intent:
@@ -38,6 +40,14 @@ def delete(ctx: Context, image: Image) -> Intent:
         effects=tuple(effects),
         instant=True,
     )
+
+
+@opposite("image.import")
+@opposite("image.pull")
+@opposite("image.build")
+def unbring(ctx: Context, operation: Operation) -> Intent:
+    """Undo of an import: the image goes to the trash."""
+    return delete(ctx, get(ctx, operation.subject_id))
 
 
 def purge(ctx: Context, image: Image) -> Intent:

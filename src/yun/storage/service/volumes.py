@@ -15,6 +15,8 @@ from yun.base.messages import Message, _
 from yun.base.paging import Page, paginate
 from yun.base.units import format_size
 from yun.operations.intent import Intent, Key, Subject
+from yun.operations.model import Operation
+from yun.operations.opposites import opposite
 from yun.storage import capacity, names
 from yun.storage.model import ALLOWED, Attachment, Head, Layer, Pool, TrashItem, Volume, VolumeState
 from yun.storage.service.layers import get_layer
@@ -282,6 +284,12 @@ def delete_volume(ctx: Context, volume: Volume) -> Intent:
         ),
         instant=True,
     )  # fmt: skip
+
+
+@opposite("volume.create")
+def uncreate(ctx: Context, operation: Operation) -> Intent:
+    """Undo of a creation: the volume goes to the trash with its data."""
+    return delete_volume(ctx, get_volume(ctx, operation.subject_id))
 
 
 def refuse_attached(session: Session, volume: Volume) -> None:
