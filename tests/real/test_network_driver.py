@@ -190,19 +190,52 @@ def test_a_router_has_legs_routes_translation_and_a_chassis(engine: OvnNetworkEn
     assert {p["type"] for p in northbound.rows("Logical_Switch_Port")} == {"", "localnet"}
 
 
+def names(northbound: Northbound) -> dict[str, str]:
+    """Everything that the DNS of the networks knows; each row is used by a switch."""
+    used = {u for s in northbound.rows("Logical_Switch") for u in _set(s["dns_records"])}
+    rows = northbound.rows("DNS")
+    assert {r["_uuid"] for r in rows} == used, "a row that no switch uses, or a reference to nothing"
+    return {k: v for r in rows for k, v in r["records"].items()}
+
+
+def _set(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 def test_names_are_served_and_withdrawn(engine: OvnNetworkEngine, northbound: Northbound) -> None:
     build(engine)
     both = {"hello": "10.0.0.11", "hello.yun.internal": "10.0.0.11"}
-    assert only(northbound.rows("DNS"), records=both)
+    assert names(northbound) == both
     engine.apply_network(replace(NETWORK, dns_records={"Extra": "10.0.0.99"}))
-    assert only(northbound.rows("DNS"), records=both | {"extra": "10.0.0.99"})
+    assert names(northbound) == both | {"extra": "10.0.0.99"}
     engine.apply_port(replace(PORT, hostname="other", addresses=("10.0.0.12",)))
     named = {"other": "10.0.0.12", "other.yun.internal": "10.0.0.12", "extra": "10.0.0.99"}
-    assert only(northbound.rows("DNS"), records=named)
+    assert names(northbound) == named
+    lab = replace(NETWORK.subnets[0], domain="lab")
+    engine.apply_network(replace(NETWORK, subnets=(lab,)))
+    assert names(northbound) == {"other": "10.0.0.12", "other.lab": "10.0.0.12"}
+    engine.apply_port(replace(PORT, hostname="", network_id="net_2", subnet_ids=()))
+    assert names(northbound) == {}
+    engine.apply_port(PORT)
+    assert names(northbound) == {"hello": "10.0.0.11", "hello.lab": "10.0.0.11"}
     engine.remove_port("prt_1")
-    assert only(northbound.rows("DNS"), records={"extra": "10.0.0.99"})
+    assert names(northbound) == {}
+    engine.apply_port(PORT)
     engine.remove_network("net_1")
-    assert len(northbound.rows("DNS")) == 1
+    assert names(northbound) == {}
+
+
+def test_a_port_that_moves_leaves_no_reference_behind(engine: OvnNetworkEngine, northbound: Northbound) -> None:
+    build(engine)
+    engine.apply_port(replace(PORT, network_id="net_2", subnet_ids=()))
+    port = only(northbound.rows("Logical_Switch_Port"), name=PORT.uuid)["_uuid"]
+    assert {g["name"]: g["ports"] for g in northbound.rows("Port_Group")} == {"sgr_1": port, "yun_drop": port}
+    outside = only(northbound.rows("Logical_Switch"), name="net_2")
+    inside = only(northbound.rows("Logical_Switch"), name="net_1")
+    assert port in outside["ports"]
+    assert port not in _set(inside["ports"])
+    engine.remove_port("prt_1")
+    assert all(g["ports"] == [] for g in northbound.rows("Port_Group"))
 
 
 def test_removing_everything_leaves_not_a_row_of_ours(engine: OvnNetworkEngine, northbound: Northbound) -> None:

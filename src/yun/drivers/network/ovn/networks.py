@@ -15,6 +15,8 @@ from yun.drivers.network.port import NetworkSpec, PortSpec, SubnetSpec
 def apply_network(rows: Rows, spec: NetworkSpec) -> None:
     """Switch, outside port, DHCP options and DNS records as in ``spec``."""
     domain = next((s.domain for s in spec.subnets if s.domain), "")
+    before = rows.find("Logical_Switch", spec.id)
+    renamed = before is not None and before.external_ids.get("yun_domain", "") != domain
     switch = rows.upsert(
         "Logical_Switch",
         "network",
@@ -25,13 +27,17 @@ def apply_network(rows: Rows, spec: NetworkSpec) -> None:
     )
     _physical(rows, switch, spec)
     _dhcp(rows, spec)
-    _dns(rows, switch, spec, domain)
+    _dns(rows, switch, spec)
+    if renamed:
+        _rename(rows, spec.id, domain)
 
 
 def remove_network(rows: Rows, network_id: str) -> None:
     """Nothing of the network is left; the ports go with the switch that held them."""
-    for row in [r for r in rows.all("DHCP_Options", "subnet") if r.external_ids.get("yun_network") == network_id]:
-        row.delete()
+    for table, kind in (("DHCP_Options", "subnet"), ("DNS", "name")):
+        for row in rows.all(table, kind):
+            if row.external_ids.get("yun_network") == network_id:
+                row.delete()
     for table in ("DNS", "Logical_Switch"):
         if row := rows.find(table, network_id):
             row.delete()
@@ -101,16 +107,30 @@ def dhcp_options(subnet: SubnetSpec) -> dict[str, str]:
     return options
 
 
-def _dns(rows: Rows, switch: Any, spec: NetworkSpec, domain: str) -> None:
-    records = {name.lower(): address for name, address in spec.dns_records.items()}
-    if switch._data is not None:
-        for port in switch.ports:
-            ours = port.external_ids
-            records.update(_records(ours.get("yun_hostname", ""), domain, ours.get("yun_addresses", "")))
+def _dns(rows: Rows, switch: Any, spec: NetworkSpec) -> None:
+    """The network's own names. Each port's name is a row of its own, so that a port costs the same in a crowd."""
     before = rows.find("DNS", spec.id)
-    row = rows.upsert("DNS", "dns", spec.id, records=records)
-    if before is None or not any(r.uuid == before.uuid for r in getattr(switch, "dns_records", [])):
-        rows.add(switch, "dns_records", row)
+    if spec.dns_records:
+        records = {name.lower(): address for name, address in spec.dns_records.items()}
+        row = rows.upsert("DNS", "dns", spec.id, records=records)
+        if before is None:
+            rows.add(switch, "dns_records", row)
+    elif before is not None:
+        _drop_name(switch, before)
+
+
+def _drop_name(switch: Any, row: Any) -> None:
+    # ovsdb forgets to clear a weak reference when its holder is changed in the same transaction: do it ourselves.
+    switch.delvalue("dns_records", row)
+    row.delete()
+
+
+def _rename(rows: Rows, network_id: str, domain: str) -> None:
+    """The ports' names end in another domain."""
+    for row in rows.all("DNS", "name"):
+        ours = row.external_ids
+        if ours.get("yun_network") == network_id:
+            rows.put(row, records=_records(ours["yun_hostname"], domain, ours["yun_addresses"]))
 
 
 def _records(hostname: str, domain: str, addresses: str) -> dict[str, str]:
@@ -146,16 +166,13 @@ def apply_port(rows: Rows, spec: PortSpec) -> None:
     }
     ids = {
         "yun_network": spec.network_id,
-        "yun_hostname": spec.hostname,
-        "yun_addresses": addresses,
         "yun_groups": " ".join(spec.groups),
     }
     port = rows.upsert("Logical_Switch_Port", "port", spec.id, ids=ids, **columns)
     if row is None:
         rows.add(switch, "ports", port)
     _join(rows, port, old, spec)
-    domain = switch.external_ids.get("yun_domain", "")
-    _name(rows, spec.network_id, old, domain, _records(spec.hostname, domain, addresses))
+    _name(rows, switch, spec, addresses)
 
 
 def _dhcp_of(rows: Rows, spec: PortSpec) -> dict[str, list[Any]]:
@@ -188,21 +205,26 @@ def remove_port(rows: Rows, port_id: str) -> None:
         return
     ours = dict(row.external_ids)
     switch = rows.find("Logical_Switch", ours.get("yun_network", ""))
+    named = rows.find("DNS", port_id)
     if switch is not None:
-        _name(rows, ours["yun_network"], ours, switch.external_ids.get("yun_domain", ""), {})
         switch.delvalue("ports", row)
+        if named is not None:
+            _drop_name(switch, named)
+    for name in (*ours.get("yun_groups", "").split(), DROP):
+        if group := rows.find("Port_Group", name):
+            group.delvalue("ports", row)
     row.delete()
 
 
-def _name(rows: Rows, network_id: str, old: dict[str, str], domain: str, records: dict[str, str]) -> None:
-    """The DNS of the network holds ``records`` instead of what the port had before."""
-    dns = rows.find("DNS", network_id)
-    if dns is None:
+def _name(rows: Rows, switch: Any, spec: PortSpec, addresses: str) -> None:
+    """The DNS of the network knows the port by its host name, alone and in the network's domain."""
+    before = rows.find("DNS", spec.id)
+    records = _records(spec.hostname, switch.external_ids.get("yun_domain", ""), addresses)
+    if not records:
+        if before is not None:
+            _drop_name(switch, before)
         return
-    have = dict(dns.records)
-    for name, address in _records(old.get("yun_hostname", ""), domain, old.get("yun_addresses", "")).items():
-        if name not in records and have.get(name) == address:
-            dns.delkey("records", name)
-    for name, address in records.items():
-        if have.get(name) != address:
-            dns.setkey("records", name, address)
+    ids = {"yun_network": spec.network_id, "yun_hostname": spec.hostname, "yun_addresses": addresses}
+    row = rows.upsert("DNS", "name", spec.id, ids=ids, records=records)
+    if before is None:
+        rows.add(switch, "dns_records", row)
