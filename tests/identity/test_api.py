@@ -232,3 +232,34 @@ def test_nobody_gets_401_everywhere(client: TestClient) -> None:
         assert answer.status_code in (401, 404), (method, path, answer.text)
         if answer.status_code == 404:
             assert path == "projects/x"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "users/a%00b", None), ("GET", "projects/%00", None), ("DELETE", "tokens/%00", None),
+        ("GET", "keys/%00", None), ("DELETE", "sessions/%00", None), ("GET", "audit?actor=%00&address=%00", None),
+        ("GET", "users?search=%00", None), ("GET", "users/usr_%F0%9F", None), ("GET", "tokens?user=%00", None),
+        ("PUT", "projects/default/members/%00", {"role": "member"}), ("POST", "users", {"name": "x", "email": "a\0@b"}),
+        ("POST", "sessions", {"name": "a\0b", "password": "x"}), ("POST", "tokens", {"name": "t", "project": "\0"}),
+        ("POST", "sessions", {"name": "\ud800", "password": "\ud800"}),
+        ("GET", "audit?limit=99999999999999999999", None),
+    ],
+)  # fmt: skip
+def test_characters_that_no_database_keeps_are_no_server_error(
+    client: TestClient, root: dict[str, str], method: str, path: str, body: Any
+) -> None:
+    import json
+
+    content = json.dumps(body) if body is not None else None
+    headers = {**root, "Content-Type": "application/json"}
+    answer = client.request(method, path, headers=headers, content=content)
+    assert answer.status_code < 500, answer.text
+
+
+def test_a_bearer_or_cookie_of_strange_characters_is_nobody(client: TestClient) -> None:
+    for odd in (b"yun_t_\xff\x00", b"\xe4\xbd\xa0", b"yun_s_" + b"x" * 9000, b""):
+        assert client.get("whoami", headers={"Authorization": b"Bearer " + odd}).status_code == 401
+        cookie = {"Cookie": SESSION_COOKIE.encode() + b"=" + odd.replace(b"\x00", b"")}
+        assert client.get("whoami", headers=cookie).status_code == 401
+        assert client.get("whoami", headers={"X-Yun-Project": odd.replace(b"\x00", b"") or b"x"}).status_code == 401

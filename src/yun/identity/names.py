@@ -9,7 +9,7 @@ from yun.base.errors import Invalid
 from yun.base.messages import Message, _
 
 LOGIN = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}")
-EMAIL = re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+")
+EMAIL = re.compile(r"[^\s@<>\"'\x00-\x20\x7f]+@[^\s@<>\"'\x00-\x20\x7f]+")
 IDENTIFIER = re.compile(r"[a-z]{3}_[0-9a-hjkmnp-tv-z]{26}")
 PASSWORD_MIN = 10
 PASSWORD_MAX = 1024

@@ -141,7 +141,7 @@ def create_token(
     ctx: Ctx, name: Field = "", role: Field = "member", project: Field = "", days: Field = "90"
 ) -> Response:
     """Make a token and show its secret, this once."""
-    life = float(days) if days.replace(".", "", 1).isdigit() else None
+    life = {"7": 7.0, "30": 30.0, "90": 90.0, "365": 365.0, "": None}.get(days, -1.0)
     intent, secret = service.create_token(ctx, service.NewToken(name, role, project or None, life))
     submit(ctx, intent)
     return render(ctx, "identity/token_secret.html", name=intent.subject.name, secret=secret)

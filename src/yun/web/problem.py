@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -107,6 +108,8 @@ def problem_of(error: Exception, request: Request, locale: str | None = None) ->
     identifier = request_id(request)
     if isinstance(error, RequestValidationError):
         error = _validation(error.errors())
+    if isinstance(error, DataError):  # a NUL in a text, a number beyond any column: PostgreSQL refuses to compare
+        error = errors.Invalid(_("The request holds a character or number that cannot be."), private=str(error))
     if isinstance(error, errors.YunError) and type(error) is not errors.YunError:
         return _known(error, identifier, locale)
     if isinstance(error, HTTPException):
