@@ -13,7 +13,7 @@ import pytest
 
 from tests.real.private_host import PrivateHost
 from tests.real.test_host_cloud import YUN
-from tests.real.test_host_cloud import box as bare
+from tests.real.test_host_cloud import box as bare  # noqa: F401
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 NAME = '网站 <web> & "co" $(id)'
@@ -59,7 +59,7 @@ def until(call: Callable[[], Any], seconds: float) -> Any:
 
 
 @pytest.fixture(scope="module")
-def desk(bare: PrivateHost) -> Iterator[Desk]:
+def desk(bare: PrivateHost) -> Iterator[Desk]:  # noqa: F811
     """The cloud is up, and the tiny image is there."""
     bare.run(YUN, "up", "--no-hello", timeout=600)
     made = Desk(bare)

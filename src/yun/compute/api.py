@@ -118,8 +118,8 @@ def list_instances(
 ) -> JSONResponse:
     """Instances of the project (all that you may see, without one), in pages."""
     words = [q, *(f'{name}:"{value}"' for name, value in (("state", state), ("tag", tag)) if value)]
-    page = service.list_instances(ctx, q=" ".join(words), sort=sort, cursor=cursor, limit=limit)
-    items = service.rendered(ctx, page.items)
+    page = service.list_values(ctx, q=" ".join(words), sort=sort, cursor=cursor, limit=limit)
+    items = service.completed(ctx, page.items)
     if usage:
         service.add_usage(ctx, items)
     return JSONResponse({"items": items, "next": page.next})

@@ -3,16 +3,17 @@
 from yun.compute.service.create import Wish, create, free_name, size_of
 from yun.compute.service.edit import rename, set_autostart, set_protection, tag, update
 from yun.compute.service.flavors import create_flavor, delete_flavor, ensure_flavors, get_flavor, list_flavors
-from yun.compute.service.look import count_instances, get, list_instances
+from yun.compute.service.look import count_instances, get, list_instances, list_values
 from yun.compute.service.metrics import histories, latest, metrics
 from yun.compute.service.power import pause, reboot, resume, start, stop
 from yun.compute.service.remove import delete, purge
 from yun.compute.service.tending import nudged, tend
-from yun.compute.service.view import add_usage, detail, rendered, show_flavor
+from yun.compute.service.view import add_usage, completed, detail, rendered, show_flavor
 
 __all__ = [
-    "Wish", "add_usage", "count_instances", "create", "create_flavor", "delete", "delete_flavor", "detail",
+    "Wish", "add_usage", "completed", "count_instances", "create", "create_flavor", "delete", "delete_flavor", "detail",
     "ensure_flavors", "free_name", "get", "get_flavor", "histories", "latest", "list_flavors", "list_instances",
+    "list_values",
     "metrics", "nudged", "pause", "purge", "reboot", "rename", "rendered", "resume", "set_autostart",
     "set_protection", "show_flavor", "size_of", "start", "stop", "tag", "tend", "update",
 ]  # fmt: skip

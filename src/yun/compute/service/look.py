@@ -23,6 +23,14 @@ SORTS = {
     "vcpus": Instance.vcpus,
 }
 
+COLUMNS = (
+    "id", "uuid", "name", "description", "project_id", "state", "reason", "vcpus", "memory_mib", "flavor_id",
+    "flavor_name", "image_id", "image_name", "host_id", "hostname", "default_user", "firmware", "tags", "autostart",
+    "protected", "on_crash", "shutdown_seconds", "agent", "revision",
+)  # fmt: skip
+MOMENTS = ("started_at", "created_at", "updated_at")
+VALUES = (*COLUMNS, *MOMENTS)
+
 
 def get(ctx: Context, reference: str) -> Instance:
     """An instance by id, or by name in the context's project; trashed ones too.
@@ -60,6 +68,17 @@ def list_instances(
     return paginate(
         ctx.session, _visible(ctx, q), sorts=SORTS, key=Instance.id, sort=sort, cursor=cursor, limit=limit
     )
+
+
+def list_values(
+    ctx: Context, *, q: str = "", sort: str = "-created_at", cursor: str | None = None, limit: int = 100
+) -> Page[dict[str, Any]]:
+    """The same page as `list_instances`, as plain values by column name: no row objects, for long lists."""
+    page = paginate(
+        ctx.session, _visible(ctx, q), sorts=SORTS, key=Instance.id, sort=sort, cursor=cursor, limit=limit,
+        columns=[getattr(Instance, name) for name in VALUES],
+    )  # fmt: skip
+    return Page([dict(zip(VALUES, row, strict=True)) for row in page.items], page.next)
 
 
 def count_instances(ctx: Context, *, q: str = "") -> dict[str, int]:

@@ -11,39 +11,35 @@ from sqlalchemy.orm import Session
 from yun.base.context import Context
 from yun.base.messages import Message
 from yun.compute.model import Flavor, Instance, doing
+from yun.compute.service.look import MOMENTS, VALUES
 from yun.compute.service.metrics import latest, point
 from yun.hosts.model import Host
 from yun.network.model import FloatingIp, Network, Port
 from yun.operations.model import Operation, OperationKey
 from yun.storage.service import attachments_of
 
-COLUMNS = (
-    "id", "uuid", "name", "description", "project_id", "state", "reason", "vcpus", "memory_mib", "flavor_id",
-    "flavor_name", "image_id", "image_name", "host_id", "hostname", "default_user", "firmware", "tags", "autostart",
-    "protected", "on_crash", "shutdown_seconds", "agent", "revision",
-)  # fmt: skip
-
 
 def rendered(ctx: Context, rows: Sequence[Instance]) -> list[dict[str, Any]]:
     """Each row with ``addresses``, ``floating_ips``, ``host_name`` and ``task`` (what is being done to it, or None)."""
-    ids = [row.id for row in rows]
+    return completed(ctx, [{name: getattr(row, name) for name in VALUES} for row in rows])
+
+
+def completed(ctx: Context, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The values of `list_values` made ready for JSON, with what `rendered` adds; they are changed in place."""
+    ids = [item["id"] for item in items]
     ports = addresses(ctx.session, ids)
     floating = floating_ips(ctx.session, ids)
     doing = tasks(ctx.session, ids, ctx.locale)
     hosts = host_names(ctx.session)
-    return [
-        {
-            **{name: getattr(row, name) for name in COLUMNS},
-            "started_at": row.started_at.isoformat() if row.started_at else None,
-            "created_at": row.created_at.isoformat(),
-            "updated_at": row.updated_at.isoformat(),
-            "host_name": hosts.get(row.host_id, ""),
-            "addresses": ports.get(row.id, []),
-            "floating_ips": floating.get(row.id, []),
-            "task": doing.get(row.id),
-        }
-        for row in rows
-    ]
+    for item in items:
+        identifier = item["id"]
+        for name in MOMENTS:
+            item[name] = item[name].isoformat() if item[name] else None
+        item["host_name"] = hosts.get(item["host_id"], "")
+        item["addresses"] = ports.get(identifier, [])
+        item["floating_ips"] = floating.get(identifier, [])
+        item["task"] = doing.get(identifier)
+    return items
 
 
 def detail(ctx: Context, row: Instance) -> dict[str, Any]:

@@ -28,12 +28,13 @@ def measure(op: Op) -> None:
     """
     now = op.clock.now()
     with op.read() as session:
-        query = sa.select(Instance.id, Instance.uuid, Instance.host_id).where(Instance.state.in_(LIVE))
-        running = [(str(i), str(u), str(h)) for i, u, h in session.execute(query)]
+        count = sa.select(sa.func.count()).select_from(Instance).where(Instance.state.in_(LIVE))
         last = session.scalar(sa.select(sa.func.max(InstanceSample.at)))
-        pause = interval(op.settings.metrics_seconds, len(running))
+        pause = interval(op.settings.metrics_seconds, session.scalar(count) or 0)
         if last is not None and timedelta(0) <= now - last < timedelta(seconds=pause * 0.75):
             return
+        query = sa.select(Instance.id, Instance.uuid, Instance.host_id).where(Instance.state.in_(LIVE))
+        running = [(str(i), str(u), str(h)) for i, u, h in session.execute(query)]
         before = _before(session, last, pause)
     stats = _stats(op, {host for _i, _u, host in running})
     rows = [sample(i, now, stats[u], before.get(i)) for i, u, _h in running if u in stats]

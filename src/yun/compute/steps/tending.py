@@ -13,7 +13,7 @@ from yun.base.errors import DriverError
 from yun.base.log import logger
 from yun.base.messages import Message, _
 from yun.compute.model import REASONS, SETTLED, Instance, State
-from yun.compute.reality import GAVE_UP, WINDOW, Known, Seen, Verdict, judge
+from yun.compute.reality import GAVE_UP, MISSING, WINDOW, Known, Seen, Verdict, judge
 from yun.compute.service.tending import TEND, tend_intent
 from yun.compute.steps.power import start_now
 from yun.drivers.hypervisor.port import DomainState
@@ -28,8 +28,8 @@ from yun.operations.service import submit, surface
 log = logger(__name__)
 
 
-def known(row: Instance, boot_id: str) -> Known:
-    """What the row says, for the judge."""
+def known(row: Any, boot_id: str) -> Known:
+    """What the row (an `Instance`, or its columns) says, for the judge."""
     return Known(
         state=row.state, reason=row.reason, agent=row.agent, on_crash=row.on_crash, autostart=row.autostart,
         same_boot=not row.boot_id or not boot_id or row.boot_id == boot_id,
@@ -132,33 +132,42 @@ def look_at_all(op: Op) -> int:
         except DriverError as error:
             log.info("could not look at the machines of %s: %s", host_id, error)
             continue
-        with op.read() as session:
-            query = sa.select(Instance).where(Instance.host_id == host_id, Instance.state.in_(SETTLED))
-            rows = list(session.scalars(query))
-        odd = [row for row in rows if _odd(op, row, boot_id, states)]
+        odd = _odd(op, host_id, boot_id, states)
         for start in range(0, len(odd), 100):
             ordered += _order(op, odd[start : start + 100])
     return ordered
 
 
-def _odd(op: Op, row: Instance, boot_id: str, states: dict[str, DomainState]) -> bool:
-    state = states.get(row.uuid)
-    seen = seen_of(state) if state is not None else Seen("missing")
-    return judge(known(row, boot_id), seen, op.clock.now()) is not None
+def _odd(op: Op, host_id: str, boot_id: str, states: dict[str, DomainState]) -> list[str]:
+    """The ids of the host's instances that are not as their rows say."""
+    now, found = op.clock.now(), []
+    query = sa.select(
+        Instance.id, Instance.uuid, Instance.state, Instance.reason, Instance.agent, Instance.on_crash,
+        Instance.autostart, Instance.boot_id, Instance.mended_at,
+    ).where(Instance.host_id == host_id, Instance.state.in_(SETTLED))  # fmt: skip
+    with op.read() as session:
+        rows = session.execute(query).all()
+    for row in rows:
+        state = states.get(row.uuid)
+        if state is not None and state.power == row.state == State.RUNNING and state.agent == row.agent:
+            continue
+        seen = seen_of(state) if state is not None else Seen(MISSING)
+        if judge(known(row, boot_id), seen, now) is not None:
+            found.append(row.id)
+    return found
 
 
-def _order(op: Op, rows: list[Instance]) -> int:
+def _order(op: Op, ids: list[str]) -> int:
     """Submit a look at each, unless one waits already."""
     count = 0
     with op.write() as session:
         waiting = sa.select(Operation.subject_id).where(
             Operation.kind == TEND, Operation.state == OperationState.QUEUED,
-            Operation.subject_id.in_([row.id for row in rows]),
+            Operation.subject_id.in_(ids),
         )  # fmt: skip
         queued = set(session.scalars(waiting))
         ctx = Context(SYSTEM, session, op.settings, clock=op.clock)
-        for row in rows:
-            if row.id not in queued:
-                submit(ctx, tend_intent(row))
-                count += 1
+        for row in session.scalars(sa.select(Instance).where(Instance.id.in_(set(ids) - queued))):
+            submit(ctx, tend_intent(row))
+            count += 1
     return count
