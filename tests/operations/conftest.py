@@ -31,6 +31,7 @@ class Toy:
         self.things: set[str] = set()
         self.log: list[str] = []
         self.fail: dict[str, list[Exception]] = {}
+        self.hook: Callable[..., None] = lambda *_args: None
         self.hold = threading.Event()
         self.hold.set()
         self.entered = threading.Event()
@@ -57,6 +58,7 @@ def put(op: Op, name: str, n: int) -> str:
     TOY.log.append(f"put {name}{n}")
     TOY.strike(f"put{n}")
     TOY.things.add(f"{name}{n}")
+    TOY.hook(name, n)
     return f"{name}{n}"
 
 

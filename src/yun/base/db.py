@@ -99,12 +99,12 @@ def _count_revision(session: Session, _context: Any, _instances: Any) -> None:
 class Database:
     """One database: `read` and `write` open sessions; `create` makes the tables (tests and `yun dev`)."""
 
-    def __init__(self, url: str, *, pool_size: int = 16) -> None:
+    def __init__(self, url: str, *, pool_size: int = 16, busy_seconds: float = 15.0) -> None:
         self.url = sa.make_url(url)
         self.sqlite = self.url.get_backend_name() == "sqlite"
         options: dict[str, Any] = {"json_serializer": lambda v: json.dumps(v, ensure_ascii=False)}
         if self.sqlite:
-            options["connect_args"] = {"check_same_thread": False, "timeout": 30}
+            options["connect_args"] = {"check_same_thread": False, "timeout": busy_seconds}
             if self.url.database in (None, "", ":memory:"):
                 raise ValueError("an in-memory SQLite database has one connection; use a file")
             _make_private(self.url.database)
@@ -190,7 +190,7 @@ def _make_private(path: str) -> None:
 def _sqlite_connect(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
