@@ -9,6 +9,12 @@ document.addEventListener("htmx:afterSwap", (event) => {
 });
 document.addEventListener("yun:done", () => dialog()?.open && dialog().close());
 
+// What a closed dialog showed (a token's secret) does not stay in the page.
+document.addEventListener("close", (event) => {
+  const closed = event.target;
+  if (closed.id === "dialog") setTimeout(() => closed.open || closed.replaceChildren(), 300);
+}, true);
+
 document.addEventListener("click", (event) => {
   const target = event.target;
   if (target.closest("[data-close]")) target.closest("dialog")?.close();
