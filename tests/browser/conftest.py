@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Response as Answer
 
 from yun.web import assets
 
@@ -27,7 +28,7 @@ FLAGS = (
 # What a page may say without a test failing: the browser's own word on an answer that the test asked for.
 ALLOWED = re.compile(
     r"(status of|Status Error Code) (401|403|404|409|422)|WebSocket is closed before the connection"
-    r"|^htmx:(afterRequest|sendAbort)$"
+    r"|^htmx:(afterRequest|sendAbort)$|ERR_FAILED"
 )
 
 
@@ -120,9 +121,13 @@ def watch(page: Page) -> list[str]:
         if message.type in ("error", "warning") and not ALLOWED.search(message.text):
             wrong.append(message.text)
 
+    def answered(answer: Answer) -> None:
+        if answer.status >= 500:
+            wrong.append(f"{answer.status} {answer.url}")
+
     page.on("console", heard)
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("response", lambda answer: answer.status >= 500 and wrong.append(f"{answer.status} {answer.url}"))
+    page.on("response", answered)
     return wrong
 
 

@@ -52,7 +52,7 @@ def answer(request: httpx.Request) -> httpx.Response:
 
 
 def operation(identifier: str, state: str) -> dict[str, Any]:
-    error = {"message": "disk full", "hint": None, "fields": {}} if state == "failed" else None
+    error: dict[str, Any] | None = {"message": "disk full", "hint": None, "fields": {}} if state == "failed" else None
     undo = {"possible": state == "succeeded"}
     return {"id": identifier, "title": "Stop it", "state": state, "progress": 0.5, "error": error, "undo": undo}
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import APIRouter, FastAPI, WebSocket
+from starlette.staticfiles import StaticFiles
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
@@ -123,3 +125,13 @@ def test_choices_are_kept_in_cookies_that_scripts_cannot_read(browser: TestClien
 def test_a_login_never_leads_out_of_the_panel(bad: str | None) -> None:
     assert inside(bad) == "/"
     assert inside("/instances?q=a") == "/instances?q=a"
+
+
+def test_built_files_are_kept_by_browsers_and_travel_compressed(app: FastAPI, tmp_path: Path) -> None:
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist/app-1.css").write_text("a { color: red }\n" * 1000)
+    app.mount("/static", StaticFiles(directory=tmp_path))
+    answer = TestClient(app).get("/static/dist/app-1.css")
+    assert "immutable" in answer.headers["cache-control"]
+    assert answer.headers["content-encoding"] == "gzip"
+    assert "immutable" not in TestClient(app).get("/static/dist/none.css").headers.get("cache-control", "")

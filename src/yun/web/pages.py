@@ -45,6 +45,7 @@ from yun.base.messages import PACKAGE, Message, _
 from yun.base.paging import Page
 from yun.web import assets, filters, navigation, problem, switches
 from yun.web.api import Ctx, Opened, Route
+from yun.web.compression import Compressed
 from yun.web.navigation import command, nav
 from yun.web.request import THEME_COOKIE, Asker, current, enter, is_htmx, leave
 from yun.web.typed import FormData, Typed, number, ticked, word, words
@@ -336,3 +337,4 @@ def install(app: FastAPI) -> None:
 
     app.add_exception_handler(HTTPException, missing)
     app.include_router(switches.router)
+    app.add_middleware(Compressed)

@@ -102,7 +102,10 @@ def _with_headers(send: Send, identifier: str, scope: MutableMapping[str, Any]) 
             headers["X-Request-Id"] = identifier
             if scope.get("scheme") == "https":
                 headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-            if not scope["path"].startswith("/static/"):
+            if scope["path"].startswith("/static/dist/") and message["status"] == 200:
+                # Their names change with their content.
+                headers["Cache-Control"] = "public, max-age=31536000, immutable"
+            elif not scope["path"].startswith("/static/"):
                 headers.setdefault("Cache-Control", "no-store")
         await send(message)
 
