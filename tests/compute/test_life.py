@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -424,3 +425,50 @@ def test_use_is_measured_and_shown(lab: Lab) -> None:
     assert found["now"]["memory_kib"] == 128 * 1024
     assert found["points"][0]["cpu"] is None
     assert not lab.rows(Notice)
+
+
+@pytest.mark.parametrize("lab", ["fresh"], indirect=True)
+def test_a_creation_in_the_middle_of_its_work_gives_way_to_a_deletion(lab: Lab) -> None:
+    before = counts(lab)
+    lab.world.slow("define", 1.0)
+    engine = lab.cloud.engine
+    engine.start()
+    try:
+        with lab.asking() as ctx:
+            creation = submit(ctx, service.create(ctx, service.Wish("web", "tiny", "tiny"))).id
+        wait_until(lambda: lab.world.calls["define"] > 0)
+        with lab.asking() as ctx:
+            deletion = submit(ctx, service.delete(ctx, service.get(ctx, "web"))).id
+        wait_until(lambda: lab.operation(deletion).finished_at is not None)
+    finally:
+        engine.stop()
+    assert lab.operation(creation).state == "cancelled"
+    assert lab.operation(deletion).state == "succeeded"
+    assert counts(lab) == before
+
+
+@pytest.mark.parametrize("lab", ["postgresql"], indirect=True)
+@pytest.mark.postgresql
+def test_of_many_who_want_a_name_at_once_one_gets_it(lab: Lab) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def one(_n: int) -> str:
+        try:
+            with lab.asking() as ctx:
+                return submit(ctx, service.create(ctx, service.Wish("web", "tiny", "tiny"))).id
+        except Conflict:
+            return ""
+
+    with ThreadPoolExecutor(6) as pool:
+        won = [identifier for identifier in pool.map(one, range(6)) if identifier]
+    assert len(won) == 1
+    lab.drain()
+    assert lab.row().state == State.RUNNING
+
+
+def wait_until(fulfilled: Any, seconds: float = 20.0) -> None:
+    """Wait for something that other threads bring about."""
+    end = time.monotonic() + seconds
+    while not fulfilled():
+        assert time.monotonic() < end, "it did not come to be so in time"
+        time.sleep(0.02)

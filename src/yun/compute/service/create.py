@@ -152,6 +152,7 @@ def _planned(ctx: Context, wish: Wish, row: Instance, image: Image, size: Size) 
     floating = network.plan_floating_ip(ctx, port=port) if wish.floating_ip else None
 
     def write(into: Session) -> None:
+        refuse_taken(into, row.project_id, row.name)  # again, now that nobody else submits
         into.add(row)
         into.flush()
         hosts.allocate(into, host_id=host.id, owner=row.id, vcpus=row.vcpus, memory_mib=row.memory_mib)
