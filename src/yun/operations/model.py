@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from yun.base.db import Base
+from yun.base.db import JSON, Base
 from yun.base.messages import Message
 from yun.base.permissions import declare
 
@@ -74,16 +74,16 @@ class Operation(Base):
     quiet: Mapped[bool] = mapped_column(default=False)
     transparent: Mapped[bool] = mapped_column(default=False)
     undoable: Mapped[bool] = mapped_column(default=True)
-    no_undo: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
+    no_undo: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     undo_until: Mapped[datetime | None]
     undone_by: Mapped[str | None] = mapped_column(sa.String(40))
     deadline_seconds: Mapped[float] = mapped_column(default=600.0)
     deadline_at: Mapped[float | None]
     deadline_missed: Mapped[bool] = mapped_column(default=False)
     progress: Mapped[float] = mapped_column(default=0.0)
-    progress_text: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
-    error: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
-    result: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
+    progress_text: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    error: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
@@ -137,11 +137,11 @@ class OperationStep(Base):
     position: Mapped[int]
     name: Mapped[str] = mapped_column(sa.String(120))
     arguments: Mapped[list[Any]]
-    output: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
+    output: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     state: Mapped[str] = mapped_column(sa.String(20))
     attempts: Mapped[int] = mapped_column(default=0)
     undo_attempts: Mapped[int] = mapped_column(default=0)
-    error: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
+    error: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     begun_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
     ended_at: Mapped[datetime | None]
 
@@ -201,7 +201,7 @@ class Notice(Base):
     subject_kind: Mapped[str] = mapped_column(sa.String(40))
     subject_id: Mapped[str] = mapped_column(sa.String(80))
     message: Mapped[dict[str, Any]]
-    hint: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
+    hint: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
 
 
