@@ -10,8 +10,7 @@ import ipaddress
 import json
 from contextlib import suppress
 from pathlib import Path
-
-from pyroute2 import IPRoute
+from typing import Any
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
@@ -105,7 +104,7 @@ class Gateway:
     @staticmethod
     def _refuse_overlap(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> None:
         """Raise `DriverError` where another link of the host already has addresses of the range."""
-        with IPRoute() as route:
+        with _route() as route:
             names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in route.get_links()}
             for entry in route.get_addr():
                 name = names.get(entry["index"], "")
@@ -118,16 +117,23 @@ class Gateway:
                     )  # fmt: skip
 
 
+def _route() -> Any:
+    """The kernel's routing socket; its library takes ten megabytes and is loaded when it is needed."""
+    from pyroute2 import IPRoute
+
+    return IPRoute()
+
+
 def addresses(link: str) -> list[str]:
     """IPv4 and IPv6 addresses of a link, without prefixes; empty for a missing link."""
-    with IPRoute() as route:
+    with _route() as route:
         found = route.link_lookup(ifname=link)
         return [a.get_attr("IFA_ADDRESS") for a in route.get_addr(index=found[0])] if found else []
 
 
 def set_address(link: str, address: str, prefix: int) -> None:
     """The link is up and ``address`` is its only global one. Raises `DriverError` for a missing link."""
-    with IPRoute() as route:
+    with _route() as route:
         found = route.link_lookup(ifname=link)
         if not found:
             raise DriverError(_("The link {name} did not appear.", name=link), retryable=True)
