@@ -209,11 +209,17 @@ def test_operations_of_one_key_run_one_after_another_in_order(
 def test_a_key_with_slots_lets_so_many_in_and_no_more(
     engine: Engine, submit: Submit, toy: Toy, look_up: LookUp
 ) -> None:
-    ids = [submit("toy.enter", key="host:1", slots=3, arguments={"name": "h", "seconds": 0.1}) for _n in range(9)]
+    toy.hold.clear()
+    ids = [submit("toy.enter", key="host:1", slots=3, arguments={"name": "h"}) for _n in range(9)]
     engine.start()
     try:
+        wait_until(lambda: toy.inside.get("h") == 3)
+        time.sleep(0.5)
+        assert toy.inside["h"] == 3, "the fourth waits"
+        toy.hold.set()
         wait_until(lambda: all(look_up(i).state == State.SUCCEEDED for i in ids))
     finally:
+        toy.hold.set()
         engine.stop()
     assert toy.most["h"] == 3
 
