@@ -103,6 +103,9 @@ def test_an_import_ends_well_wherever_the_process_dies(cloud: ImageCloud, fails:
             assert cloud.incoming() == []
             undone = cloud.do(lambda ctx, o=operation: operations.undo(ctx, o.id), actor=ROOT)
             assert undone.state == State.SUCCEEDED
+            assert cloud.image("mine").state == "trashed"
+            purged = cloud.do(lambda ctx: service.purge(ctx, service.get(ctx, "mine")), actor=ROOT)
+            assert purged.state == State.SUCCEEDED, purged.error
         nothing_left(cloud)
         deaths += died
         if not died:
