@@ -30,6 +30,14 @@ def _careless(connection: Any, record: Any) -> None:
 
 db._sqlite_connect = _careless
 
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The browser comes last: while its library drives Chromium, an event loop runs in the main thread, and whatever
+    needs one of its own there (``asyncio.run``, a test client's stream) is refused."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
 PG_BIN = Path("/usr/lib/postgresql/15/bin")
 
 

@@ -83,8 +83,10 @@ def test_the_last_number_seen_is_read_and_nonsense_refused() -> None:
             last_seen(request_with(last_event_id=bad))
 
 
-def test_a_page_follows_what_it_may_see(client: TestClient, small: SmallCloud) -> None:
-    NEEDS.setdefault("event.list", Need("reader"))
+def test_a_page_follows_what_it_may_see(
+    client: TestClient, small: SmallCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(NEEDS, "event.list", Need("reader"))
     small.news = [(1, "a.b", {"kind": "a.b"}), (2, "c.d", {"kind": "c.d"})]
     answer = client.get("/live", headers={"Last-Event-ID": "1"})
     assert answer.headers["content-type"].startswith("text/event-stream")
