@@ -79,6 +79,7 @@ def test_a_person_logs_in_on_the_serial_port(client: TestClient, instance: Insta
         read_until(socket, b"login: ")
         socket.send_bytes(b"root\r")
         read_until(socket, b"Password: ")
+        time.sleep(2)  # the guest throws away what was typed before its question was out
         socket.send_bytes(b"tiny\r")
         read_until(socket, b"# ")
         socket.send_bytes(b"echo $((6*7))-from-the-guest\r")

@@ -172,13 +172,15 @@ def _drop_hooks(session: Session) -> None:
     session.info.pop("on_commit", None)
 
 
+SQLITE_NOW: sa.ColumnElement[float] = sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Float)
+POSTGRESQL_NOW: sa.ColumnElement[float] = sa.literal_column("extract(epoch FROM clock_timestamp())", sa.Float)
+"""Seconds since 1970 by the database's own clock, as a part of a statement."""
+
+
 def epoch(session: Session) -> float:
     """Seconds since 1970 by the database's own clock, the one clock all processes share."""
-    if session.get_bind().dialect.name == "sqlite":
-        statement = sa.text("SELECT (julianday('now') - 2440587.5) * 86400.0")
-    else:
-        statement = sa.text("SELECT extract(epoch FROM clock_timestamp())")
-    return float(session.execute(statement).scalar_one())
+    now = SQLITE_NOW if session.get_bind().dialect.name == "sqlite" else POSTGRESQL_NOW
+    return float(session.execute(sa.select(now)).scalar_one())
 
 
 def _make_private(path: str) -> None:

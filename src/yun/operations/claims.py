@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
-from yun.base.db import epoch, on_commit
+from yun.base.db import POSTGRESQL_NOW, SQLITE_NOW, Database, epoch, on_commit, translated
 from yun.operations import wakeup
-from yun.operations.model import CLAIMABLE, Node, Operation, OperationKey, State
+from yun.operations.model import CLAIMABLE, Node, Operation, OperationKey, Periodic, State
 
 ENGINE_LOCK = 0x59554E01
 SCAN = 64
@@ -159,3 +159,39 @@ def review(session: Session) -> int:
         session.execute(sa.update(Operation).where(Operation.seq.in_(free)).values(ready=True))
         rouse(session)
     return len(free)
+
+
+class Glance(NamedTuple):
+    """What there is to do: periodic work is due, an operation may be claimed, a queued one is held to be blocked."""
+
+    due: bool
+    claimable: bool
+    waiting: bool
+
+
+def _glance(now: sa.ColumnElement[float]) -> sa.Select[Any]:
+    rows, ops = Periodic.__table__.c, Operation.__table__.c
+    late = sa.or_(rows.next <= now, rows.next > now + rows.every * 2)
+    ready = sa.and_(ops.state.in_(CLAIMABLE), ops.ready.is_(True))
+    rested = sa.or_(ops.not_before <= now, ops.not_before > now + MAX_PAUSE)
+    others = ops.seq.not_in(sa.bindparam("active", expanding=True))
+    return sa.select(
+        sa.exists().where(rows.kind.in_(sa.bindparam("kinds", expanding=True)), late),
+        sa.exists().where(ready, rested, others),
+        sa.exists().where(ops.state == State.QUEUED, ops.ready.is_(False)),
+    )
+
+
+GLANCES = {True: _glance(SQLITE_NOW), False: _glance(POSTGRESQL_NOW)}
+"""Built once: an engine at rest does little else than asking this."""
+
+
+def glance(database: Database, active: Collection[int], kinds: Collection[str]) -> Glance:
+    """One statement without the write lock: an idle engine asks twice a second and must cost next to nothing.
+
+    ``active`` are the operations that this process runs now, ``kinds`` the periodic work it knows. Work without a
+    row yet is not seen here: an engine submits it once when it begins.
+    """
+    asked = {"active": list(active), "kinds": list(kinds)}
+    with translated(), database.engine.connect() as connection:
+        return Glance(*map(bool, connection.execute(GLANCES[database.sqlite], asked).one()))

@@ -23,7 +23,7 @@ from yun.base.ids import new_id
 from yun.base.log import logger
 from yun.base.messages import Message, _
 from yun.operations import service, wakeup
-from yun.operations.claims import Claimant, claim, review
+from yun.operations.claims import Claimant, claim, glance, review
 from yun.operations.events import raise_notice
 from yun.operations.flow import REGISTRY, Op
 from yun.operations.intent import Intent, Subject
@@ -58,6 +58,7 @@ class Engine:
         self._file: IO[str] | None = None
         self._reviewed = 0.0
         self._beaten = time.monotonic()
+        self._known: list[str] = []
 
     # ── life ──
 
@@ -131,30 +132,22 @@ class Engine:
         self._wake.clear()
         if self._stop.is_set() or self._silent.is_set():
             return
-        self.submit_periodic()
-        if time.monotonic() - self._reviewed > REVIEW_SECONDS:
+        seen = glance(self.database, list(self.active), self._known)
+        if seen.due or not self._known:
+            self.submit_periodic()
+            seen = glance(self.database, list(self.active), self._known)
+        if seen.waiting and time.monotonic() - self._reviewed > REVIEW_SECONDS:
             self._reviewed = time.monotonic()
             with self.database.write() as session:
                 review(session)
-        while (free := self.settings.workers - len(self.active)) > 0 and not self._stop.is_set():
-            if not self._claimable():
-                return
+        while seen.claimable and (free := self.settings.workers - len(self.active)) > 0 and not self._stop.is_set():
             taken = self.claim(free)
-            if not taken:
-                return
             for operation in taken:
                 assert self._pool is not None
                 self._pool.submit(self._run, operation)
-
-    def _claimable(self) -> bool:
-        """A look without the write lock, so that an idle engine writes nothing."""
-        query = sa.select(Operation.seq).where(Operation.state.in_(CLAIMABLE), Operation.ready.is_(True))
-        if self.active:
-            query = query.where(Operation.seq.not_in(list(self.active)))
-        with self.database.read() as session:
-            now = epoch(session)
-            pause = sa.or_(Operation.not_before <= now, Operation.not_before > now + 60)
-            return session.scalar(query.where(pause).limit(1)) is not None
+            if not taken:
+                return
+            seen = glance(self.database, list(self.active), self._known)
 
     def claim(self, limit: int, *, ignore_pauses: bool = False) -> list[Operation]:
         """Claim runnable operations for this process and note them as active."""
@@ -206,6 +199,7 @@ class Engine:
         with self.database.read() as session:
             now = epoch(session)
             known = {row.kind: row.next for row in session.scalars(sa.select(Periodic))}
+        self._known = sorted(kind for kind, recipe in REGISTRY.recipes.items() if recipe.every is not None)
         for recipe in list(REGISTRY.recipes.values()):
             if recipe.every is not None and not now < known.get(recipe.kind, 0.0) <= now + recipe.every * 2:
                 self._submit_period(recipe.kind, recipe.every, known.get(recipe.kind))
