@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from sqlalchemy import event
 
 from tests.house.story import SCENES, Scene, Story
 from yun.base.config import Settings
+from yun.operations import journal
 from yun.operations import service as operations
 from yun.operations.flow import REGISTRY
 from yun.operations.model import OperationKey, State
@@ -160,30 +162,42 @@ def dies(story: Story, nth: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize(("kind", "scene"), scenes())
-def test_every_step_may_run_twice(kind: str, scene: Scene, story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
+@pytest.fixture
+def twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every step that is not one transaction runs twice, like one whose answer was lost, and so does its undo."""
 
-    set_up(story, scene)
-    twice = {}
-    for name, made in REGISTRY.steps.items():
-        if not made.transactional:
+    def doubled(call: Any) -> Any:
+        def run(op: Any, *args: Any) -> Any:
+            call(op, *args)
+            return call(op, *args)
 
-            def again(op: Any, *args: Any, call: Any = made.call) -> Any:
-                call(op, *args)
-                return call(op, *args)
+        return run
 
-            twice[name] = replace(made, call=again)
-    from yun.operations import journal
-
+    made = {name: step for name, step in REGISTRY.steps.items() if not step.transactional}
+    for name, step in made.items():
+        undo = doubled(step.undo) if step.undo else None
+        monkeypatch.setitem(REGISTRY.steps, name, replace(step, call=doubled(step.call), undo=undo))
     walk = journal.Journal.walk
-    monkeypatch.setattr(
-        journal.Journal,
-        "walk",
-        lambda self, op, position, made, args: walk(self, op, position, twice.get(made.name, made), args),
-    )
+
+    def walk_twice(self: Any, op: Any, position: int, step: Any, args: Any) -> Any:
+        return walk(self, op, position, REGISTRY.steps[step.name], args)
+
+    monkeypatch.setattr(journal.Journal, "walk", walk_twice)
+
+
+@pytest.mark.parametrize(("kind", "scene"), scenes())
+@pytest.mark.usefixtures("twice")
+def test_every_step_and_every_undo_may_run_twice(kind: str, scene: Scene, story: Story) -> None:
+    set_up(story, scene)
+    before = story.picture()
     done = story.do(scene.ask)
     assert done.state == State.SUCCEEDED, done.error
+    if not done.undoable:
+        return
+    undone = story.do(lambda ctx: operations.undo(ctx, done.id))
+    assert undone.state == State.SUCCEEDED, undone.error
+    if kind not in OPPOSITES:
+        assert not differences(before, story.picture())
 
 
 def test_every_kind_of_operation_is_in_these_tests_or_says_why_not() -> None:

@@ -13,7 +13,7 @@ from tests.network.conftest import Asking, Do
 from yun.base.config import Settings
 from yun.base.db import Database
 from yun.drivers.host.fake import FakeMachine
-from yun.drivers.network.fake import World
+from yun.drivers.network.fake import FakeNetworkEngine, World
 from yun.drivers.network.port import GroupSpec, NatSpec
 from yun.identity.model import Project
 from yun.network import service
@@ -114,6 +114,27 @@ def test_leftovers_of_ours_are_removed_and_told(engine: Engine, world: World, da
         notice = session.get(Notice, "network.leftovers")
         assert notice is not None
         assert "sgr_ghost" in notice.message["params"]["list"]
+
+
+def test_what_is_wanted_again_while_a_comparison_removes_it_stays(
+    engine: Engine, world: World, plugged: Callable[..., Port], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = plugged()
+    spec = world.ports[port.id]
+    with database.write() as session:
+        session.get_one(Port, port.id).plugged = False
+    remove = FakeNetworkEngine.remove_port
+
+    def meanwhile(self: FakeNetworkEngine, port_id: str) -> None:
+        """Somebody plugs it between the comparison's look at the rows and its removal."""
+        with database.write() as session:
+            session.get_one(Port, port_id).plugged = True
+        self.apply_port(spec)
+        remove(self, port_id)
+
+    monkeypatch.setattr(FakeNetworkEngine, "remove_port", meanwhile)
+    compare(engine)
+    assert world.ports[port.id] == spec
 
 
 def test_an_engine_that_is_away_is_no_failure_of_the_comparison(

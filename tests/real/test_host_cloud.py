@@ -3,43 +3,22 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-import yun
-from tests.real.hypervisor_room import CACHE
+from tests.real.cloud import STATE, YUN, bare_machine
 from tests.real.private_host import PrivateHost
-from yun.images import builders
-from yun.setup.build import build
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
-YUN = str(Path(sys.executable).with_name("yun"))
-STATE = "/var/lib/yun"
-SOURCES = Path(yun.__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateHost]:
-    """A bare machine that has the distribution's packages and those the tiny image is made of, and no network."""
-    CACHE.mkdir(exist_ok=True)
-    builders.build("tiny", CACHE, lambda: None)
-    box = PrivateHost("newbox", tmp_path_factory.mktemp("newbox"))
-    try:
-        box.run("cp", "-a", f"{CACHE}/.", f"{box.directory}/root{STATE}/builds")
-        # The sources stand still for the machine, whatever happens to the work tree meanwhile.
-        build()
-        for folder in (SOURCES, SOURCES.parent / "assets"):
-            copy = box.directory / folder.name
-            shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("node_modules"))
-            box.run("mount", "--bind", str(copy), str(folder))
-        yield box
-    finally:
-        box.close()
+    """A machine that Yun has never seen."""
+    with bare_machine("barebox", tmp_path_factory.mktemp("barebox")) as made:
+        yield made
 
 
 def test_a_new_users_whole_way(box: PrivateHost) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -71,18 +72,21 @@ def client(room: LibvirtRoom, instance: Instance, tmp_path: Path) -> Iterator[Te
     database.close()
 
 
+def answer(socket: Any, question: bytes, line: bytes) -> None:
+    """Type a line as a person does: a moment after the question. The guest sets its terminal up after it has asked,
+    and what comes before that is read with other rules, or thrown away."""
+    read_until(socket, question)
+    time.sleep(1)
+    socket.send_bytes(line)
+
+
 def test_a_person_logs_in_on_the_serial_port(client: TestClient, instance: Instance) -> None:
     with client.websocket_connect(ticket(client, instance, "serial")) as socket:
         assert state(socket) == "connected"
-        read_until(socket, b"login: ")
-        socket.send_bytes(b"\r")
-        read_until(socket, b"login: ")
-        socket.send_bytes(b"root\r")
-        read_until(socket, b"Password: ")
-        time.sleep(2)  # the guest throws away what was typed before its question was out
-        socket.send_bytes(b"tiny\r")
-        read_until(socket, b"# ")
-        socket.send_bytes(b"echo $((6*7))-from-the-guest\r")
+        answer(socket, b"login: ", b"\r")
+        answer(socket, b"login: ", b"root\r")
+        answer(socket, b"Password: ", b"tiny\r")
+        answer(socket, b"# ", b"echo $((6*7))-from-the-guest\r")
         read_until(socket, b"42-from-the-guest")
     with client.websocket_connect(ticket(client, instance, "serial")) as socket:
         assert read_until(socket, b"42-from-the-guest\r\n").count(b"\n42-from-the-guest") == 1

@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from yun.drivers.network.port import NetworkEngine
 from yun.network import rows, spec
 from yun.network.model import DOWN, TRASHED, UP, FloatingIp, Port, SecurityRule
 from yun.network.service import look
@@ -38,7 +37,7 @@ def bring(op: Op, targets: Iterable[Iterable[str]]) -> None:
     for kind in reversed(ORDER):
         for k, identifier in wanted:
             if k == kind and (k, identifier) not in made:
-                _remover(op.drivers.network, k)(identifier)
+                _remove(op, k, identifier)
 
 
 def _apply(op: Op, kind: str, identifier: str) -> bool:
@@ -60,9 +59,10 @@ def _apply(op: Op, kind: str, identifier: str) -> bool:
     return True
 
 
-def _remover(engine: NetworkEngine, kind: str) -> Callable[[str], None]:
-    remove: Callable[[str], None] = getattr(engine, f"remove_{kind}")
-    return remove
+def _remove(op: Op, kind: str, identifier: str) -> None:
+    """The engine has the thing no more, unless somebody's rows came to want it while it was being removed."""
+    getattr(op.drivers.network, f"remove_{kind}")(identifier)
+    _apply(op, kind, identifier)
 
 
 def follow_after_undo(op: Op, output: Any, targets: list[list[str]]) -> None:
@@ -117,7 +117,9 @@ def unplug_port(op: Op, port_id: str) -> dict[str, Any]:
     """The port lies in the trash: out of the engine, while address, MAC and floating IP stay reserved for it."""
     with op.read() as session:
         port = session.get(Port, port_id)
-        was = {"plugged": bool(port and port.plugged)}
+        # One that lies in the trash already was laid there by an earlier try of this step.
+        tried = port is not None and port.state == TRASHED and port.host_id is not None
+        was = {"plugged": bool(port and (port.plugged or tried))}
     _set_port(op, port_id, plugged=False, state=TRASHED)
     bring(op, [("port", port_id), *_floating_routers(op, port_id)])
     return was
