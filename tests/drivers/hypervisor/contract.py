@@ -282,10 +282,9 @@ class Contract:
     def test_the_serial_port_takes_and_prints_bytes_and_keeps_a_log(self, room: Room) -> None:
         with room.driver.open_serial(room.booted) as end:
             end.settimeout(PATIENCE)
-            end.sendall(b"\r")
             got = b""
             until(lambda: b"login:" in room.driver.serial_log(room.booted))
-            end.sendall(b"echo-me\r")
+            end.sendall(b"echo-me\n")
             while b"echo-me" not in got:
                 got += end.recv(4096)
         until(lambda: b"echo-me" in room.driver.serial_log(room.booted))
@@ -298,12 +297,12 @@ class Contract:
         heard = threading.Event()
         reader = threading.Thread(target=lambda: second.recv(1) and heard.set(), daemon=True)
         reader.start()
-        first.sendall(b"x\r")
+        first.sendall(b"x\n")  # a line feed ends a line in every mode of the terminal
         assert first.recv(1)
         assert not heard.wait(0.3)
         first.close()
         time.sleep(0.2)
-        second.sendall(b"y\r")
+        second.sendall(b"y\n")
         assert heard.wait(PATIENCE)
         second.close()
 
