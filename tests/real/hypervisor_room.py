@@ -65,13 +65,13 @@ class LibvirtRoom(Room):
         subprocess.run(
             ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", "qcow2", str(disk)], check=True
         )
-        self.booted = self.machine(
-            running=True,
+        self.booted_spec = self.spec(
             memory_mib=128,
             disks=(DiskSpec("vda", str(disk), cache="unsafe"),),
             serial_socket=str(self.folder / "serial" / "tiny.sock"),
             serial_log=str(self.folder / "log" / "tiny.log"),
         )
+        self.booted = self.made(self.booted_spec, running=True)
         return self.booted
 
     def spec(self, **changes: object) -> DomainSpec:

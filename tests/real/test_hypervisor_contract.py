@@ -24,3 +24,17 @@ def room() -> Iterator[Room]:
 
 class TestLibvirtKeepsTheContract(Contract):
     """The guest boots while the tests of empty machines run."""
+
+
+def test_a_uefi_machine_keeps_its_variables_through_undefinition(room: Room) -> None:
+    assert isinstance(room, LibvirtRoom)
+    nvram = room.folder / "uefi.nvram"
+    spec = room.spec(firmware="uefi", memory_mib=128, nvram=str(nvram))
+    uuid = room.made(spec, running=True)
+    room.driver.destroy(uuid)
+    with nvram.open("r+b") as file:
+        file.write(b"MARK")
+    room.driver.undefine(uuid)
+    room.made(spec, running=True)
+    room.driver.destroy(uuid)
+    assert nvram.read_bytes()[:4] == b"MARK"

@@ -125,7 +125,7 @@ def purge(op: Op, instance_id: str) -> Any:
     if plan is None:
         return {"instance_id": instance_id}
     op.point_of_no_return()
-    op.step(steps.remove_seed, instance_id)
+    op.step(steps.remove_files, instance_id)
     for volume_id in plan["volumes"]:
         op.step(storage.purge_volume, volume_id)
     op.step(network.purge_ports, instance_id)

@@ -1,4 +1,4 @@
-"""Where the files of an instance lie: serial socket and log, seed. Pure; nothing is made here."""
+"""Where the files of an instance lie: serial socket and log, seed, NVRAM. Pure; nothing is made here."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ def serial_socket(settings: Settings, instance_id: str) -> str:
 def serial_log(settings: Settings, instance_id: str) -> str:
     """The file in which everything that the serial port said is kept."""
     return str(settings.state_dir / "logs" / "serial" / f"{instance_id}.log")
+
+
+def nvram(pool_path: str, instance_id: str) -> str:
+    """Where a UEFI machine's firmware keeps its variables (boot entries, enrolled keys)."""
+    return str(Path(pool_path) / "seeds" / f"{instance_id}.nvram")
 
 
 def seed(pool_path: str, instance_id: str) -> str:

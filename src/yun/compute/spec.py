@@ -18,11 +18,12 @@ FIRMWARE: dict[str, Literal["bios", "uefi", "uefi-secure"]] = {"uefi": "uefi", "
 
 def domain_spec(
     instance: Instance, host: Host, disks: Sequence[DiskSpec], nics: Sequence[NicSpec], *, settings: Settings,
-    seed: str = "",
+    seed: str = "", nvram: str = "",
 ) -> DomainSpec:  # fmt: skip
     """The machine as rows say it should be at its next start.
 
     ``seed`` is the path of its NoCloud seed, if it has one: a CD on the SCSI bus, since cloud kernels know no SATA.
+    ``nvram`` is where its variables lie if it boots by UEFI.
     The hypervisor's own autostart stays off: what starts after a reboot of the host is decided here, by policy.
     """
     cd = (DiskSpec(SEED_SLOT, seed, format="raw", device="cdrom", bus="scsi", readonly=True, discard=False),)
@@ -39,6 +40,7 @@ def domain_spec(
         firmware=FIRMWARE.get(instance.firmware, "bios"),
         autostart=False,
         serial_socket=places.serial_socket(settings, instance.id),
+        nvram=nvram if instance.firmware in FIRMWARE else "",
         serial_log=places.serial_log(settings, instance.id),
         metadata={"id": instance.id, "project": instance.project_id},
     )

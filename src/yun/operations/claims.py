@@ -169,7 +169,7 @@ class Glance(NamedTuple):
     waiting: bool
 
 
-def _glance(now: sa.ColumnElement[float]) -> sa.Select[Any]:
+def _glance(now: sa.ColumnElement[float]) -> sa.Select[bool, bool, bool]:
     rows, ops = Periodic.__table__.c, Operation.__table__.c
     late = sa.or_(rows.next <= now, rows.next > now + rows.every * 2)
     ready = sa.and_(ops.state.in_(CLAIMABLE), ops.ready.is_(True))

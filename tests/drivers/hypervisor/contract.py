@@ -29,6 +29,8 @@ class Room(ABC):
 
     driver: Hypervisor
     booted: str
+    booted_spec: DomainSpec
+    """What ``booted`` was defined from; it names a serial log."""
 
     @abstractmethod
     def spec(self, **changes: object) -> DomainSpec:
@@ -44,7 +46,10 @@ class Room(ABC):
 
     def machine(self, *, running: bool = False, **changes: object) -> str:
         """The UUID of a fresh, defined machine."""
-        spec = self.spec(**changes)
+        return self.made(self.spec(**changes), running=running)
+
+    def made(self, spec: DomainSpec, *, running: bool = False) -> str:
+        """The UUID of a machine, now defined."""
         self.driver.define(spec)
         if running:
             self.driver.start(spec.uuid)
@@ -312,6 +317,17 @@ class Contract:
         assert room.driver.state(room.booted).reason == "shutdown"
         assert not room.driver.states()[room.booted].agent
         assert room.driver.serial_log(room.booted) != b""
+
+    def test_what_a_machine_printed_outlives_its_definition_until_it_is_discarded(self, room: Room) -> None:
+        printed = room.driver.serial_log(room.booted)
+        room.driver.undefine(room.booted)
+        room.driver.define(room.booted_spec)
+        assert room.driver.serial_log(room.booted) == printed
+        room.driver.undefine(room.booted)
+        for _again in range(2):
+            room.driver.discard_log(room.booted_spec.serial_log)
+        room.driver.define(room.booted_spec)
+        assert room.driver.serial_log(room.booted) == b""
 
     def test_a_driver_may_be_closed_twice(self, room: Room) -> None:
         room.driver.close()

@@ -17,7 +17,8 @@ class FakeRoom(Room):
     def __init__(self) -> None:
         self.world = FakeWorld()
         self.driver = FakeHypervisor(self.world)
-        self.booted = self.machine(running=True, serial_socket="/run/x", serial_log="/run/y")
+        self.booted_spec = self.spec(serial_socket="/run/x", serial_log="/run/y")
+        self.booted = self.made(self.booted_spec, running=True)
 
     def spec(self, **changes: object) -> DomainSpec:
         return blank(**changes)

@@ -1,6 +1,6 @@
 """The journaled steps of an instance's life, each with its undo; flows of this room and of rooms above walk them."""
 
-from yun.compute.steps.definition import define, define_now, redefine, remove_seed, undefine, write_seed
+from yun.compute.steps.definition import define, define_now, redefine, remove_files, undefine, write_seed
 from yun.compute.steps.measuring import measure
 from yun.compute.steps.power import go_on, power_off, power_on, start_now, suspend
 from yun.compute.steps.rows import (
@@ -22,6 +22,6 @@ __all__ = [
     "begin_building", "begin_purge", "bring_back", "define", "define_now", "edit", "finish_purge",
     "finish_stopped",
     "go_on", "load", "look", "look_at_all", "make_flavor", "measure", "parts", "place", "power_off", "power_on",
-    "redefine", "remember", "remove_seed", "set_state", "start_now", "suspend", "trash", "undefine",
+    "redefine", "remember", "remove_files", "set_state", "start_now", "suspend", "trash", "undefine",
     "withdraw_flavor", "write_seed",
 ]  # fmt: skip

@@ -44,7 +44,7 @@ def _guest_nics(session: Session, instance_id: str) -> list[GuestNic]:
 
 
 def _seed_back(op: Op, output: Any, instance_id: str) -> None:
-    remove_seed.call(op, instance_id)
+    remove_files.call(op, instance_id)
 
 
 @step(undo=_seed_back)
@@ -61,12 +61,15 @@ def write_seed(op: Op, instance_id: str) -> str | None:
 
 
 @step()
-def remove_seed(op: Op, instance_id: str) -> None:
-    """The seed is gone for good."""
+def remove_files(op: Op, instance_id: str) -> None:
+    """What the machine had beside its disks is gone for good: seed, NVRAM, console log. Precondition: undefined."""
     with op.read() as session:
         row = load(session, instance_id)
-        path = places.seed(pool_path_of(session, instance_id), instance_id)
-    op.drivers.on(row.host_id).volume.delete(path)
+        pool = pool_path_of(session, instance_id)
+    drivers = op.drivers.on(row.host_id)
+    drivers.volume.delete(places.seed(pool, instance_id))
+    drivers.volume.delete(places.nvram(pool, instance_id))
+    drivers.hypervisor.discard_log(places.serial_log(op.settings, instance_id))
 
 
 def define_now(op: Op, instance_id: str) -> None:
@@ -75,10 +78,10 @@ def define_now(op: Op, instance_id: str) -> None:
         row = load(session, instance_id)
         host = session.get(Host, row.host_id)
         assert host is not None
-        seed = places.seed(pool_path_of(session, instance_id), instance_id) if row.cloud_init else ""
+        pool = pool_path_of(session, instance_id)
         spec = domain_spec(
             row, host, disks_of(session, instance_id), _nics(session, instance_id, host), settings=op.settings,
-            seed=seed,
+            seed=places.seed(pool, instance_id) if row.cloud_init else "", nvram=places.nvram(pool, instance_id),
         )
     op.drivers.on(row.host_id).hypervisor.define(spec)
 

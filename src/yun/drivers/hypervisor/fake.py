@@ -32,6 +32,7 @@ from yun.drivers.hypervisor.port import (
 )
 
 ACTIVE = (Power.RUNNING, Power.PAUSED)
+LOG_BYTES = 1 << 20
 
 
 @dataclass
@@ -72,6 +73,7 @@ class FakeWorld:
         self.lock = threading.RLock()
         self.domains: dict[str, FakeDomain] = {}
         self.missing_files: set[str] = set()
+        self.logs: dict[str, bytes] = {}
         self.boot_seconds = boot_seconds
         self.cpus, self.memory_mib = cpus, memory_mib
         self.calls: Counter[str] = Counter()
@@ -249,7 +251,8 @@ class FakeHypervisor:
                     raise DriverError(_("The hypervisor refused: {reason}", reason="the name is in use"))
             known = self.world.domains.get(spec.uuid)
             if known is None:
-                self.world.domains[spec.uuid] = FakeDomain(spec, autostart=spec.autostart)
+                made = self.world.domains[spec.uuid] = FakeDomain(spec, autostart=spec.autostart)
+                made.guest.remember(self.world.logs.get(spec.serial_log, b""))
             elif known.spec.name != spec.name:
                 raise DriverError(_("The hypervisor refused: {reason}", reason="the name of a domain is fixed"))
             else:
@@ -263,8 +266,16 @@ class FakeHypervisor:
                 return
             if domain.power in ACTIVE:
                 raise DriverError(_("The machine is running."), private=uuid)
+            if domain.spec.serial_log:
+                self.world.logs[domain.spec.serial_log] = domain.guest.log(LOG_BYTES)
             del self.world.domains[uuid]
             self.world.nudges.put(uuid)
+
+    def discard_log(self, path: str) -> None:
+        with self._call("discard_log"):
+            if any(d.spec.serial_log == path for d in self.world.domains.values()):
+                raise DriverError(_("The machine is running."), private=path)
+            self.world.logs.pop(path, None)
 
     def start(self, uuid: str) -> None:
         with self._call("start", uuid):

@@ -56,6 +56,11 @@ class FakeGuest:
         self.agent_calls.append((command, arguments))
         return {"guest-get-host-name": {"host-name": self.title}}.get(command, {})
 
+    def remember(self, log: bytes) -> None:
+        """The serial port printed this before, when the machine was defined under the same files."""
+        with self._lock:
+            self._log[:0] = log
+
     def log(self, tail: int) -> bytes:
         """The end of what the serial port printed."""
         with self._lock:

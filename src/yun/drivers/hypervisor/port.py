@@ -69,8 +69,9 @@ class DomainSpec:
     """A whole virtual machine, ready to be written as domain XML.
 
     ``name`` is the daemon's own name of the domain: ASCII, without ``/``, never changed later (use the id);
-    ``title`` is what a person calls it. ``memory_mib`` in MiB; ``accel`` is ``kvm`` or ``tcg``; ``serial_socket`` and
-    ``serial_log`` are absolute paths (the socket's at most 107 bytes). ``genid`` is the generation that the guest
+    ``title`` is what a person calls it. ``memory_mib`` in MiB; ``accel`` is ``kvm`` or ``tcg``; ``serial_socket``,
+    ``serial_log`` and ``nvram`` are absolute paths (the socket's at most 107 bytes); the last is where UEFI keeps its
+    variables, made at the first start. ``genid`` is the generation that the guest
     sees (VM generation id); empty means the UUID: give a fresh one to a copy that resumes another's memory.
     """
 
@@ -88,6 +89,7 @@ class DomainSpec:
     autostart: bool = False
     serial_socket: str = ""
     serial_log: str = ""
+    nvram: str = ""
     on_crash: Literal["destroy", "restart", "preserve"] = "destroy"
     metadata: Mapping[str, str] = field(default_factory=dict)
     genid: str = ""
@@ -130,8 +132,14 @@ class Hypervisor(Protocol):
         ...
 
     def undefine(self, uuid: str) -> None:
-        """Forget the definition with all its side files (NVRAM, managed save). Precondition: stopped (a running
-        domain is refused with a `DriverError` that is not retryable); a missing one is fine."""
+        """Forget the definition; files that its spec named stay (disks, ``nvram``, serial log), so the same spec brings
+        the same machine back. Precondition: stopped (a running domain is refused with a `DriverError` that is not
+        retryable); a missing one is fine."""
+        ...
+
+    def discard_log(self, path: str) -> None:
+        """The serial log at ``path``, as a spec named it, is gone for good with its older parts; a missing one is
+        fine. Precondition: no domain writes to it any more."""
         ...
 
     def start(self, uuid: str) -> None:

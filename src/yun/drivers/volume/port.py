@@ -15,7 +15,8 @@ Progress = Callable[[float], None]
 """Called with 0…1; may raise to cancel, and then nothing is left behind."""
 
 FOLDERS = ("layers", "heads", "incoming", "seeds")
-"""The directories of a pool: frozen files, writable files, files on their way in, cloud-init seeds."""
+"""The directories of a pool: frozen files, writable files, files on their way in, and what machines have beside their
+disks (cloud-init seeds, NVRAM)."""
 
 MAX_VIRTUAL = 64 * 1024**4
 """No disk is larger than this, in bytes."""

@@ -18,8 +18,8 @@ from yun.drivers.hypervisor.nudges import Nudges
 from yun.drivers.hypervisor.port import DomainSpec, DomainState, DomainStats, HypervisorFacts, Power
 
 T = TypeVar("T")
-UNDEFINE_ALL = 1 | 2 | 4 | 16
-"""Managed save, snapshot metadata, NVRAM, checkpoint metadata."""
+UNDEFINE = 1 | 2 | 8 | 16
+"""Without managed save, snapshot metadata and checkpoint metadata; NVRAM is kept."""
 STATE_ONLY = 1
 COUNTERS = 1 | 2 | 4 | 8 | 16 | 32
 """State, CPU, balloon, vCPU, interface, block."""
@@ -86,9 +86,12 @@ class LibvirtHypervisor:
             if domain.isActive():
                 raise DriverError(_("The machine is running."), private=uuid)
             if domain.isPersistent():
-                domain.undefineFlags(UNDEFINE_ALL)
+                domain.undefineFlags(UNDEFINE)
 
         self._on(uuid, undefine, missing=lambda: None)
+
+    def discard_log(self, path: str) -> None:
+        files.discard_serial_log(path)
 
     def start(self, uuid: str) -> None:
         def start(domain: Any) -> None:

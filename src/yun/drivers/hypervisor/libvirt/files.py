@@ -80,10 +80,8 @@ def read_serial_log(xml: str, tail: int) -> bytes:
     log = ET.fromstring(xml).find("./devices/serial/log[@file]")
     if log is None:
         return b""
-    current = Path(log.get("file", ""))
     data = b""
-    # virtlogd moves a full log aside to .0, that to .1, and so on.
-    for path in (current, *(current.with_name(f"{current.name}.{n}") for n in range(3))):
+    for path in _log_files(Path(log.get("file", ""))):
         missing = tail - len(data)
         if missing <= 0:
             break
@@ -94,3 +92,18 @@ def read_serial_log(xml: str, tail: int) -> bytes:
         except OSError:
             break
     return data
+
+
+def discard_serial_log(path: str) -> None:
+    """Remove a serial log and its rotations; missing ones are fine."""
+    try:
+        for part in _log_files(Path(path)):
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        message = _("The log of the serial console cannot be removed: {reason}", reason=str(error))
+        raise DriverError(message) from error
+
+
+def _log_files(current: Path) -> tuple[Path, ...]:
+    """The log and its rotations, newest first: virtlogd moves a full log aside to .0, that to .1, and so on."""
+    return (current, *(current.with_name(f"{current.name}.{n}") for n in range(3)))

@@ -25,7 +25,7 @@ def check(spec: DomainSpec) -> None:
         problems.append(f"disk slots {slots}")
     if len(spec.serial_socket.encode()) > SOCKET_LIMIT:
         problems.append("the serial socket's path is longer than a socket address")
-    for path in (spec.serial_socket, spec.serial_log, *(d.path for d in spec.disks if d.path)):
+    for path in (spec.serial_socket, spec.serial_log, spec.nvram, *(d.path for d in spec.disks if d.path)):
         if path and not path.startswith("/"):
             problems.append(f"path {path!r} is not absolute")
     if problems:
@@ -67,6 +67,8 @@ def _firmware(root: ET.Element, spec: DomainSpec) -> None:
         firmware = add(os, "firmware")
         add(firmware, "feature", enabled=secure, name="enrolled-keys")
         add(firmware, "feature", enabled=secure, name="secure-boot")
+        if spec.nvram:
+            add(os, "nvram", text=spec.nvram)
     if not any(d.boot_order for d in spec.disks):
         add(os, "boot", dev="hd")
 
