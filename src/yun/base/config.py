@@ -35,7 +35,7 @@ class Settings:
         "", "Address people use when a proxy stands in front, such as https://cloud.example.org."
     )
     node_name: str = _setting("", "Name of this control-plane process; empty means the host's name.")
-    workers: int = _setting(8, "Operations that one process runs at the same time.")
+    workers: int = _setting(16, "Operations that one process runs at the same time.")
     libvirt_uri: str = _setting("qemu:///system", "Libvirt connection of the local host.")
     accel: str = _setting("auto", "auto probes KVM and falls back to TCG; kvm and tcg override the probe.")
     ovn_nb: str = _setting("unix:/run/ovn/ovnnb_db.sock", "OVN northbound database.")

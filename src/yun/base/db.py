@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -31,6 +32,17 @@ CONVENTION = {
     "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+
+NEVER_FOR_EVER = {
+    "connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}  # fmt: skip
+"""How long a PostgreSQL that vanished from the network may keep a connection waiting (libpq: seconds, milliseconds)."""
+
+
+class DatabaseAway(Unavailable):
+    """The database is locked, gone or restarting: nothing is known of what was asked, and asking again is right."""
 
 
 class UTCDateTime(sa.TypeDecorator[datetime]):
@@ -102,7 +114,7 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 16, busy_seconds: float = 15.0) -> None:
         self.url = sa.make_url(url)
         self.sqlite = self.url.get_backend_name() == "sqlite"
-        options: dict[str, Any] = {"json_serializer": lambda v: json.dumps(v, ensure_ascii=False)}
+        options: dict[str, Any] = {"json_serializer": serialized}
         if self.sqlite:
             options["connect_args"] = {"check_same_thread": False, "timeout": busy_seconds}
             if self.url.database in (None, "", ":memory:"):
@@ -113,6 +125,7 @@ class Database:
             if self.url.drivername == "postgresql":
                 self.url = self.url.set(drivername="postgresql+psycopg")
             options |= {"pool_size": pool_size, "max_overflow": pool_size, "pool_pre_ping": True}
+            options["connect_args"] = NEVER_FOR_EVER
         self.engine = sa.create_engine(self.url, **options)
         if self.sqlite:
             event.listen(self.engine, "connect", _sqlite_connect)
@@ -144,15 +157,24 @@ class Database:
         self.engine.dispose()
 
 
+def serialized(value: Any) -> str:
+    """The value as JSON text that every database keeps: NUL and lone surrogates become U+FFFD."""
+    text = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return _NUL.sub(r"\1\\ufffd", text)
+
+
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn a database that does not answer (locked, gone, restarting) into `Unavailable`."""
+    """Turn a database that does not answer (locked, gone, restarting) into `DatabaseAway`."""
     try:
         yield
     except DBAPIError as error:
         if isinstance(error, OperationalError) or error.connection_invalidated:
             message = _("The database does not answer.")
-            raise Unavailable(message, hint=_("Try again in a moment."), private=str(error)) from error
+            raise DatabaseAway(message, hint=_("Try again in a moment."), private=str(error)) from error
         raise
 
 

@@ -28,12 +28,12 @@ def room_of(host: Host, committed_vcpus: int, committed_mib: int) -> Room:
     return Room(host, whole_vcpus - committed_vcpus, whole_mib - committed_mib, committed_mib)
 
 
-def refusal(room: Room, *, vcpus: int, memory_mib: int) -> Message | None:
-    """Why the host cannot take it, or None where it can."""
+def refusal(room: Room, *, vcpus: int, memory_mib: int, returning: bool = False) -> Message | None:
+    """Why the host cannot take it, or None where it can; what is ``returning`` needs room, but no welcome."""
     name = room.host.name
-    if room.host.state == "down":
+    if room.host.state == "down" and not returning:
         return _("{host}: its virtual machine service does not run", host=name)
-    if not room.host.accepts:
+    if not room.host.accepts and not returning:
         return _("{host}: it takes no new instances", host=name)
     if memory_mib > room.memory_mib:
         return _("{host}: {size} of memory short", host=name, size=format_size((memory_mib - room.memory_mib) * MIB))

@@ -112,11 +112,14 @@ def no_room(reasons: list[Message], hint: Message) -> NoCapacity:
     )  # fmt: skip
 
 
-def allocate(session: Session, *, host_id: str, owner: str, vcpus: int, memory_mib: int) -> None:
+def allocate(
+    session: Session, *, host_id: str, owner: str, vcpus: int, memory_mib: int, returning: bool = False
+) -> None:
     """Promise ``owner`` this much on the host, replacing an older promise to it, in the caller's transaction.
 
     Checks again under the host's lock, so that two placements cannot take the same room. A promise that does not grow
-    is always kept. Raises `NoCapacity`.
+    is always kept. ``returning`` is what had its place here before: also a host that takes nothing new, or is down for
+    now, takes it back. Raises `NoCapacity`.
     """
     host = session.get(Host, host_id, with_for_update=True)
     if host is None:
@@ -129,7 +132,7 @@ def allocate(session: Session, *, host_id: str, owner: str, vcpus: int, memory_m
         room = next(r for r in rooms(session) if r.host.id == host_id)
         if known is not None and known.host_id == host_id:
             room = placement.Room(host, room.vcpus + known.vcpus, room.memory_mib + known.memory_mib)
-        if reason := placement.refusal(room, vcpus=vcpus, memory_mib=memory_mib):
+        if reason := placement.refusal(room, vcpus=vcpus, memory_mib=memory_mib, returning=returning):
             raise no_room([reason], placement.nearest([room], vcpus=vcpus, memory_mib=memory_mib))
     if known is None:
         session.add(Allocation(host_id=host_id, owner=owner, vcpus=vcpus, memory_mib=memory_mib))

@@ -48,12 +48,16 @@ class Claimant:
     timeout: float
 
 
-def claim(session: Session, me: Claimant, limit: int, *, ignore_pauses: bool = False) -> list[Operation]:
-    """Take up to ``limit`` runnable operations, oldest first; each gets a new fence number.
+def claim(
+    session: Session, me: Claimant, limit: int, *, quiet: bool | None = None, ignore_pauses: bool = False
+) -> list[Operation]:
+    """Take up to ``limit`` runnable operations, oldest first; each gets a new fence number. ``quiet`` takes only quiet
+    ones, or only others.
 
     Effect: their ``node_id`` is ours. Operations of processes that gave no sign of life for ``me.timeout`` seconds
     are taken over. An operation waiting for a retry is due when the database's clock says so (a clock that jumped
-    back delays it by no more than the longest pause).
+    back delays it by no more than the longest pause). One that was cancelled while it waited for its keys is taken
+    without them: it does nothing but take back what came with it.
     """
     serialize(session)
     now = epoch(session)
@@ -70,6 +74,7 @@ def claim(session: Session, me: Claimant, limit: int, *, ignore_pauses: bool = F
         .limit(SCAN)
     )
     query = query if ignore_pauses else query.where(due)
+    query = query if quiet is None else query.where(Operation.quiet.is_(quiet))
     taken: list[Operation] = []
     for _round in range(ROUNDS):
         candidates = list(session.scalars(query))
@@ -85,7 +90,7 @@ def _take(
     taken: list[Operation],
 ) -> None:  # fmt: skip
     for operation in candidates:
-        if operation.seq in blocked:
+        if operation.seq in blocked and not operation.cancel_requested:
             operation.ready = False
         elif len(taken) < limit:
             operation.fence += 1

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 log = logger(__name__)
 POLL_SECONDS = 0.5
 REVIEW_SECONDS = 5.0
+QUIET_WORKERS = 4
+SILENT_SHARE = 0.8
+"""The share of ``node_timeout`` after which a process that could not prove its life lets go, before others come."""
 
 
 class Engine:
@@ -48,13 +51,13 @@ class Engine:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.node_id = new_id("nod")
-        self.active: set[int] = set()
+        self.active: dict[int, bool] = {}
+        """What this process works on: sequence number, and whether it is quiet work."""
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stop = threading.Event()
-        self._silent = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._pool: ThreadPoolExecutor | None = None
+        self._pools: dict[bool, ThreadPoolExecutor] = {}
         self._file: IO[str] | None = None
         self._reviewed = 0.0
         self._beaten = time.monotonic()
@@ -66,7 +69,11 @@ class Engine:
         """Begin to work. Raises `Conflict` where another process holds this SQLite database."""
         self._own_database()
         self.beat()
-        self._pool = ThreadPoolExecutor(self.settings.workers, thread_name_prefix="yun-op")
+        # Quiet work has threads of its own: what happens to machines is noticed while others wait for slow guests.
+        self._pools = {
+            False: ThreadPoolExecutor(self.settings.workers, thread_name_prefix="yun-op"),
+            True: ThreadPoolExecutor(QUIET_WORKERS, thread_name_prefix="yun-quiet"),
+        }
         wakeup.register(self._wake.set)
         loops: list[tuple[str, Callable[[], None]]] = [("dispatch", self._dispatch), ("heartbeat", self._heartbeat)]
         if not self.database.sqlite:
@@ -83,11 +90,11 @@ class Engine:
         wakeup.unregister(self._wake.set)
         for thread in self._threads:
             thread.join(timeout=seconds)
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            end = time.monotonic() + seconds
-            while self.active and time.monotonic() < end:
-                time.sleep(0.02)
+        for pool in self._pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
+        end = time.monotonic() + seconds
+        while self._pools and self.active and time.monotonic() < end:
+            time.sleep(0.02)
         try:
             with self.database.write() as session:
                 session.execute(sa.delete(Node).where(Node.id == self.node_id))
@@ -130,7 +137,7 @@ class Engine:
     def _dispatch(self) -> None:
         self._wake.wait(POLL_SECONDS)
         self._wake.clear()
-        if self._stop.is_set() or self._silent.is_set():
+        if self._stop.is_set() or self.silent:
             return
         seen = glance(self.database, list(self.active), self._known)
         if seen.due or not self._known:
@@ -140,22 +147,28 @@ class Engine:
             self._reviewed = time.monotonic()
             with self.database.write() as session:
                 review(session)
-        while seen.claimable and (free := self.settings.workers - len(self.active)) > 0 and not self._stop.is_set():
-            taken = self.claim(free)
-            for operation in taken:
-                assert self._pool is not None
-                self._pool.submit(self._run, operation)
-            if not taken:
+        while seen.claimable and not self._stop.is_set():
+            if not self._fill(False, self.settings.workers) + self._fill(True, QUIET_WORKERS):
                 return
             seen = glance(self.database, list(self.active), self._known)
 
-    def claim(self, limit: int, *, ignore_pauses: bool = False) -> list[Operation]:
-        """Claim runnable operations for this process and note them as active."""
-        me = Claimant(self.node_id, frozenset(self.active), self.database.sqlite, self.settings.node_timeout)
-        with self.database.write() as session:
-            taken = claim(session, me, limit, ignore_pauses=ignore_pauses)
+    def _fill(self, quiet: bool, workers: int) -> int:
+        """Give the free threads of one kind work; how many got some."""
         with self._lock:
-            self.active.update(o.seq for o in taken)
+            free = workers - sum(1 for kind in self.active.values() if kind is quiet)
+        taken = self.claim(free, quiet=quiet) if free > 0 else []
+        for operation in taken:
+            self._pools[quiet].submit(self._run, operation)
+        return len(taken)
+
+    def claim(self, limit: int, *, quiet: bool | None = None, ignore_pauses: bool = False) -> list[Operation]:
+        """Claim runnable operations for this process and note them as active."""
+        with self._lock:
+            me = Claimant(self.node_id, frozenset(self.active), self.database.sqlite, self.settings.node_timeout)
+        with self.database.write() as session:
+            taken = claim(session, me, limit, quiet=quiet, ignore_pauses=ignore_pauses)
+        with self._lock:
+            self.active.update((o.seq, bool(quiet)) for o in taken)
         return taken
 
     def _run(self, operation: Operation) -> None:
@@ -163,17 +176,18 @@ class Engine:
             self.run(operation)
         except Exception:
             log.exception("running %s failed outside its steps", operation.id)
+            self._stop.wait(POLL_SECONDS)  # it is still ours, and would be claimed again at once
         finally:
             with self._lock:
-                self.active.discard(operation.seq)
+                self.active.pop(operation.seq, None)
             self._wake.set()
 
     def run(self, operation: Operation) -> None:
         """Run a claimed operation as far as it goes now, in this thread."""
         journal = Journal(self.database, operation)
-        stop = self._stop if not self._silent.is_set() else self._silent
         op = Op(
-            journal, database=self.database, drivers=self.drivers, settings=self.settings, clock=self.clock, stop=stop,
+            journal, database=self.database, drivers=self.drivers, settings=self.settings, clock=self.clock,
+            must_stop=self.must_stop,
         )  # fmt: skip
         Runner(op, journal).run()
 
@@ -189,8 +203,19 @@ class Engine:
                 try:
                     self.run(operation)
                 finally:
-                    self.active.discard(operation.seq)
+                    self.active.pop(operation.seq, None)
         return count
+
+    def must_stop(self) -> bool:
+        """Whether running operations must let go at their next step: told to stop, or not heard of for so long (in
+        PostgreSQL) that another process may have taken them over."""
+        return self._stop.is_set() or self.silent
+
+    @property
+    def silent(self) -> bool:
+        """Whether this process has not proved for too long that it lives. Alone on SQLite, nobody waits for proof."""
+        late = time.monotonic() - self._beaten
+        return not self.database.sqlite and late > self.settings.node_timeout * SILENT_SHARE
 
     # ── periodic work ──
 
@@ -236,17 +261,11 @@ class Engine:
     def _heartbeat(self) -> None:
         if self._stop.wait(self.settings.heartbeat_seconds):
             return
-        try:
-            self.beat()
-        finally:
-            late = time.monotonic() - self._beaten
-            if late > self.settings.node_timeout * 0.8 and not self.database.sqlite:
-                self._silent.set()
-            else:
-                self._silent.clear()
+        self.beat()
 
     def beat(self) -> None:
         """Prove that this process lives, forget long-dead ones, raise notices for missed deadlines."""
+        began = time.monotonic()
         with self.database.write() as session:
             now = epoch(session)
             node = session.get(Node, self.node_id)
@@ -270,7 +289,7 @@ class Engine:
                     ),
                     hint=_("It goes on; look at its progress, or cancel it."),
                 )  # fmt: skip
-        self._beaten = time.monotonic()
+        self._beaten = began
 
     def _listen(self) -> None:
         """Wake up on other processes' commits (PostgreSQL)."""

@@ -7,7 +7,6 @@ and may be run again after a crash. Do not reorder the steps of a released opera
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +32,14 @@ class Cancelled(YunError):
     """Somebody asked this operation to stop; what it did is taken back."""
 
     code = "cancelled"
+
+
+class Refused(Exception):
+    """An undo met something that will not go away by itself, before anything was taken back: it ends failed."""
+
+    def __init__(self, cause: YunError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
 
 
 class Fenced(Exception):
@@ -138,13 +145,12 @@ class Op:
 
     def __init__(
         self, journal: Journal, *, database: Database, drivers: Drivers, settings: Settings, clock: Clock,
-        stop: threading.Event,
+        must_stop: Callable[[], bool],
     ) -> None:  # fmt: skip
         self.journal = journal
         self._database = database
-        self._stop = stop
+        self._must_stop = must_stop
         self._position = 0
-        self._final = False
         self.drivers = drivers
         self.settings = settings
         self.clock = clock
@@ -178,19 +184,23 @@ class Op:
     def step(self, made: Step, *args: Any) -> Any:
         """Walk one step: its recorded output if it is done, else run it and record it.
 
-        A first step that is database work is walked even by an operation that was cancelled while it waited: it
-        adopts the rows that came with the operation, and its undo takes them away again.
+        An operation that came with rows and was cancelled while it waited still walks its first step, which adopts
+        them: that step's undo takes them away again.
         """
-        if not self._final and not (self._position == 0 and made.transactional):
-            self.check_cancel()
         position, self._position = self._position, self._position + 1
-        return self.journal.walk(self, position, made, plain(list(args)))
+        adopts = position == 0 and made.transactional and made.undo is not None and self.journal.operation.brings_rows
+        if not adopts:
+            self.check_cancel()
+        output = self.journal.walk(self, position, made, plain(list(args)))
+        if adopts:
+            self.check_cancel()
+        return output
 
     def point_of_no_return(self) -> None:
         """From here on a failure is not taken back: it is retried, and then waits for an operator."""
         position, self._position = self._position, self._position + 1
+        self.check_cancel()
         self.journal.walk(self, position, REGISTRY.steps[FINAL], [])
-        self._final = True
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -206,16 +216,23 @@ class Op:
 
     def progress(self, fraction: float, text: Message | None = None) -> None:
         """Show how far it is (0…1). Also the place where a long step notices that it was cancelled."""
-        if self.undoing is None and not self._final:
-            self.check_cancel()
+        self.check_cancel()
         self.journal.progress(min(max(fraction, 0.0), 1.0), text)
 
     def check_cancel(self) -> None:
-        """Raise `Cancelled` where somebody asked for it, `Fenced` where this process must let go."""
-        if self._stop.is_set():
+        """Raise `Cancelled` where somebody asked for it, `Fenced` where this process must let go.
+
+        What cannot be cancelled any more (`cancellable`) goes on.
+        """
+        if self._must_stop():
             raise Fenced(self.id)
-        if self.undoing is None and self.journal.cancel_requested():
+        if self.undoing is None and self.cancellable and self.journal.cancel_requested():
             raise Cancelled(_("Cancelled on request."))
+
+    @property
+    def cancellable(self) -> bool:
+        """Whether a cancel is heard: not past the point of no return, nor once a forward operation has begun."""
+        return not self.journal.final and not (REGISTRY.recipes[self.kind].forward and self.journal.rows)
 
     def sleep(self, seconds: float) -> None:
         """Wait inside a step; ends early with `Cancelled` or `Fenced`."""

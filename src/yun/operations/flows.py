@@ -8,9 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from yun.base.errors import Conflict, Forbidden, Invalid, NoCapacity, NotFound
 from yun.operations import opposites
 from yun.operations.events import emit
-from yun.operations.flow import Op, operation, periodic, step, tx_step
+from yun.operations.flow import Op, Refused, operation, periodic, step, tx_step
 from yun.operations.intent import Subject
 from yun.operations.model import Event, Notice, Operation, OperationStep, OperationSubject, Reply, State
 from yun.operations.runner import announce, undo_row
@@ -50,8 +51,21 @@ def undo_one(op: Op, target: str, row_id: int) -> None:
     op.undoing = "success"
     try:
         undo_row(op, op.journal, row)
+    except (Conflict, Forbidden, Invalid, NoCapacity, NotFound) as error:
+        # What a person must mend first. Nothing was taken back: the target stands, and nobody is kept waiting.
+        if not _begun(op):
+            raise Refused(error) from error
+        raise
     finally:
         op.undoing = None
+
+
+def _begun(op: Op) -> bool:
+    """Whether any step of any target has been taken back already."""
+    targets = sa.select(Operation.seq).where(Operation.id.in_(op.journal.operation.arguments["targets"]))
+    undone = sa.select(OperationStep.id).where(OperationStep.seq.in_(targets), OperationStep.state == "undone")
+    with op.read() as session:
+        return session.scalar(undone.limit(1)) is not None
 
 
 @tx_step()
@@ -78,13 +92,17 @@ def prune_once(op: Op, now: datetime, old: datetime) -> bool:
     closed = sa.and_(
         Operation.finished_at.is_not(None), sa.or_(Operation.undo_until.is_(None), Operation.undo_until < now)
     )
+    # How something failed is looked at later than what succeeded and was forgotten by everybody.
+    failed = Operation.state.in_((State.FAILED, State.CANCELLED, State.ABANDONED))
+    kept = sa.and_(failed, Operation.finished_at >= now - timedelta(days=op.settings.undo_days))
     with op.write() as session:
         seqs = sa.select(Operation.seq).where(closed, Operation.finished_at < old).limit(BATCH)
         gone = list(session.scalars(seqs))
         for table in (OperationStep, OperationSubject):
             session.execute(sa.delete(table).where(table.seq.in_(gone)))
         session.execute(sa.delete(Operation).where(Operation.seq.in_(gone)))
-        spent = sa.select(OperationStep.id).join(Operation, Operation.seq == OperationStep.seq).where(closed)
+        spent = sa.select(OperationStep.id).join(Operation, Operation.seq == OperationStep.seq)
+        spent = spent.where(closed, sa.not_(kept))
         steps = list(session.scalars(spent.limit(BATCH)))
         session.execute(sa.delete(OperationStep).where(OperationStep.id.in_(steps)))
         stale = sa.or_(Event.at < old, sa.and_(Event.kind == "operation.progress", Event.at < now - PROGRESS_KEPT))

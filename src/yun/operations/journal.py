@@ -11,8 +11,8 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from yun.base.db import Database, translated
-from yun.base.errors import DriverError, Unavailable
+from yun.base.db import Database, DatabaseAway, translated
+from yun.base.errors import DriverError, YunError
 from yun.base.log import logger
 from yun.base.messages import Message
 from yun.operations.events import emit
@@ -26,6 +26,8 @@ STEPS = cast(sa.Table, OperationStep.__table__)
 FENCE = sa.select(Operation.fence).where(Operation.seq == sa.bindparam("operation_seq")).with_for_update()
 KNOWN = sa.select(STEPS).where(STEPS.c.seq == sa.bindparam("operation_seq"), STEPS.c.position == sa.bindparam("place"))
 CANCEL_SECONDS = 0.2
+DATABASE_TRIES = 20
+"""How often a step in whose middle the database went away is tried again, with growing pauses: some ten minutes."""
 
 
 class Backoff(Exception):
@@ -53,7 +55,7 @@ def persistent(call: Any, *, seconds: float = 60.0) -> Any:
     while True:
         try:
             return call()
-        except Unavailable:
+        except DatabaseAway:
             if time.monotonic() > end:
                 raise Fenced("the database stayed away") from None
             time.sleep(wait)
@@ -114,9 +116,10 @@ class Journal:
             row = persistent(lambda: self._begin(position, step, args))
         try:
             output = step.call(op, *row.arguments)
-        except DriverError as error:
+        except (DriverError, DatabaseAway) as error:
             self._tried(row, error)
-            if error.retryable and row.attempts <= step.retries:
+            tries = DATABASE_TRIES if isinstance(error, DatabaseAway) else step.retries if error.retryable else 0
+            if row.attempts <= tries:
                 raise Backoff(pause(row.attempts), error) from error
             raise
         persistent(lambda: self._done(row, output))
@@ -161,7 +164,7 @@ class Journal:
         self.rows[position] = row
         return unwrap(row.output)
 
-    def _tried(self, row: OperationStep, error: DriverError) -> None:
+    def _tried(self, row: OperationStep, error: YunError) -> None:
         row.attempts += 1
         log.info("step %s of %s, try %s: %s", row.name, self.operation.id, row.attempts, error)
 
@@ -184,7 +187,7 @@ class Journal:
                 session.execute(sa.update(Operation).where(Operation.seq == self.seq).values(**values))
                 subject = Subject("operation", self.operation.id, self.operation.subject_name)
                 emit(session, "operation.progress", subject=subject, project_id=self.operation.project_id, data=data)
-        except Unavailable as error:
+        except DatabaseAway as error:
             log.warning("progress of %s not written: %s", self.operation.id, error)
 
     def cancel_requested(self) -> bool:
@@ -196,7 +199,7 @@ class Journal:
                 with self.database.read() as session:
                     query = sa.select(Operation.cancel_requested, Operation.fence).where(Operation.seq == self.seq)
                     found = session.execute(query).one_or_none()
-            except Unavailable:
+            except DatabaseAway:
                 return False
             if found is None or found[1] != self.fence:
                 raise Fenced(self.operation.id)

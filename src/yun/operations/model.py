@@ -43,7 +43,8 @@ class Operation(Base):
     ``seq`` is its position: keys are granted in this order. ``fence`` counts claims; a writer that holds an older
     number has been replaced. ``node_id`` names the process that runs it now. ``not_before`` and ``deadline_at`` are
     seconds since 1970 by the database's clock. ``outcome`` is how it will end once its undo is complete, and
-    ``stuck_in`` the state to go back to on a retry.
+    ``stuck_in`` the state to go back to on a retry. ``brings_rows``: rows were written with it, which its first step
+    adopts.
     """
 
     __tablename__ = "operation"
@@ -73,6 +74,7 @@ class Operation(Base):
     stuck_in: Mapped[str | None] = mapped_column(sa.String(20))
     quiet: Mapped[bool] = mapped_column(default=False)
     transparent: Mapped[bool] = mapped_column(default=False)
+    brings_rows: Mapped[bool] = mapped_column(default=False)
     undoable: Mapped[bool] = mapped_column(default=True)
     no_undo: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     undo_until: Mapped[datetime | None]

@@ -10,14 +10,14 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from yun.base import log as logs
-from yun.base.db import epoch
+from yun.base.db import DatabaseAway, epoch
 from yun.base.errors import DriverError, YunError
 from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.operations import opposites
 from yun.operations.claims import release_keys
 from yun.operations.events import emit, raise_notice, resolve_notice
-from yun.operations.flow import REGISTRY, Cancelled, Fenced, Op, Recipe, plain
+from yun.operations.flow import REGISTRY, Cancelled, Fenced, Op, Recipe, Refused, plain
 from yun.operations.intent import Subject
 from yun.operations.journal import Backoff, Journal, pause, persistent, unwrap
 from yun.operations.model import Operation, OperationKey, OperationStep, OperationSubject, State
@@ -36,6 +36,11 @@ def as_error(error: Exception) -> YunError:
     """The error itself if it is one of the family, else a `Bug` whose id is in the log."""
     if isinstance(error, YunError):
         return error
+    return as_bug(error)
+
+
+def as_bug(error: Exception) -> Bug:
+    """An error without the words of what caused it; those are in the log under its number."""
     number = new_id("bug")
     log.error("bug %s: %s", number, "".join(traceback.format_exception(error)))
     return Bug(_("Something went wrong inside Yun (number {id}).", id=number), hint=_("The log has the details."))
@@ -57,6 +62,11 @@ class Runner:
             self._run()
         except Fenced:
             log.warning("%s was taken over or must let go; this process stops working on it", self.operation.id)
+        except DatabaseAway as error:
+            log.warning("%s waits for the database: %s", self.operation.id, error)
+        except Exception as caught:
+            # Not even how it ended could be written. Claimed again, it would end here again, at once and for ever.
+            self._stick(as_bug(caught))
         finally:
             logs.subject.reset(token)
 
@@ -78,6 +88,8 @@ class Runner:
             self._wait(wait.seconds, wait.cause)
         except Cancelled as error:
             self._turn(State.CANCELLED, error)
+        except Refused as refusal:
+            self._finish(State.FAILED, error=refusal.cause)
         except Exception as caught:
             reason = as_error(caught)
             if (recipe.forward and self.journal.rows) or self.journal.final:
@@ -115,6 +127,7 @@ class Runner:
         for row in sorted(self.journal.rows.values(), key=lambda r: -r.position):
             if row.state == "undone":
                 continue
+            self.op.check_cancel()
             try:
                 undo_row(self.op, self.journal, row)
             except Fenced:
@@ -163,15 +176,18 @@ class Runner:
 
         persistent(write)
 
-    def _finish(self, outcome: State, result: Any = None) -> None:
+    def _finish(self, outcome: State, result: Any = None, error: YunError | None = None) -> None:
         value = {"value": plain(result)} if result is not None else None
 
         def write() -> None:
             with self.journal.fenced() as session:
+                if error is not None:
+                    self._set(session, error=error.to_json())
                 if self.operation.quiet and not result:
                     if outcome != State.SUCCEEDED:
                         log.warning("%s %s: %s", self.operation.kind, outcome, self.operation.error)
                     release_keys(session, self.operation)
+                    resolve_notice(session, f"deadline:{self.operation.id}")
                     forget(session, self.operation.seq)
                     return
                 self._conclude(session, outcome, value)

@@ -18,6 +18,7 @@ from yun.base.paging import Page, paginate
 from yun.operations import opposites
 from yun.operations.claims import is_first, release_keys, rouse, serialize
 from yun.operations.events import emit, resolve_notice
+from yun.operations.flow import FINAL, REGISTRY
 from yun.operations.inline import perform
 from yun.operations.intent import Intent, Key, Subject
 from yun.operations.model import (
@@ -87,6 +88,7 @@ def _row(ctx: Context, intent: Intent) -> Operation:
         keys=[[k.key, k.slots] for k in intent.all_keys],
         quiet=intent.quiet,
         transparent=intent.transparent,
+        brings_rows=intent.write is not None,
         undoable=intent.undoable,
         no_undo=None if intent.undoable else (intent.no_undo or _("This cannot be undone.")).to_json(),
         deadline_seconds=intent.deadline,
@@ -198,17 +200,28 @@ def surface(session: Session, operation_id: str, *, title: Message, project_id: 
 def cancel(ctx: Context, reference: str) -> Operation:
     """Ask an open operation to stop: a queued one ends at once, a running one takes back what it did.
 
-    Raises `Conflict` where it has ended, or is being taken back already.
+    Raises `Conflict` where it has ended, is being taken back already, or has come so far that it must go on.
     """
     operation = get(ctx, reference)
     ctx.may("operation.cancel", operation.project_id)
     if operation.state not in (State.QUEUED, State.RUNNING):
         raise Conflict(_("This operation can no longer be cancelled: it is {state}.", state=_(operation.state)))
+    if _must_go_on(ctx.session, operation):
+        raise Conflict(_("This operation can no longer be cancelled: it must now go on to its end."))
     operation.cancel_requested = True
-    operation.not_before = 0.0
+    operation.not_before, operation.ready = 0.0, True
     _announce(ctx.session, operation, "cancelling")
     rouse(ctx.session)
     return operation
+
+
+def _must_go_on(session: Session, operation: Operation) -> bool:
+    """Whether it is past its point of no return, or an undo or purge that has begun (`Op.cancellable`)."""
+    recipe = REGISTRY.recipes.get(operation.kind)
+    begun = sa.select(OperationStep.id).where(OperationStep.seq == operation.seq)
+    if recipe is None or not recipe.forward:
+        begun = begun.where(OperationStep.name == FINAL, OperationStep.state == "done")
+    return session.scalar(begun.limit(1)) is not None
 
 
 def retry(ctx: Context, reference: str) -> Operation:
@@ -233,6 +246,11 @@ def abandon(ctx: Context, reference: str) -> Operation:
     ctx.may("operation.abandon")
     if operation.state != State.STUCK:
         raise Conflict(_("Only a stuck operation can be abandoned; this one is {state}.", state=_(operation.state)))
+    return give_up(ctx, operation)
+
+
+def give_up(ctx: Context, operation: Operation) -> Operation:
+    """Abandon a stuck operation on behalf of a verb that removes what it left behind; that verb's permission counts."""
     operation.state, operation.finished_at = State.ABANDONED, datetime.now(UTC)
     operation.fence += 1
     release_keys(ctx.session, operation)
@@ -296,6 +314,8 @@ def _newest(ctx: Context) -> Operation:
         Operation.state == State.SUCCEEDED,
         Operation.undoable.is_(True),
         Operation.undo_until > datetime.now(UTC),
+        # The undo of a creation is a deletion; undoing that would only bring the thing back, and never get further.
+        Operation.preview[opposites.UNDOES].as_string().is_(None),
     )
     if ctx.project_id is not None:
         query = query.where(sa.or_(Operation.project_id == ctx.project_id, Operation.project_id.is_(None)))
@@ -344,7 +364,7 @@ def _chain(ctx: Context, target: Operation, *, through: bool) -> list[Operation]
             _may_undo(ctx, later)
             check_undoable(later)
             if later.kind in OPPOSITES:
-                raise _blocked_error(ctx, target)
+                raise _made_later(ctx, target, later)
             chain[later.seq] = later
             todo.append(later)
     return [chain[seq] for seq in sorted(chain, reverse=True)]
@@ -378,6 +398,18 @@ def _blocked_error(ctx: Context, target: Operation) -> Conflict:
         hint=_("Undo back to there: these first, newest first, then this one (yun undo {id} --through).", id=target.id),
         details={"blockers": blockers, "through": target.id},
     )
+
+
+def _made_later(ctx: Context, target: Operation, later: Operation) -> Conflict:
+    """A thing made since stands in the way: taking it away is a verb of its own, not a part of this undo."""
+    return Conflict(
+        _(
+            "{title} cannot be undone yet: something made since stands in the way: {later}",
+            title=Message.from_json(target.title), later=Message.from_json(later.title),
+        ),
+        hint=_("Undo that by itself first: yun undo {id}", id=later.id),
+        details={"blockers": [{"id": later.id, "kind": later.kind, "title": later.title_in(ctx.locale)}]},
+    )  # fmt: skip
 
 
 def _subjects(session: Session, chain: list[Operation]) -> tuple[Subject, ...]:

@@ -80,6 +80,8 @@ def _give_up_creation(ctx: Context, session: Session, instance: Instance) -> Non
     for creation in session.scalars(query):
         if creation.state in ("queued", "running"):
             operations.cancel(ctx, creation.id)
+        elif creation.state == "stuck":  # the deletion removes what it left behind
+            operations.give_up(ctx, creation)
 
 
 def purge(ctx: Context, instance: Instance) -> Intent:

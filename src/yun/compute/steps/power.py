@@ -9,9 +9,8 @@ from yun.base.errors import Conflict, DriverError
 from yun.base.messages import _
 from yun.compute.model import Instance, State
 from yun.compute.steps.definition import define_now
-from yun.compute.steps.shared import load, place, set_state, write_seen
+from yun.compute.steps.shared import boot_of, load, place, set_state, write_seen
 from yun.drivers.hypervisor.port import Hypervisor, Power
-from yun.hosts.model import Host
 from yun.operations.flow import Op, step
 
 ACPI_EVERY = 15.0
@@ -24,10 +23,10 @@ def start_now(op: Op, instance_id: str, *, event: str = "instance.started") -> N
     """Running afterwards, and the row says so."""
     row, hypervisor = place(op, instance_id)
     hypervisor.start(row.uuid)
+    boot_id = boot_of(op, row.host_id)
     with op.write() as session:
         row = load(session, instance_id)
-        host = session.get(Host, row.host_id)
-        row.boot_id = host.boot_id if host else ""
+        row.boot_id = boot_id
         if row.state not in (State.RUNNING, State.PAUSED) or row.started_at is None:
             row.started_at = datetime.now(UTC)
         if event == "instance.started":

@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 from yun.compute.model import Flavor, Instance, InstanceSample, State
 from yun.compute.service.flavors import refuse_taken_flavor
 from yun.compute.service.look import refuse_taken
-from yun.compute.steps.shared import load, set_state
+from yun.compute.steps.shared import load, notice_key, set_state
 from yun.hosts import service as hosts
 from yun.network.service import ports_of
 from yun.network.steps import drop_ports, keep_ports
-from yun.operations.events import emit
+from yun.operations.events import emit, resolve_notice
 from yun.operations.flow import Op, tx_step
 from yun.operations.intent import Subject
 from yun.operations.service import close_undo
@@ -77,6 +77,7 @@ def forget(op: Op, session: Session, instance_id: str, event: str) -> None:
         session.flush()
         session.delete(disk.volume)
     session.execute(sa.delete(InstanceSample).where(InstanceSample.instance_id == instance_id))
+    resolve_notice(session, notice_key(row.id))
     emit(session, event, subject=Subject("instance", row.id, row.name), project_id=row.project_id, operation_id=op.id)
     session.delete(row)
     session.flush()
@@ -119,7 +120,9 @@ def _untrash(
     if item is not None:
         session.delete(item)
     row = load(session, instance_id)
-    hosts.allocate(session, host_id=row.host_id, owner=row.id, vcpus=row.vcpus, memory_mib=row.memory_mib)
+    hosts.allocate(
+        session, host_id=row.host_id, owner=row.id, vcpus=row.vcpus, memory_mib=row.memory_mib, returning=True
+    )
     set_state(op, session, row, State.STOPPED, reason="restored", event="instance.restored")
 
 
@@ -141,8 +144,10 @@ def trash(op: Op, session: Session, instance_id: str, trash_id: str, purge_at: s
 
 @tx_step()
 def begin_purge(op: Op, session: Session, instance_id: str) -> dict[str, Any] | None:
-    """From now on nothing that touched the instance can be undone. What must be purged, or None: already gone."""
-    if session.get(Instance, instance_id) is None:
+    """From now on nothing that touched the instance can be undone. What must be purged, or None: it is gone already, or
+    was brought back while the purge waited."""
+    row = session.get(Instance, instance_id)
+    if row is None or row.state != State.TRASHED:
         return None
     close_undo(session, "instance", instance_id)
     return dict(parts.call(op, session, instance_id))

@@ -8,7 +8,7 @@ from yun.base.errors import NotFound
 from yun.base.messages import _
 from yun.compute.model import Instance, State
 from yun.drivers.hypervisor.port import DomainState, Hypervisor, Power
-from yun.operations.events import emit
+from yun.operations.events import emit, resolve_notice
 from yun.operations.flow import Op
 from yun.operations.intent import Subject
 
@@ -29,6 +29,11 @@ def load(session: Session, instance_id: str) -> Instance:
     return found
 
 
+def notice_key(instance_id: str) -> str:
+    """What operators are told of an instance is kept under this key."""
+    return f"instance:{instance_id}"
+
+
 def place(op: Op, instance_id: str) -> tuple[Instance, Hypervisor]:
     """The instance and the hypervisor of its host."""
     with op.read() as session:
@@ -36,11 +41,17 @@ def place(op: Op, instance_id: str) -> tuple[Instance, Hypervisor]:
     return row, op.drivers.on(row.host_id).hypervisor
 
 
+def boot_of(op: Op, host_id: str) -> str:
+    """Which boot the host is in now: asked of the host itself, since its row may still tell of the boot before."""
+    return op.drivers.on(host_id).machine.boot_id()
+
+
 def set_state(op: Op, session: Session, row: Instance, state: str, *, reason: str = "", event: str = "") -> None:
     """Write what the instance is now, and tell it (``event``, by default ``instance.<state>``) where it is news."""
     if (row.state, row.reason) == (state, reason) and not event:
         return
     row.state, row.reason = state, reason
+    resolve_notice(session, notice_key(row.id))
     if state not in (State.RUNNING, State.PAUSED):
         row.agent = False
     emit(

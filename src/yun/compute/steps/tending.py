@@ -16,6 +16,7 @@ from yun.compute.model import REASONS, SETTLED, Instance, State
 from yun.compute.reality import GAVE_UP, MISSING, WINDOW, Known, Seen, Verdict, judge
 from yun.compute.service.tending import TEND, tend_intent
 from yun.compute.steps.power import start_now
+from yun.compute.steps.shared import boot_of, notice_key
 from yun.drivers.hypervisor.port import DomainState
 from yun.hosts.model import Host
 from yun.operations.events import emit, raise_notice, resolve_notice
@@ -52,6 +53,7 @@ def look(op: Op, instance_id: str) -> dict[str, Any] | None:
         return None
     try:
         state = op.drivers.on(row.host_id).hypervisor.state(row.uuid)
+        boot_id = boot_of(op, row.host_id)
     except DriverError as error:
         log.info("could not look at %s: %s", instance_id, error)
         return None
@@ -59,11 +61,10 @@ def look(op: Op, instance_id: str) -> dict[str, Any] | None:
         again = session.get(Instance, instance_id)
         if again is None:
             return None
-        host = session.get(Host, again.host_id)
-        verdict = judge(known(again, host.boot_id if host else ""), seen_of(state), op.clock.now())
+        verdict = judge(known(again, boot_id), seen_of(state), op.clock.now())
         if verdict is None:
             return None
-        _write(op, session, again, verdict)
+        _write(op, session, again, verdict, boot_id)
         if verdict.event == "instance.agent":
             return None
         surface(session, op.id, title=_headline(again, verdict), project_id=again.project_id)
@@ -80,12 +81,11 @@ def _headline(row: Instance, verdict: Verdict) -> Message:
     return _("Instance {name} is {state}: {reason}", name=row.name, state=_(verdict.state), reason=reason)
 
 
-def _write(op: Op, session: Session, row: Instance, verdict: Verdict) -> None:
+def _write(op: Op, session: Session, row: Instance, verdict: Verdict, boot_id: str) -> None:
     row.state, row.reason, row.agent = verdict.state, verdict.reason, verdict.agent
     if verdict.state == State.RUNNING and verdict.event == "instance.started":
         row.started_at = op.clock.now()
-        host = session.get(Host, row.host_id)
-        row.boot_id = host.boot_id if host else ""
+        row.boot_id = boot_id
     if verdict.start:
         cutoff = op.clock.now() - WINDOW
         recent = [text for text in row.mended_at if datetime.fromisoformat(text) > cutoff]
@@ -94,7 +94,7 @@ def _write(op: Op, session: Session, row: Instance, verdict: Verdict) -> None:
     if verdict.event:
         data = {"state": verdict.state, "reason": verdict.reason, "mends": verdict.start, "agent": verdict.agent}
         emit(session, verdict.event, subject=subject, project_id=row.project_id, data=data, operation_id=op.id)
-    key = f"instance:{row.id}"
+    key = notice_key(row.id)
     if verdict.reason == GAVE_UP:
         raise_notice(
             session, key, subject=subject,
@@ -124,11 +124,12 @@ def look_at_all(op: Op) -> int:
     Returns how many were ordered. Hosts that do not answer are left out; their machines keep their rows.
     """
     with op.read() as session:
-        hosts = {host.id: host.boot_id for host in session.scalars(sa.select(Host))}
+        hosts = list(session.scalars(sa.select(Host.id)))
     ordered = 0
-    for host_id, boot_id in hosts.items():
+    for host_id in hosts:
         try:
             states = op.drivers.on(host_id).hypervisor.states()
+            boot_id = boot_of(op, host_id)
         except DriverError as error:
             log.info("could not look at the machines of %s: %s", host_id, error)
             continue

@@ -39,6 +39,10 @@ class FakeMachine:
         """Inventory and use now."""
         return self.inventory
 
+    def boot_id(self) -> str:
+        """The inventory's."""
+        return self.inventory.boot_id
+
     def qemu_version(self) -> str:
         """The version of the QEMU that is not there."""
         return "7.2.0"

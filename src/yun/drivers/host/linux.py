@@ -50,6 +50,10 @@ class LinuxMachine:
             disk_bytes=disk, disk_free_bytes=disk_free,
         )  # fmt: skip
 
+    def boot_id(self) -> str:
+        """Which boot the host is in."""
+        return inventory.boot_id()
+
     @staticmethod
     def name() -> str:
         """This machine's own name, without its domain."""

@@ -53,6 +53,10 @@ class HostMachine(Protocol):
         """Inventory and use now; the acceleration's probe is cached per boot and QEMU version."""
         ...
 
+    def boot_id(self) -> str:
+        """Which boot the host is in: another word after every boot."""
+        ...
+
     def qemu_version(self) -> str:
         """The installed QEMU's version; empty where there is none."""
         ...

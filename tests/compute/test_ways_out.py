@@ -1,0 +1,150 @@
+"""Ways out: what was brought back is not purged, what got stuck can be deleted, what blocks an undo is said at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from tests.compute.conftest import Lab
+from tests.compute.test_tending import tend
+from yun.compute import service
+from yun.compute.model import Instance, State
+from yun.drivers.hypervisor.port import Power
+from yun.hosts.model import Host
+from yun.operations.model import Notice
+from yun.operations.model import State as OperationState
+from yun.operations.service import submit, undo
+from yun.storage.model import Volume
+
+
+def test_what_was_brought_back_while_its_purge_waited_is_not_purged(lab: Lab) -> None:
+    lab.create()
+    deletion = lab.do(service.delete, "web")
+    with lab.asking() as ctx:
+        submit(ctx, undo(ctx, deletion))
+        purge = submit(ctx, service.purge(ctx, service.get(ctx, "web"))).id
+    lab.drain()
+    assert lab.operation(purge).state == OperationState.SUCCEEDED
+    assert lab.row().state == State.RUNNING
+    assert lab.domain().power == Power.RUNNING
+    assert [v.state for v in lab.rows(Volume)] == ["available"]
+
+
+def test_a_purge_that_is_cancelled_while_it_waits_leaves_everything(lab: Lab) -> None:
+    from yun.operations.service import cancel
+
+    lab.create()
+    lab.do(service.delete, "web")
+    with lab.asking() as ctx:
+        purge = submit(ctx, service.purge(ctx, service.get(ctx, "web"))).id
+        cancel(ctx, purge)
+    lab.drain()
+    assert lab.operation(purge).state == OperationState.CANCELLED
+    assert lab.row().state == State.TRASHED
+    assert len(lab.rows(Volume)) == 1
+
+
+@pytest.mark.parametrize("method", ["define", "start"])
+def test_a_creation_that_is_stuck_can_be_deleted_and_purged(lab: Lab, method: str) -> None:
+    lab.world.fail(method, 50, retryable=False)
+    lab.world.fail("undefine", 50, retryable=False)
+    lab.world.fail("state", 50, retryable=False)
+    creation = lab.create()
+    assert lab.operation(creation).state == OperationState.STUCK
+    lab.world.heal()
+    deletion = lab.do(service.delete, "web")
+    assert lab.operation(creation).state == OperationState.ABANDONED
+    assert lab.operation(deletion).state == OperationState.SUCCEEDED
+    lab.do(service.purge, "web")
+    assert (lab.rows(Instance), lab.rows(Volume), lab.world.domains) == ([], [], {})
+
+
+@pytest.mark.parametrize("change", [{"accepts": False}, {"state": "down"}])
+def test_a_host_that_takes_nothing_new_takes_back_what_was_deleted(lab: Lab, change: dict[str, Any]) -> None:
+    lab.create()
+    deletion = lab.do(service.delete, "web")
+    with lab.database.write() as session:
+        session.execute(sa.update(Host).values(**change))
+    assert lab.operation(lab.undo(deletion)).state == OperationState.SUCCEEDED
+    assert lab.row().state == State.RUNNING
+
+
+def test_an_undo_for_which_there_is_no_room_fails_at_once_and_holds_nothing(lab: Lab) -> None:
+    lab.create(vcpus=1, memory_mib=512)
+    deletion = lab.do(service.delete, "web")
+    with lab.database.write() as session:
+        session.execute(sa.update(Host).values(memory_mib=600))
+    failed = lab.operation(lab.undo(deletion))
+    assert failed.state == OperationState.FAILED
+    assert "memory" in str(failed.error)
+    with lab.database.write() as session:
+        session.execute(sa.update(Host).values(memory_mib=65536))
+    lab.undo(deletion)
+    assert lab.row().state == State.RUNNING
+
+
+def test_an_undo_of_a_renaming_whose_old_name_was_taken_says_so_and_holds_nothing(lab: Lab) -> None:
+    lab.create("a")
+    renaming = lab.do(service.rename, "a", "b")
+    lab.create("a")
+    refused = lab.operation(lab.undo(renaming))
+    assert refused.state == OperationState.FAILED
+    assert "a" in str(refused.error)
+    lab.do(service.stop, "b", timeout=0)
+    assert lab.row("b").state == State.STOPPED
+
+
+def test_undoing_again_and_again_reaches_what_was_made_first(lab: Lab) -> None:
+    for name in ("a", "b"):
+        lab.create(name)
+    for _again in range(2):
+        with lab.asking() as ctx:
+            submit(ctx, undo(ctx))
+        lab.drain()
+    assert [lab.row(name).state for name in ("a", "b")] == [State.TRASHED, State.TRASHED]
+
+
+def test_a_notice_about_a_machine_goes_with_its_cause(lab: Lab) -> None:
+    lab.create()
+    lab.world.guest(lab.row().uuid, agent=False)
+    lab.world.pause(lab.row().uuid)
+    tend(lab)
+    assert [n.subject_id for n in lab.rows(Notice)] == [lab.row().id]
+    lab.do(service.resume, "web")
+    assert lab.rows(Notice) == []
+    lab.world.pause(lab.row().uuid)
+    tend(lab)
+    lab.do(service.delete, "web")
+    assert lab.rows(Notice) == []
+
+
+def test_a_machine_is_noticed_while_others_are_slow_to_power_off(lab: Lab) -> None:
+    """Quiet work has threads of its own."""
+    import time
+
+    engine = lab.cloud.engine
+    names = [f"slow-{n}" for n in range(engine.settings.workers)]
+    for name in (*names, "web"):
+        lab.create(name)
+    for name in names:
+        lab.world.guest(lab.row(name).uuid, ignores_shutdown=True, agent=False)
+    engine.start()
+    try:
+        with lab.asking() as ctx:
+            for name in names:
+                submit(ctx, service.stop(ctx, service.get(ctx, name), timeout=30))
+        end = time.monotonic() + 20
+        while len(engine.active) < len(names):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        lab.world.crash(lab.row().uuid)
+        while not lab.events("instance.crashed"):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert any(quiet is False for quiet in engine.active.values())
+    finally:
+        engine.stop(2)
+
+
