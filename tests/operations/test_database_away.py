@@ -12,11 +12,13 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from tests.operations.conftest import Toy
+from yun.base import db
 from yun.base.config import Settings
 from yun.base.context import SYSTEM, Context
-from yun.base.db import Database
+from yun.base.db import Database, DatabaseAway
 from yun.base.errors import Unavailable
 from yun.operations import journal
+from yun.operations.claims import serialize
 from yun.operations.engine import Engine
 from yun.operations.model import Operation, State
 
@@ -76,3 +78,22 @@ def test_a_locked_database_is_unavailable_and_says_so(tmp_path: Path, settings: 
         ctx = Context(actor=SYSTEM, session=session, settings=settings)
         assert ctx.session is session
     made.close()
+
+
+@pytest.mark.postgresql
+def test_a_process_that_stands_still_in_a_transaction_keeps_its_locks_from_others_only_for_a_while(
+    postgres: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(db.NEVER_FOR_EVER, "options", "-c idle_in_transaction_session_timeout=300")
+    database = Database(postgres())
+
+    def stand_still() -> None:
+        with database.write() as still:
+            serialize(still)
+            with database.write() as other:
+                serialize(other)  # would wait for ever
+            still.execute(sa.text("SELECT 1"))
+
+    with pytest.raises(DatabaseAway):
+        stand_still()
+    database.close()

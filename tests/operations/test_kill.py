@@ -149,7 +149,7 @@ def test_a_stopped_process_is_replaced_and_fenced_when_it_wakes(
         inside.unlink()
     second = launch(url, world, 0.0)
     try:
-        wait_until_idle(database, 20)
+        wait_until_idle(database)
         zombie.send_signal(signal.SIGCONT)
         time.sleep(1.0)
     finally:

@@ -36,9 +36,10 @@ CONVENTION = {
 
 NEVER_FOR_EVER = {
     "connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
+    "tcp_user_timeout": 10_000, "options": "-c idle_in_transaction_session_timeout=10000",
 }  # fmt: skip
-"""How long a PostgreSQL that vanished from the network may keep a connection waiting (libpq: seconds, milliseconds)."""
+"""How long a PostgreSQL that vanished from the network keeps us waiting (libpq: seconds, milliseconds), and how long a
+process of ours that stands still in the middle of a transaction keeps its locks from all others (milliseconds)."""
 
 
 class DatabaseAway(Unavailable):
