@@ -9,13 +9,14 @@ import sqlalchemy as sa
 
 from tests.compute.conftest import Lab
 from tests.compute.test_tending import tend
+from yun.base.context import Actor
 from yun.compute import service
 from yun.compute.model import Instance, State
 from yun.drivers.hypervisor.port import Power
 from yun.hosts.model import Host
 from yun.operations.model import Notice
 from yun.operations.model import State as OperationState
-from yun.operations.service import submit, undo
+from yun.operations.service import list_operations, submit, undo
 from yun.storage.model import Volume
 
 
@@ -148,3 +149,33 @@ def test_a_machine_is_noticed_while_others_are_slow_to_power_off(lab: Lab) -> No
         engine.stop(2)
 
 
+
+
+def test_the_preview_of_an_undo_tells_what_it_does(lab: Lab) -> None:
+    lab.create(start=False)
+    start = lab.do(service.start, "web")
+    with lab.asking() as ctx:
+        seen = undo(ctx, start).render("en", now=ctx.clock.now(), undo_days=7)
+    assert seen["effects"][1] == "It is powered off again, as its guest allows."
+    assert seen["destroys"] == ["What the guest holds only in memory."]
+
+
+def test_what_was_changed_between_the_plan_of_an_undo_and_its_acceptance_stops_it(lab: Lab) -> None:
+    lab.create("a")
+    renaming = lab.do(service.rename, "a", "b")
+    with lab.asking() as ctx:
+        planned = undo(ctx, renaming)
+    again = lab.do(service.rename, "b", "c")
+    with lab.asking() as ctx:
+        refused = submit(ctx, planned).id
+    lab.drain()
+    assert lab.operation(refused).state == OperationState.FAILED
+    assert again in str(lab.operation(refused).error)
+    assert lab.row("c").name == "c"
+
+
+def test_a_role_in_the_whole_cloud_sees_its_history(lab: Lab) -> None:
+    lab.create()
+    reader = Actor("user", "usr_cora", "cora", {"*": "reader"})
+    with lab.asking(reader) as ctx:
+        assert "instance.create" in [o.kind for o in list_operations(ctx).items]

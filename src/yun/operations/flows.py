@@ -9,13 +9,14 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from yun.base.errors import Conflict, Forbidden, Invalid, NoCapacity, NotFound
+from yun.base.messages import Message, _
 from yun.operations import opposites
 from yun.operations.events import emit
 from yun.operations.flow import Op, Refused, operation, periodic, step, tx_step
 from yun.operations.intent import Subject
 from yun.operations.model import Event, Notice, Operation, OperationStep, OperationSubject, Reply, State
 from yun.operations.runner import announce, undo_row
-from yun.operations.service import check_undoable
+from yun.operations.service import check_undoable, later
 
 PROGRESS_KEPT = timedelta(hours=1)
 REPLIES_KEPT = timedelta(days=1)
@@ -37,8 +38,22 @@ def open_undo(op: Op, session: Session, target: str) -> list[int]:
     """The recorded steps of ``target`` that stand, newest first. Raises `Conflict` where it can no longer be undone."""
     found = session.scalars(sa.select(Operation).where(Operation.id == target)).one()
     check_undoable(found)
+    _refuse_newer(op, session, found)
     rows = sa.select(OperationStep.id).where(OperationStep.seq == found.seq, OperationStep.state == "done")
     return list(session.scalars(rows.order_by(OperationStep.position.desc())))
+
+
+def _refuse_newer(op: Op, session: Session, target: Operation) -> None:
+    """Raise `Conflict` where something was changed between the plan of this undo and its acceptance."""
+    operation = op.journal.operation
+    newer = [o for o in later(session, target) if o.seq < operation.seq and o.id not in operation.arguments["targets"]]
+    if newer:
+        raise Conflict(
+            _(
+                "{title} cannot be undone yet: later changes stand on it: {later}",
+                title=Message.from_json(target.title), later="; ".join(o.id for o in newer),
+            )
+        )  # fmt: skip
 
 
 @step(retries=8)

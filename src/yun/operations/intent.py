@@ -34,7 +34,8 @@ class Intent:
     """The whole of a change before it happens.
 
     ``arguments`` (JSON) become the flow's keyword arguments. ``keys`` default to the exclusive key of the subject.
-    ``effects`` … ``capacity`` are what a person wants to know first. ``write`` adds rows in the commit that accepts
+    ``effects`` … ``capacity`` are what a person wants to know first; ``back`` and ``back_destroys`` what he wants to
+    know before it is undone. ``write`` adds rows in the commit that accepts
     the operation. ``deadline`` is in seconds. ``transparent``: changes nothing lasting, so it never stands in the way
     of undoing something older. ``undoes`` names the operation that counts as undone once this
     one has succeeded. ``quiet``: leaves no trace when it returns nothing. ``instant``: pure database work,
@@ -53,6 +54,8 @@ class Intent:
     destroys: tuple[Message, ...] = ()
     depends: tuple[Message, ...] = ()
     capacity: tuple[Message, ...] = ()
+    back: tuple[Message, ...] = ()
+    back_destroys: tuple[Message, ...] = ()
     write: Callable[[Session], None] | None = None
     undoable: bool = True
     no_undo: Message | None = None
@@ -81,6 +84,8 @@ class Intent:
             "destroys": [m.to_json() for m in self.destroys],
             "depends": [m.to_json() for m in self.depends],
             "capacity": [m.to_json() for m in self.capacity],
+            **({"back": [m.to_json() for m in self.back]} if self.back else {}),
+            **({"back_destroys": [m.to_json() for m in self.back_destroys]} if self.back_destroys else {}),
             **({"undoes": self.undoes} if self.undoes else {}),
         }
 

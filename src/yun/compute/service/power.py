@@ -50,6 +50,8 @@ def start(ctx: Context, instance: Instance) -> Intent:
             _("The instance runs and uses {vcpus} vCPUs and {memory} of memory.",
               vcpus=instance.vcpus, memory=format_size(instance.memory_mib * MIB)),
         ),
+        back=(_("It is powered off again, as its guest allows."),),
+        back_destroys=(_("What the guest holds only in memory."),),
     )  # fmt: skip
 
 
@@ -67,6 +69,7 @@ def stop(ctx: Context, instance: Instance, *, timeout: int | None = None, force:
         arguments={"instance_id": instance.id, "seconds": seconds},
         keys=keys(instance),
         effects=(_how(seconds),),
+        back=(_("It is started again, from its disks."),) if instance.state in LIVE else (),
         destroys=(_("What the guest holds only in memory; undo starts it again, from its disks."),)
         if instance.state in LIVE else (),
         deadline=600.0 + seconds,

@@ -59,6 +59,9 @@ def delete(ctx: Context, instance: Instance, *, timeout: int | None = None, forc
                         *floating_ips(ctx.session, [instance.id]).get(instance.id, ())]),
         ),
         destroys=(_("What the guest holds only in memory."),) if instance.state in LIVE else (),
+        back=(
+            _("It comes back with its disks, name and addresses, and is started."),
+        ) if instance.state in LIVE else (_("It comes back with its disks, name and addresses."),),
         write=lambda session: _give_up_creation(ctx, session, instance),
         deadline=600.0 + seconds,
     )  # fmt: skip

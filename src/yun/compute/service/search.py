@@ -45,6 +45,25 @@ def parse(query: str) -> list[Term]:
     return terms
 
 
+_UNFINISHED = re.compile(r'(?:^|(?<=\s))(-?)([a-z]+):([^\s"]*)$', re.IGNORECASE)
+
+
+def finished(query: str) -> str:
+    """``query`` with the word that is still being typed made whole: ``state:r`` means every state that begins so, and
+    a field without a value asks for nothing yet. A query that is whole comes back as it is."""
+    last = _UNFINISHED.search(query)
+    if last is None or last[2].lower() not in FIELDS:
+        return query
+    minus, field, value = last.groups()
+    if not value:
+        return query[: last.start()]
+    if field.lower() != "state":
+        return query
+    *whole, begun = value.lower().split(",")
+    meant = [*whole, *(state for state in State if state.startswith(begun))]
+    return f"{query[: last.start()]}{minus}state:{','.join(meant)}" if len(meant) > len(whole) else query
+
+
 def conditions(session: Session, query: str) -> list[Condition]:
     """What a row must fulfil to match every term of ``query``."""
     found = []
