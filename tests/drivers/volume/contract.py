@@ -55,6 +55,13 @@ class VolumeContract:
         with pytest.raises(DriverError):
             room.store.list_files(room.pool + "/nowhere")
 
+    def test_seeds_and_files_on_their_way_are_listed_only_when_asked_for(self, room: Room) -> None:
+        seed = f"{room.pool}/seeds/a.iso"
+        room.store.write_seed(seed, {"meta-data": b"a"})
+        base = layer(room)
+        assert room.store.list_files(room.pool) == [base]
+        assert room.store.list_files(room.pool, ("incoming", "seeds")) == [seed]
+
     @pytest.mark.parametrize("path", ["relative", "/", "/etc/yun", "/srv/../etc", "/srv/a\nb", "/srv/a,b"])
     def test_a_directory_that_cannot_be_a_pool_is_refused(self, room: Room, path: str) -> None:
         with pytest.raises(Invalid) as caught:

@@ -61,6 +61,14 @@ def test_a_backing_file_is_told_and_refused_from_outside(tmp_path: Path) -> None
         assert "/etc/shadow" in caught.value.message.render("en")
 
 
+@pytest.mark.parametrize("name", [b"\xff\xfe/etc/shadow", b"a\0b/etc/shadow", b"\x1b[2J/etc/shadow"])
+def test_a_backing_file_whose_name_cannot_be_shown_is_refused_in_words_that_can(tmp_path: Path, name: bytes) -> None:
+    said = refused(tmp_path, qcow2(backing=name))
+    assert "?" in said
+    assert "/etc/shadow" in said
+    assert said.isprintable()
+
+
 def test_only_a_layer_of_the_same_pool_may_be_stood_on() -> None:
     check_references("/srv/p/heads/x", "/srv/p/layers/y", data_file=False)
     check_references("/srv/p/layers/x", "/srv/p/layers/y", data_file=False)

@@ -6,13 +6,14 @@ import hashlib
 import io
 import os
 import stat
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from yun.base.errors import DriverError, Invalid
 from yun.base.messages import _
 from yun.drivers.volume import atomic, faults, rules
-from yun.drivers.volume.inspection import Header, check_size, cluster_size, refuse, sniff
-from yun.drivers.volume.port import FOLDERS, FileFacts, PoolFacts, Progress
+from yun.drivers.volume.inspection import Header, check_size, cluster_size, printable, refuse, sniff
+from yun.drivers.volume.port import FINISHED, FOLDERS, FileFacts, PoolFacts, Progress
 from yun.drivers.volume.tool import image, image_json, image_progress
 
 MARK = ".yun-pool"
@@ -79,12 +80,12 @@ class DirectoryStore:
             size, free = space.f_blocks * space.f_frsize, space.f_bavail * space.f_frsize
             return PoolFacts(path, size, free, used, os.access(os.path.join(path, "heads"), os.W_OK))
 
-    def list_files(self, pool: str) -> list[str]:
+    def list_files(self, pool: str, folders: Sequence[str] = FINISHED) -> list[str]:
         if not os.path.exists(os.path.join(pool, MARK)):
             raise faults.no_pool(pool)
         found = []
         with atomic.translated(pool):
-            for name in ("layers", "heads"):
+            for name in folders:
                 with os.scandir(os.path.join(pool, name)) as entries:
                     found += [e.path for e in entries if not (e.name.startswith(".") and e.name.endswith(atomic.PART))]
         return sorted(found)
@@ -125,7 +126,7 @@ class DirectoryStore:
         data = (answer.get("format-specific") or {}).get("data") or {}
         extents = [e.get("filename", path) for e in data.get("extents", []) if isinstance(e, dict)]
         if named != header.backing:
-            raise refuse(path, _("it stands on another file ({backing})", backing=str(named)[:200]))
+            raise refuse(path, _("it stands on another file ({backing})", backing=printable(str(named))[:200]))
         if "data-file" in data or any(e != path for e in extents):
             raise refuse(path, _("its data lie in another file"))
         virtual = int(answer.get("virtual-size", 0))

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from yun.base.errors import DriverError
 from yun.base.messages import _
 from yun.drivers.volume import faults, rules
 from yun.drivers.volume.inspection import check_size, sniff
-from yun.drivers.volume.port import FileFacts, PoolFacts, Progress
+from yun.drivers.volume.port import FINISHED, FileFacts, PoolFacts, Progress
 
 CLUSTERS = 196608
 """What an empty qcow2 takes."""
@@ -160,11 +160,11 @@ class FakeVolumeStore:
             chain.append(backing)
         return chain
 
-    def list_files(self, pool: str) -> list[str]:
+    def list_files(self, pool: str, folders: Sequence[str] = FINISHED) -> list[str]:
         with self._call("list_files") as files:
             if pool not in self.world.pools:
                 raise faults.no_pool(pool)
-            return sorted(p for p in files if rules.pool_of(p) == pool and rules.folder_of(p) in ("layers", "heads"))
+            return sorted(p for p in files if rules.pool_of(p) == pool and rules.folder_of(p) in folders)
 
     def create_head(self, path: str, *, size: int, backing: str | None, backing_format: str = "qcow2") -> None:
         with self._call("create_head") as files:

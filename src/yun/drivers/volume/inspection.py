@@ -41,6 +41,11 @@ def refuse(path: str, reason: Message) -> Invalid:
     return Invalid(_("{name} is not accepted: {reason}", name=os.path.basename(path), reason=reason))
 
 
+def printable(text: str) -> str:
+    """The text with a question mark for whatever cannot be shown or kept: control characters, NUL, broken UTF-8."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def sniff(path: str) -> Header:
     """What a file is. Raises `Invalid` for what is no disk image or lies, `FileNotFoundError` for a missing one."""
     if os.path.isdir(path):
@@ -127,6 +132,8 @@ def _qcow2(path: str, file: BinaryIO, head: bytes, length: int) -> Header:
             backing = _at(file, name_at, name_size).decode("utf-8", "surrogateescape")
     if lies:
         raise refuse(path, _("its header is damaged or lies"))
+    if (shown := printable(backing)) != backing:
+        raise refuse(path, _("it stands on another file ({backing})", backing=shown[:200]))
     return Header("qcow2", virtual, backing, bool(features & DATA_FILE))
 
 

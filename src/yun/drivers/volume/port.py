@@ -7,7 +7,7 @@ Whatever fails, or is cancelled, leaves nothing half written.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -17,6 +17,9 @@ Progress = Callable[[float], None]
 FOLDERS = ("layers", "heads", "incoming", "seeds")
 """The directories of a pool: frozen files, writable files, files on their way in, and what machines have beside their
 disks (cloud-init seeds, NVRAM)."""
+
+FINISHED = ("layers", "heads")
+"""The directories of a pool whose every file has a row in storage."""
 
 MAX_VIRTUAL = 64 * 1024**4
 """No disk is larger than this, in bytes."""
@@ -89,8 +92,8 @@ class VolumeStore(Protocol):
         """How many bytes an independent qcow2 copy of the file (its whole chain) needs at most."""
         ...
 
-    def list_files(self, pool: str) -> list[str]:
-        """Absolute paths of all finished files below the pool's ``layers`` and ``heads``, sorted."""
+    def list_files(self, pool: str, folders: Sequence[str] = FINISHED) -> list[str]:
+        """Absolute paths of all finished files in the pool's ``folders`` (of `FOLDERS`), sorted."""
         ...
 
     def create_head(self, path: str, *, size: int, backing: str | None, backing_format: str = "qcow2") -> None:

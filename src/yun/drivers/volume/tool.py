@@ -10,11 +10,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO, Any
 
 from yun.base.errors import DriverError, Invalid, YunError
 from yun.base.messages import _
 from yun.drivers.volume import faults
+from yun.drivers.volume.inspection import printable
 from yun.drivers.volume.port import Progress
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/"}
@@ -57,7 +59,8 @@ def image_json(arguments: Sequence[str], *, path: str, timeout: float = 30.0) ->
 def image_progress(arguments: Sequence[str], *, path: str, progress: Progress, stall: float = 300.0) -> None:
     """Run a long ``qemu-img … -p``; ``progress`` is called twice a second at least and may raise to cancel.
 
-    The process is gone when this returns or raises. One that gets no further for ``stall`` seconds is given up.
+    The process is gone when this returns or raises. One that neither gets further nor reads or writes anything for
+    ``stall`` seconds is given up; a slow one is not, however long a percent takes it.
     """
     with tempfile.TemporaryFile() as complaints:
         try:
@@ -69,7 +72,7 @@ def image_progress(arguments: Sequence[str], *, path: str, progress: Progress, s
             raise _not_installed() from error
         try:
             assert process.stdout is not None
-            _follow(process.stdout, progress, stall)
+            _follow(process.stdout, process.pid, progress, stall)
             process.wait(timeout=stall)
         except subprocess.TimeoutExpired as error:
             raise _too_slow(stall) from error
@@ -84,8 +87,8 @@ def image_progress(arguments: Sequence[str], *, path: str, progress: Progress, s
             raise complaint(complaints.read().decode(errors="replace"), path, process.returncode)
 
 
-def _follow(stream: IO[bytes], progress: Progress, stall: float) -> None:
-    reached, moved = 0.0, time.monotonic()
+def _follow(stream: IO[bytes], pid: int, progress: Progress, stall: float) -> None:
+    reached, moved, traffic = 0.0, time.monotonic(), 0
     with selectors.DefaultSelector() as waiting:
         waiting.register(stream, selectors.EVENT_READ)
         while True:
@@ -98,13 +101,24 @@ def _follow(stream: IO[bytes], progress: Progress, stall: float) -> None:
                     moved = time.monotonic() if now > reached else moved
                     reached = max(reached, now)
             if time.monotonic() - moved > stall:
-                raise _too_slow(stall)
+                if (now_moved := _traffic(pid)) == traffic:
+                    raise _too_slow(stall)
+                traffic, moved = now_moved, time.monotonic()
             progress(min(reached, 1.0))
+
+
+def _traffic(pid: int) -> int:
+    """How much a process has read and written since it began, by the kernel's books; 0 where they are closed."""
+    try:
+        lines = Path(f"/proc/{pid}/io").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.partition(":")[2]) for line in lines)
 
 
 def complaint(text: str, path: str, code: int) -> YunError:
     """What qemu-img's complaint means in our words; the only place that reads its texts."""
-    said = text.strip().removeprefix("qemu-img: ")[-400:] or f"exit {code}"
+    said = printable(" ".join(text.split())).removeprefix("qemu-img: ")[-400:] or f"exit {code}"
     low = said.lower()
     if "no space left" in low or "disk quota exceeded" in low or "file too large" in low:
         return faults.disk_full(path)
