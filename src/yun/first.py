@@ -6,15 +6,19 @@ All of it is idempotent and runs at every start; what exists stays as it is.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import replace
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
+from yun.base.config import Settings
 from yun.base.context import SYSTEM, Context
 from yun.base.errors import Unavailable, YunError
 from yun.base.log import logger
 from yun.compute.service.flavors import ensure_flavors
 from yun.hosts.model import Host
+from yun.identity.model import Project
 from yun.identity.service import ensure_first
 from yun.network import service as network
 from yun.operations.intent import Subject
@@ -26,13 +30,32 @@ from yun.worker import Cloud
 
 log = logger(__name__)
 RETRY_SECONDS = 0.5
+MARK = "cloud.id"
 
 
 def prepare(cloud: Cloud) -> None:
-    """The rows that need no daemon: first project, administrator, flavors. Before the engine starts."""
+    """The rows that need no daemon: first project, administrator, flavors. Before the engine starts.
+
+    The network engine knows from here on which of its things are this cloud's.
+    """
     with cloud.database.write() as session:
         ensure_first(session, cloud.settings)
         ensure_flavors(session)
+        cloud_id = known_cloud(cloud.settings, session)
+    if cloud_id:
+        cloud.drivers.network.own(cloud_id)
+        (cloud.settings.state_dir / MARK).write_text(cloud_id + "\n")
+
+
+def known_cloud(settings: Settings, session: Session | None) -> str:
+    """The cloud's id, with which it marks what it makes outside itself: as the state directory keeps it, else the id
+    of its first project, which is made once and never given up. Empty where neither can be told."""
+    with suppress(OSError):
+        if kept := (settings.state_dir / MARK).read_text().strip():
+            return kept
+    if session is None:
+        return ""
+    return session.scalar(sa.select(Project.id).order_by(Project.created_at, Project.id).limit(1)) or ""
 
 
 def begin(cloud: Cloud) -> threading.Thread:

@@ -289,6 +289,54 @@ def test_a_second_engine_finds_what_the_first_made(engine: OvnNetworkEngine, nor
     assert len(northbound.rows("Logical_Switch")) == 2
 
 
+def test_two_clouds_on_one_database_do_not_see_each_other(northbound: Northbound) -> None:
+    one, two = (OvnNetworkEngine(northbound.remote, timeout=10) for _again in range(2))
+    port = replace(PORT, id="prt_9", uuid="9a2c0d61-57fc-4d1b-8ac7-0b40f13fb1c5", network_id="net_9", groups=("sgr_9",))
+    try:
+        one.own("prj_one")
+        two.own("prj_two")
+        build(one)
+        two.apply_network(replace(NETWORK, id="net_9", subnets=()))
+        two.apply_group(GroupSpec("sgr_9", "theirs"))
+        two.apply_port(replace(port, subnet_ids=()))
+        assert two.inventory() == {"network": {"net_9"}, "group": {"sgr_9"}, "port": {"prt_9"}, "router": set()}
+        two.remove_port("prt_1")
+        two.remove_router("rtr_1")
+        two.remove_network("net_1")
+        two.remove_group("sgr_1")
+        assert two.ports_up(["prt_1"]) == {}
+        assert one.inventory()["port"] == {"prt_1"}
+        assert one.inventory()["router"] == {"rtr_1"}
+        two.remove_port("prt_9")
+        two.remove_network("net_9")
+        two.remove_group("sgr_9")
+        names = {g["name"] for g in northbound.rows("Port_Group")}
+        assert names == {"sgr_1", "yun_drop_prj_one"}
+    finally:
+        one.close()
+        two.close()
+
+
+def test_rows_without_a_mark_are_taken_over_as_they_are_applied(
+    engine: OvnNetworkEngine, northbound: Northbound
+) -> None:
+    build(engine)
+    tables = ("Logical_Switch", "Logical_Switch_Port", "Logical_Router", "Logical_Router_Port", "Port_Group", "DNS")
+    before = {t: len(northbound.rows(t)) for t in tables}
+    heir = OvnNetworkEngine(northbound.remote, timeout=10)
+    try:
+        heir.own("prj_one")
+        assert not any(heir.inventory().values())
+        build(heir)
+        assert heir.inventory() == engine.inventory()
+    finally:
+        heir.close()
+    assert {t: len(northbound.rows(t)) for t in tables} == before
+    marks = {r["external_ids"].get("yun_cloud") for t in tables for r in northbound.rows(t)}
+    assert marks == {"prj_one"}
+    assert {g["name"] for g in northbound.rows("Port_Group")} == {"sgr_1", "yun_drop"}
+
+
 def test_without_a_server_a_call_fails_fast_and_works_once_it_is_there(tmp_path: Path) -> None:
     server = Northbound(tmp_path)
     engine = OvnNetworkEngine(server.remote, timeout=10)

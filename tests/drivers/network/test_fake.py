@@ -72,3 +72,29 @@ def test_equal_worlds_have_equal_snapshots() -> None:
     assert one.world.snapshot() == two.world.snapshot()
     two.remove_port("prt_1")
     assert one.world.snapshot() != two.world.snapshot()
+
+
+def test_what_another_cloud_made_is_neither_listed_nor_removed() -> None:
+    world = World()
+    one, two = FakeNetworkEngine(world), FakeNetworkEngine(world)
+    one.own("prj_one")
+    two.own("prj_two")
+    build(one)
+    assert not any(two.inventory().values())
+    for remove, thing in (
+        (two.remove_router, "rtr_1"), (two.remove_port, "prt_1"), (two.remove_network, "net_1"),
+        (two.remove_group, "sgr_1"),
+    ):  # fmt: skip
+        remove(thing)
+    assert one.inventory() == FakeNetworkEngine(world).inventory()
+    assert one.inventory()["port"] == {"prt_1"}
+
+
+def test_what_carries_no_mark_becomes_the_clouds_that_applies_it() -> None:
+    world = World()
+    build(FakeNetworkEngine(world))
+    engine = FakeNetworkEngine(world)
+    engine.own("prj_one")
+    assert not any(engine.inventory().values())
+    build(engine)
+    assert engine.inventory() == FakeNetworkEngine(world).inventory()

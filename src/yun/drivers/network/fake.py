@@ -6,7 +6,7 @@ The `World` outlives the engine object, as OVN's database outlives our process; 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -24,10 +24,12 @@ class World:
     """What the engine holds: everything by its id. ``strangers`` are things that are not ours.
 
     ``away`` makes every call fail retryably; ``faults`` maps a method's name to the errors its next calls raise
-    (one each); ``calls`` counts the calls that got through; ``dark`` are ports that never come up.
+    (one each); ``calls`` counts the calls that got through; ``dark`` are ports that never come up. ``marks`` says
+    whose a thing (kind, id) is, where its maker said so.
     """
 
     networks: dict[str, NetworkSpec] = field(default_factory=dict)
+    marks: dict[tuple[str, str], str] = field(default_factory=dict)
     routers: dict[str, RouterSpec] = field(default_factory=dict)
     groups: dict[str, GroupSpec] = field(default_factory=dict)
     ports: dict[str, PortSpec] = field(default_factory=dict)
@@ -67,6 +69,7 @@ class FakeNetworkEngine:
 
     def __init__(self, world: World | None = None) -> None:
         self.world = world or World()
+        self.cloud = ""
         self._mine: list[Nudge] = []
 
     @contextmanager
@@ -80,6 +83,19 @@ class FakeNetworkEngine:
             world.calls[method] = world.calls.get(method, 0) + 1
             yield world
 
+    def own(self, cloud: str) -> None:
+        self.cloud = cloud
+
+    def _mark(self, kind: str, identifier: str) -> None:
+        if self.cloud:
+            self.world.marks[kind, identifier] = self.cloud
+
+    def _strange(self, kind: str, identifier: str) -> bool:
+        return bool(self.cloud) and self.world.marks.get((kind, identifier), self.cloud) != self.cloud
+
+    def _ours(self, kind: str, things: Iterable[str]) -> set[str]:
+        return {i for i in things if not self.cloud or self.world.marks.get((kind, i)) == self.cloud}
+
     def alive(self) -> str:
         with self._call("alive"):
             return "fake"
@@ -87,9 +103,12 @@ class FakeNetworkEngine:
     def apply_network(self, spec: NetworkSpec) -> None:
         with self._call("apply_network") as world:
             world.networks[spec.id] = spec
+            self._mark("network", spec.id)
 
     def remove_network(self, network_id: str) -> None:
         with self._call("remove_network") as world:
+            if self._strange("network", network_id):
+                return
             world.networks.pop(network_id, None)
             for port in [p for p in world.ports.values() if p.network_id == network_id]:
                 del world.ports[port.id]
@@ -100,18 +119,22 @@ class FakeNetworkEngine:
                 if leg.network_id not in world.networks:
                     raise missing(_("network"), leg.network_id)
             world.routers[spec.id] = spec
+            self._mark("router", spec.id)
 
     def remove_router(self, router_id: str) -> None:
         with self._call("remove_router") as world:
-            world.routers.pop(router_id, None)
+            if not self._strange("router", router_id):
+                world.routers.pop(router_id, None)
 
     def apply_group(self, spec: GroupSpec) -> None:
         with self._call("apply_group") as world:
             world.groups[spec.id] = spec
+            self._mark("group", spec.id)
 
     def remove_group(self, group_id: str) -> None:
         with self._call("remove_group") as world:
-            world.groups.pop(group_id, None)
+            if not self._strange("group", group_id):
+                world.groups.pop(group_id, None)
 
     def apply_port(self, spec: PortSpec) -> None:
         with self._call("apply_port") as world:
@@ -122,13 +145,14 @@ class FakeNetworkEngine:
                     raise missing(_("security group"), group)
             before = self._up(world.ports.get(spec.id))
             world.ports[spec.id] = spec
+            self._mark("port", spec.id)
             changed = before != self._up(spec)
         if changed:
             self.world.nudge(spec.id)
 
     def remove_port(self, port_id: str) -> None:
         with self._call("remove_port") as world:
-            was_up = self._up(world.ports.pop(port_id, None))
+            was_up = not self._strange("port", port_id) and self._up(world.ports.pop(port_id, None))
         if was_up:
             self.world.nudge(port_id)
 
@@ -142,10 +166,10 @@ class FakeNetworkEngine:
     def inventory(self) -> dict[str, set[str]]:
         with self._call("inventory") as world:
             return {
-                "network": set(world.networks),
-                "router": set(world.routers),
-                "group": set(world.groups),
-                "port": set(world.ports),
+                "network": self._ours("network", world.networks),
+                "router": self._ours("router", world.routers),
+                "group": self._ours("group", world.groups),
+                "port": self._ours("port", world.ports),
             }
 
     def subscribe(self, nudge: Nudge) -> None:

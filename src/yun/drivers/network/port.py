@@ -113,6 +113,12 @@ class GroupSpec:
 class NetworkEngine(Protocol):
     """The logical side of all networks."""
 
+    def own(self, cloud: str) -> None:
+        """From now on what is made carries the mark of ``cloud`` (its id), and what carries another's mark is a
+        stranger's: not found, not listed, not removed. What carries no mark is found by its id and marked when it is
+        applied. An engine that was never told counts everything that any Yun made as its own."""
+        ...
+
     def alive(self) -> str:
         """The engine's version; `DriverError` where it does not answer."""
         ...
@@ -154,7 +160,8 @@ class NetworkEngine(Protocol):
         ...
 
     def inventory(self) -> dict[str, set[str]]:
-        """Ids of ours that the engine has: ``{'network': …, 'router': …, 'group': …, 'port': …}``."""
+        """Ids of ours that the engine has: ``{'network': …, 'router': …, 'group': …, 'port': …}``; after `own` only of
+        what carries our mark."""
         ...
 
     def subscribe(self, nudge: Callable[[str], None]) -> None:

@@ -26,6 +26,9 @@ class OvnNetworkEngine:
     def __init__(self, remote: str, *, timeout: float = 30.0) -> None:
         self._link = Link(remote, timeout)
 
+    def own(self, cloud: str) -> None:
+        self._link.cloud = cloud
+
     def alive(self) -> str:
         return self._link.version
 

@@ -9,21 +9,33 @@ from yun.drivers.network.port import GroupSpec, RuleSpec
 
 DROP = "yun_drop"
 ALLOW_PRIORITY, DROP_PRIORITY = 1002, 1001
-DROP_ACLS: tuple[tuple[str, int, str, str], ...] = (
-    ("from-lport", DROP_PRIORITY, f"inport == @{DROP} && ip", "drop"),
-    ("to-lport", DROP_PRIORITY, f"outport == @{DROP} && ip", "drop"),
-    # A port asks for its address before anybody can have written a rule for it.
-    ("from-lport", ALLOW_PRIORITY, f"inport == @{DROP} && ip4 && udp.src == 68 && udp.dst == 67", "allow"),
-    ("from-lport", ALLOW_PRIORITY, f"inport == @{DROP} && ip6 && udp.src == 546 && udp.dst == 547", "allow"),
-)
+
+
+def drop_name(rows: Rows) -> str:
+    """The cloud's group of all filtered ports: names of port groups are unique in the database. One that was made
+    before clouds marked their rows keeps its name."""
+    name = f"{DROP}_{rows.cloud}" if rows.cloud else DROP
+    return name if rows.find("Port_Group", name) or not rows.find("Port_Group", DROP) else DROP
+
+
+def drop_acls(name: str) -> tuple[tuple[str, int, str, str], ...]:
+    """The rules of the group ``name`` of all filtered ports."""
+    return (
+        ("from-lport", DROP_PRIORITY, f"inport == @{name} && ip", "drop"),
+        ("to-lport", DROP_PRIORITY, f"outport == @{name} && ip", "drop"),
+        # A port asks for its address before anybody can have written a rule for it.
+        ("from-lport", ALLOW_PRIORITY, f"inport == @{name} && ip4 && udp.src == 68 && udp.dst == 67", "allow"),
+        ("from-lport", ALLOW_PRIORITY, f"inport == @{name} && ip6 && udp.src == 546 && udp.dst == 547", "allow"),
+    )
 
 
 def drop_group(rows: Rows) -> Any:
     """The group of all filtered ports; made when first needed."""
-    row = rows.find("Port_Group", DROP)
-    if row is None:
-        row = rows.upsert("Port_Group", "drop", DROP, name=DROP)
-        rows.match("ACL", row, "acls", [_acl(*a) for a in DROP_ACLS])
+    name = drop_name(rows)
+    made = rows.find("Port_Group", name) is None
+    row = rows.upsert("Port_Group", "drop", name, name=name)
+    if made:
+        rows.match("ACL", row, "acls", [_acl(*a) for a in drop_acls(name)])
     return row
 
 
@@ -38,7 +50,7 @@ def remove_group(rows: Rows, group_id: str) -> None:
     """The port group is gone; its ports go on without its rules. With our last group and port goes the drop group."""
     if row := rows.find("Port_Group", group_id):
         row.delete()
-    dropping = rows.find("Port_Group", DROP)
+    dropping = rows.find("Port_Group", drop_name(rows))
     if dropping is not None and not dropping.ports and not any(rows.all("Port_Group", "group")):
         dropping.delete()
 

@@ -16,7 +16,7 @@ from ovsdbapp.schema.ovn_northbound import impl_idl
 from yun.base.errors import DriverError
 from yun.base.log import logger
 from yun.drivers.network.faults import away, refused
-from yun.drivers.network.ovn.rows import Rows
+from yun.drivers.network.ovn.rows import CLOUD, Rows
 
 log = logger("network.ovn")
 T = TypeVar("T")
@@ -61,7 +61,7 @@ class _Call(command.BaseCommand):
         self.link, self.work = link, work
 
     def run_idl(self, txn: Any) -> None:
-        self.result = self.work(Rows(self.api.idl, txn, self.link.known))
+        self.result = self.work(Rows(self.api.idl, txn, self.link.known, self.link.cloud))
 
 
 class Link:
@@ -70,7 +70,8 @@ class Link:
     def __init__(self, remote: str, timeout: float) -> None:
         self.remote, self.timeout = remote, timeout
         self.api: Any = None
-        self.known: dict[tuple[str, str], Any] = {}
+        self.cloud = ""
+        self.known: dict[tuple[str, str], tuple[Any, ...]] = {}
         self.generation = -1
         self._lock = threading.Lock()
         self._attempt: _Attempt | None = None
@@ -133,10 +134,13 @@ class Link:
         if identifier is None:
             return
         gone = event == ovs_idl.ROW_DELETE
-        if not gone:
-            self.known[table, identifier] = row.uuid
-        elif self.known.get((table, identifier)) == row.uuid:
-            del self.known[table, identifier]
+        others = tuple(u for u in self.known.get((table, identifier), ()) if u != row.uuid)
+        if not gone or others:
+            self.known[table, identifier] = others if gone else (*others, row.uuid)
+        else:
+            self.known.pop((table, identifier), None)
+        if self.cloud and row.external_ids.get(CLOUD, self.cloud) != self.cloud:
+            return
         port = table == "Logical_Switch_Port" and row.external_ids.get("yun_kind") == "port"
         if port and (gone or (updates is not None and hasattr(updates, "up"))):
             self._nudges.put(identifier)

@@ -7,7 +7,7 @@ from typing import Any
 
 from yun.base.messages import _
 from yun.drivers.network.faults import missing
-from yun.drivers.network.ovn.groups import DROP, drop_group
+from yun.drivers.network.ovn.groups import drop_group, drop_name
 from yun.drivers.network.ovn.rows import Rows, mac_of
 from yun.drivers.network.port import NetworkSpec, PortSpec, SubnetSpec
 
@@ -189,8 +189,9 @@ def _join(rows: Rows, port: Any, old: dict[str, str], spec: PortSpec) -> None:
     wanted = [g for g in (rows.find("Port_Group", name) for name in spec.groups) if g is not None]
     if filtered:
         wanted.append(drop_group(rows))
-    for name in (*old.get("yun_groups", "").split(), DROP):
-        if name in spec.groups or (name == DROP and filtered):
+    dropping = drop_name(rows)
+    for name in (*old.get("yun_groups", "").split(), dropping):
+        if name in spec.groups or (name == dropping and filtered):
             continue
         if old and (group := rows.find("Port_Group", name)):
             group.delvalue("ports", port)
@@ -210,7 +211,7 @@ def remove_port(rows: Rows, port_id: str) -> None:
         switch.delvalue("ports", row)
         if named is not None:
             _drop_name(switch, named)
-    for name in (*ours.get("yun_groups", "").split(), DROP):
+    for name in (*ours.get("yun_groups", "").split(), drop_name(rows)):
         if group := rows.find("Port_Group", name):
             group.delvalue("ports", row)
     row.delete()

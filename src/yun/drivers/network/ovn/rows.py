@@ -12,30 +12,39 @@ from typing import Any
 
 from ovsdbapp.backend.ovs_idl import idlutils
 
+CLOUD = "yun_cloud"
+
 
 class Rows:
-    """The database as one transaction sees it. ``known`` maps (table, our id) to the row's UUID."""
+    """The database as one transaction sees it. ``known`` maps (table, our id) to the rows' UUIDs.
 
-    def __init__(self, idl: Any, txn: Any, known: Mapping[tuple[str, str], Any]) -> None:
-        self.idl, self.txn, self.known = idl, txn, known
+    ``cloud`` is the mark of the cloud whose rows these are: another cloud's rows are strangers. Where it is empty
+    every row of Yun counts as ours.
+    """
+
+    def __init__(self, idl: Any, txn: Any, known: Mapping[tuple[str, str], tuple[Any, ...]], cloud: str = "") -> None:
+        self.idl, self.txn, self.known, self.cloud = idl, txn, known, cloud
 
     def find(self, table: str, identifier: str) -> Any | None:
-        """The row of ours with this id, or None."""
-        uuid = self.known.get((table, identifier))
+        """The row of ours with this id, or None. One without any cloud's mark is found too: it becomes ours when it
+        is written next."""
         rows = self.idl.tables[table].rows
-        if uuid is None or uuid not in rows:
-            return None
-        row = rows[uuid]
-        return row if row.external_ids.get("yun_id") == identifier else None
+        for uuid in self.known.get((table, identifier), ()):
+            if uuid in rows and rows[uuid].external_ids.get("yun_id") == identifier:
+                row = rows[uuid]
+                if not self.cloud or row.external_ids.get(CLOUD, self.cloud) == self.cloud:
+                    return row
+        return None
 
     def named(self, table: str, name: str) -> Any | None:
         """The row whose ``name`` is this (tables with a unique name), or None."""
         return idlutils.row_by_value(self.idl, table, "name", name, None)
 
     def all(self, table: str, kind: str) -> Iterator[Any]:
-        """Every row of ours of a kind."""
+        """Every row of ours of a kind; none that another cloud made or that carries no mark."""
         for row in list(self.idl.tables[table].rows.values()):
-            if row.external_ids.get("yun_kind") == kind:
+            ours = row.external_ids
+            if ours.get("yun_kind") == kind and (not self.cloud or ours.get(CLOUD) == self.cloud):
                 yield row
 
     def insert(self, table: str, **columns: Any) -> Any:
@@ -60,7 +69,7 @@ class Rows:
         self, table: str, kind: str, identifier: str, *, ids: Mapping[str, str] | None = None, **columns: Any
     ) -> Any:
         """The row of ours with this id, made or changed to have these columns."""
-        ours = {"yun_kind": kind, "yun_id": identifier, **(ids or {})}
+        ours = {"yun_kind": kind, "yun_id": identifier, **({CLOUD: self.cloud} if self.cloud else {}), **(ids or {})}
         row = self.find(table, identifier)
         if row is None:
             return self.insert(table, external_ids=ours, **columns)
