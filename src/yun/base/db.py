@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -173,7 +174,9 @@ def translated() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if isinstance(error, OperationalError) or error.connection_invalidated:
+        # SQLite calls its complaints about a statement (no such column) operational too.
+        statement = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+        if (isinstance(error, OperationalError) and not statement) or error.connection_invalidated:
             message = _("The database does not answer.")
             raise DatabaseAway(message, hint=_("Try again in a moment."), private=str(error)) from error
         raise

@@ -1,4 +1,4 @@
-"""the first cloud."""
+"""The first cloud."""
 
 from __future__ import annotations
 
@@ -34,6 +34,23 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('audit_entry', schema=None) as batch_op:
         batch_op.create_index('ix_audit_entry_at', ['at'], unique=False)
+
+    op.create_table('console_ticket',
+    sa.Column('digest', sa.String(length=64), nullable=False),
+    sa.Column('kind', sa.String(length=10), nullable=False),
+    sa.Column('instance_id', sa.String(length=40), nullable=False),
+    sa.Column('actor_id', sa.String(length=80), nullable=False),
+    sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('used_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('id', sa.String(length=40), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('updated_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('revision', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_console_ticket')),
+    sa.UniqueConstraint('digest', name=op.f('uq_console_ticket_digest'))
+    )
+    with op.batch_alter_table('console_ticket', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_console_ticket_expires_at'), ['expires_at'], unique=False)
 
     op.create_table('event',
     sa.Column('seq', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
@@ -170,6 +187,7 @@ def upgrade() -> None:
     sa.Column('stuck_in', sa.String(length=20), nullable=True),
     sa.Column('quiet', sa.Boolean(), nullable=False),
     sa.Column('transparent', sa.Boolean(), nullable=False),
+    sa.Column('brings_rows', sa.Boolean(), nullable=False),
     sa.Column('undoable', sa.Boolean(), nullable=False),
     sa.Column('no_undo', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True),
     sa.Column('undo_until', sa.DateTime(timezone=True), nullable=True),
@@ -1035,6 +1053,10 @@ def downgrade() -> None:
         batch_op.drop_index('ix_event_at')
 
     op.drop_table('event')
+    with op.batch_alter_table('console_ticket', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_console_ticket_expires_at'))
+
+    op.drop_table('console_ticket')
     with op.batch_alter_table('audit_entry', schema=None) as batch_op:
         batch_op.drop_index('ix_audit_entry_at')
 
