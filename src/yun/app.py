@@ -12,9 +12,9 @@ from starlette.staticfiles import StaticFiles
 from yun import __version__
 from yun.base.clock import Clock, SystemClock
 from yun.base.config import Settings
-from yun.base.context import Context
+from yun.base.context import Actor, Context
 from yun.base.db import Database
-from yun.base.errors import Forbidden
+from yun.base.errors import Forbidden, NotFound, Unauthenticated
 from yun.base.messages import PACKAGE
 from yun.drivers.bundle import Drivers
 from yun.identity import service as identity
@@ -75,9 +75,18 @@ class WebCloud:
         """Keep an answer."""
         session.add(Reply(actor_id=actor_id, key=key, request=kept.request, status=kept.status, body=kept.body))
 
-    def events(self, asker: Asker, after: int | None) -> AsyncIterator[tuple[int, str, dict[str, Any]]]:
-        """The live stream for somebody."""
-        return follow(self.database, asker.actor, after)
+    def events(
+        self, asker: Asker, after: int | None, credentials: Credentials
+    ) -> AsyncIterator[tuple[int, str, dict[str, Any]]]:
+        """The live stream for somebody, as long as his credentials hold."""
+        return follow(self.database, asker.actor, after, lambda session: self._still(session, credentials))
+
+    def _still(self, session: Session, credentials: Credentials) -> Actor | None:
+        try:
+            actor = self.authenticate(session, credentials).actor
+        except (Unauthenticated, NotFound):
+            return None
+        return None if actor.kind == "nobody" else actor
 
 
 def create_app(cloud: Cloud) -> FastAPI:

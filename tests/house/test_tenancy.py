@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from tests.house import story as told
 from tests.house.story import Story
+from yun.app import WebCloud
 from yun.base.config import Settings
 from yun.base.context import Actor, Context
 from yun.base.errors import Conflict, Forbidden, Invalid, NotFound
@@ -18,6 +20,7 @@ from yun.identity import service as identity
 from yun.images import service as images
 from yun.network import service as network
 from yun.operations import service as operations
+from yun.operations import stream as streams
 from yun.operations.model import Operation
 from yun.storage import service as storage
 from yun.web.request import Credentials
@@ -135,3 +138,23 @@ def test_a_project_with_things_in_it_stays(two: Two) -> None:
         with pytest.raises(Conflict) as refused:
             identity.delete_project(ctx, "default")
     assert {"instance", "volume", "port", "network"} <= set(refused.value.details["contents"])
+
+
+def test_the_live_stream_of_a_session_ends_with_it(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "RENEW_SECONDS", 0.2)
+    two.story.do(lambda ctx: identity.set_password(ctx, "guest", "correct horse battery"))
+    cloud = WebCloud(two.story.cloud)
+    gate = identity.Gate(cloud.database, cloud.settings)
+    held = Credentials(session=gate.login(Credentials(address="192.0.2.1"), "guest", "correct horse battery").secret)
+    with cloud.database.read() as session:
+        asker = cloud.authenticate(session, held)
+
+    async def listen() -> None:
+        waiting = asyncio.ensure_future(cloud.events(asker, None, held).__anext__())
+        await asyncio.sleep(0.5)
+        assert not waiting.done()
+        await asyncio.to_thread(gate.logout, held)
+        with pytest.raises(StopAsyncIteration):
+            await asyncio.wait_for(waiting, 10)
+
+    asyncio.run(listen())

@@ -1,4 +1,4 @@
-"""A small cloud for the web's own tests: one table, three people, no rooms."""
+"""A small cloud for the web's own tests: one table, a few people, no rooms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from yun.base.db import Database
 from yun.base.errors import Forbidden, Unauthenticated
 from yun.base.messages import _
 from yun.web import api, pages
-from yun.web.request import Asker, Credentials
+from yun.web.request import Asker, Credentials, Kept
 from yun.web.security import Guard
 
 
@@ -41,6 +41,7 @@ class Note(Tables):
 PEOPLE = {
     "alice": Actor("user", "usr_1", "alice", {"prj_1": "member"}),
     "root": Actor("root", "root", "root", {"*": "admin"}),
+    "newcomer": Actor("user", "usr_2", "newcomer"),
 }
 
 
@@ -53,6 +54,7 @@ class SmallCloud:
     clock: SystemClock = field(default_factory=SystemClock)
     refusals: list[str] = field(default_factory=list)
     news: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
+    kept: dict[tuple[str, str], Kept] = field(default_factory=dict)
 
     def authenticate(self, session: Session, credentials: Credentials) -> Asker:
         session.execute(sa.text("SELECT 1"))
@@ -67,7 +69,15 @@ class SmallCloud:
     def refused(self, ctx: Context, error: Forbidden) -> None:
         self.refusals.append(f"{ctx.actor.name}: {error.private}")
 
-    async def events(self, asker: Asker, after: int | None) -> AsyncIterator[tuple[int, str, dict[str, Any]]]:
+    def recall(self, session: Session, actor_id: str, key: str) -> Kept | None:
+        return self.kept.get((actor_id, key))
+
+    def remember(self, session: Session, actor_id: str, key: str, kept: Kept) -> None:
+        self.kept[actor_id, key] = kept
+
+    async def events(
+        self, asker: Asker, after: int | None, credentials: Credentials
+    ) -> AsyncIterator[tuple[int, str, dict[str, Any]]]:
         for number, kind, data in self.news:
             if number > (after or 0):
                 yield number, kind, data

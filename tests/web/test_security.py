@@ -135,3 +135,14 @@ def test_built_files_are_kept_by_browsers_and_travel_compressed(app: FastAPI, tm
     assert "immutable" in answer.headers["cache-control"]
     assert answer.headers["content-encoding"] == "gzip"
     assert "immutable" not in TestClient(app).get("/static/dist/none.css").headers.get("cache-control", "")
+
+
+@pytest.mark.parametrize(
+    "bad", ["http://cloud.test//evil.test", "http://cloud.test/\\evil.test", "http://x//evil.test/a?b"]
+)
+def test_a_switch_never_leads_out_of_the_panel(browser: TestClient, bad: str) -> None:
+    for header in ("Referer", "HX-Current-URL"):
+        for path in ("/theme/dark", "/language/zh", "/project/prj_1"):
+            headers = {"Origin": "http://cloud.test", header: bad}
+            where = browser.post(path, headers=headers, follow_redirects=False).headers["location"]
+            assert inside(where) == where, (path, header, where)

@@ -13,7 +13,7 @@ from yun.operations.answer import answer, moment, show_error, show_operation, te
 from yun.operations.intent import Subject
 from yun.operations.model import Notice, OperationStep
 from yun.web.api import Ctx, Route, in_context
-from yun.web.request import Asker, cloud_of
+from yun.web.request import Asker, cloud_of, credentials
 from yun.web.sse import last_seen, stream
 
 router = APIRouter(route_class=Route, tags=["operations"])
@@ -89,7 +89,7 @@ async def events(request: Request) -> Response:
         return Asker(actor=ctx.actor, project_id=ctx.project_id)
 
     asker = await in_context(request, ask, write=False)
-    return stream(cloud.events(asker, after))
+    return stream(cloud.events(asker, after, credentials(request)))
 
 
 @router.get("/notices")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from yun.base.context import Actor
@@ -17,6 +19,12 @@ from yun.operations.model import Event
 from yun.operations.service import events_after, last_event
 
 POLL_SECONDS = 1.0
+RENEW_SECONDS = 15.0
+LOST = frozenset(
+    ("user.disabled", "user.deleted", "user.granted", "user.revoked", "user.password_set", "token.revoked")
+)
+"""Events after which their subject may no longer be, or no longer see, what it did before."""
+Renew = Callable[[Session], Actor | None]
 
 
 def visible(actor: Actor, event: Event) -> bool:
@@ -39,10 +47,19 @@ def show_event(event: Event) -> dict[str, Any]:
     }
 
 
-async def follow(database: Database, actor: Actor, after: int | None) -> AsyncIterator[tuple[int, str, dict[str, Any]]]:
-    """Every event after number ``after`` (None: from now on) that the actor may see; never ends.
+def ends(actor: Actor, event: Event) -> bool:
+    """Whether an event changes what the actor himself may see."""
+    return event.kind in LOST and event.subject_id in (actor.id, actor.token_id)
 
-    Woken by commits of this process; other processes' are found within a second.
+
+async def follow(
+    database: Database, actor: Actor, after: int | None, renew: Renew | None = None
+) -> AsyncIterator[tuple[int, str, dict[str, Any]]]:
+    """Every event after number ``after`` (None: from now on) that the actor may see.
+
+    Woken by commits of this process; other processes' are found within a second. Ends at news of the actor's own
+    account: whoever listens comes back and is asked who he is. ``renew`` says every 15 s who the actor is now, None
+    for nobody: a session or token that no longer holds ends the stream, a new role shows more or less.
     """
     loop = asyncio.get_running_loop()
     news = asyncio.Event()
@@ -52,21 +69,27 @@ async def follow(database: Database, actor: Actor, after: int | None) -> AsyncIt
         with database.read() as session:
             return events_after(session, since)
 
-    def newest() -> int:
+    def newest() -> tuple[int, Actor | None]:
         with database.read() as session:
-            return last_event(session)
+            return last_event(session), renew(session) if renew else actor
 
     try:
-        position = after if after is not None else await run_in_threadpool(newest)
-        while True:
+        # News of the actor's account up to here are known: he is who he is after them.
+        known, someone = await run_in_threadpool(newest)
+        position, asked = after if after is not None else known, time.monotonic()
+        while someone is not None:
             news.clear()
             try:
                 batch = await run_in_threadpool(read, position)
+                if renew is not None and time.monotonic() - asked >= RENEW_SECONDS:
+                    (_last, someone), asked = await run_in_threadpool(newest), time.monotonic()
             except Unavailable:
                 batch = []
             for event in batch:
+                if someone is None or (event.seq > known and ends(someone, event)):
+                    return
                 position = event.seq
-                if visible(actor, event):
+                if visible(someone, event):
                     yield event.seq, event.kind, show_event(event)
             if not batch:
                 try:

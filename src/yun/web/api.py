@@ -22,15 +22,15 @@ everything else writes (on SQLite ``BEGIN IMMEDIATE``). An exception rolls back 
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import inspect
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, FastAPI, Header, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -40,46 +40,26 @@ from starlette.responses import Response
 from yun.base import log
 from yun.base.context import Context
 from yun.base.db import translated
-from yun.base.errors import Conflict, Forbidden, Unauthenticated, Unavailable
+from yun.base.errors import Conflict, Forbidden, Invalid, Unauthenticated, Unavailable
 from yun.base.messages import _
 from yun.web import problem
-from yun.web.request import SAFE_METHODS, Asker, Kept, cloud_of, credentials, enter, language, leave
+from yun.web.repetition import Repeat, Replayed, dry
+from yun.web.request import (
+    SAFE_METHODS,
+    Asker,
+    Kept,
+    cloud_of,
+    credentials,
+    enter,
+    in_background,
+    language,
+    leave,
+)
+from yun.web.revisions import Match, marked, tag
+
+__all__ = ["Ctx", "GuestCtx", "Match", "Opened", "Route", "in_context", "install", "somebody", "tag"]
 
 T = TypeVar("T")
-
-
-MAX_REMEMBERED = 1 << 20
-
-
-@dataclass(frozen=True)
-class Repeat:
-    """A changing request that may be repeated: its key, and a digest of what it asks."""
-
-    key: str
-    digest: str
-
-    @classmethod
-    async def of(cls, request: Request) -> Repeat | None:
-        """The request's key and digest; None without a key, and for bodies too large to be remembered."""
-        key = request.headers.get("idempotency-key")
-        size = request.headers.get("content-length", "0")
-        if not key or len(key) > 200 or not size.isdigit() or int(size) > MAX_REMEMBERED:
-            return None
-        asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode() + await request.body()
-        return cls(key, hashlib.sha256(asked).hexdigest())
-
-
-class Replayed(Exception):
-    """The request was answered before: this is that answer."""
-
-    def __init__(self, status: int, body: str) -> None:
-        super().__init__(status)
-        self.status, self.body = status, body
-
-    def response(self) -> Response:
-        """The first answer again, marked as such."""
-        headers = {"Idempotency-Replayed": "true"}
-        return Response(self.body, self.status, media_type="application/json", headers=headers)
 
 
 class Opened:
@@ -139,10 +119,19 @@ class Opened:
                 storable = response is not None and "no-store" not in response.headers.get("cache-control", "")
                 if self.repeat and self.ctx and response is not None and response.status_code < 400 and storable:
                     body = bytes(getattr(response, "body", b"")).decode()
-                    kept = Kept(self.repeat.digest, response.status_code, body)
-                    cloud_of(self.connection).remember(self.session, self._who(), self.repeat.key, kept)
+                    self._remember(self.session, self.repeat, Kept(self.repeat.digest, response.status_code, body))
                 self.session.commit()
             self.session.close()
+
+    def _remember(self, session: Session, repeat: Repeat, kept: Kept) -> None:
+        session.flush()
+        try:
+            cloud_of(self.connection).remember(session, self._who(), repeat.key, kept)
+            session.flush()
+        except IntegrityError as error:
+            raise Conflict(
+                _("The same request is being answered right now."), hint=_("Repeat it to get that answer.")
+            ) from error
 
     def _who(self) -> str:
         """Under whom answers are kept: a token never gets what its owner or another of his tokens was answered."""
@@ -154,6 +143,13 @@ class Opened:
         if self.session is not None:
             self.session.rollback()
             self.session.close()
+
+    def note(self, error: Forbidden) -> None:
+        """Tell the audit of a refusal, unless the page and not the person asked. Call it after `abort`."""
+        if self.ctx is None or in_background(self.connection):
+            return
+        with contextlib.suppress(Unavailable):  # a database that is away must not hide the refusal
+            cloud_of(self.connection).refused(self.ctx, error)
 
     @property
     def locale(self) -> str:
@@ -169,27 +165,36 @@ class Route(APIRoute):
 
         async def handle(request: Request) -> Response:
             opened = request.state.opened = Opened(request, write=request.method not in SAFE_METHODS)
-            opened.repeat = await Repeat.of(request) if opened.write else None
             current = enter(request)
             subject = log.subject.set(problem.request_id(request))
             try:
                 try:
+                    if opened.write and dry(request):
+                        self.refuse_without_preview()
                     response = await inner(request)
                     await run_in_threadpool(opened.commit, response)
                 except BaseException:
                     await run_in_threadpool(opened.abort)
                     raise
+            except Replayed as again:
+                return again.response()
             except Exception as error:
-                if isinstance(error, Forbidden) and opened.ctx is not None:
-                    with contextlib.suppress(Unavailable):  # a database that is away must not hide the refusal
-                        await run_in_threadpool(cloud_of(request).refused, opened.ctx, error)
+                if isinstance(error, Forbidden):
+                    await run_in_threadpool(opened.note, error)
                 return await run_in_threadpool(self.on_error, error, request, opened)
             finally:
                 log.subject.reset(subject)
                 leave(current)
-            return _unchanged(request, response) or response
+            return marked(request, response)
 
         return handle
+
+    def refuse_without_preview(self) -> None:
+        """Pass where the endpoint knows previews. Raises `Invalid`: a change must not happen for want of one."""
+        if "dry_run" not in inspect.signature(self.endpoint).parameters:
+            raise Invalid(
+                _("There is no preview of this; nothing was done."), fields={"dry_run": _("leave it out")}
+            )
 
     def on_error(self, error: Exception, request: Request, opened: Opened) -> Response:
         """The answer to an exception: problem+json here, a page in `yun.web.pages`."""
@@ -199,7 +204,7 @@ class Route(APIRoute):
 _bearer = HTTPBearer(auto_error=False, description="An API token (`yun token create`) or the machine's root token.")
 
 
-def open_context(
+def authenticated(
     request: Request,
     _token: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     _key: Annotated[
@@ -214,10 +219,17 @@ def open_context(
         str | None, Header(alias="X-Yun-Project", description="Project to work in, by name or id.")
     ] = None,
 ) -> Context:
-    """The dependency behind `Ctx`. Raises `Unauthenticated` for nobody, before anything else is looked at."""
+    """Raises `Unauthenticated` for nobody, before anything else is looked at."""
     opened: Opened = request.state.opened
-    ctx = somebody(opened.context())
-    opened.recall()
+    return somebody(opened.context())
+
+
+async def open_context(request: Request, ctx: Annotated[Context, Depends(authenticated)]) -> Context:
+    """The dependency behind `Ctx`. Raises `Replayed` for a repetition; nobody's body is read for that."""
+    opened: Opened = request.state.opened
+    if opened.write:
+        opened.repeat = await Repeat.of(request, ctx.project_id)
+        await run_in_threadpool(opened.recall)
     return ctx
 
 
@@ -238,50 +250,6 @@ Ctx = Annotated[Context, Depends(open_context)]
 GuestCtx = Annotated[Context, Depends(open_to_guests)]
 
 
-class Revised(Protocol):
-    """A row with a revision."""
-
-    id: str
-    revision: int
-
-
-class Expected:
-    """The revision that the caller saw last (``If-Match``), if he says one."""
-
-    def __init__(
-        self, if_match: Annotated[str | None, Header(description="ETag of the revision that is to be changed.")] = None
-    ) -> None:
-        self.tags = None if if_match is None else {t.strip().removeprefix("W/") for t in if_match.split(",")}
-
-    def check(self, row: Revised) -> None:
-        """Raise `problem.Stale` (412) where the row has moved on since."""
-        if self.tags is not None and "*" not in self.tags and etag(row) not in self.tags:
-            raise problem.Stale(
-                _("This was changed by somebody else in the meantime."), hint=_("Load it again and repeat your change.")
-            )
-
-
-Match = Annotated[Expected, Depends()]
-
-
-def etag(row: Revised) -> str:
-    """The ETag of a row: its id and revision."""
-    return f'"{row.id}.{row.revision}"'
-
-
-def tag(response: Response, row: Revised) -> None:
-    """Put the row's ETag on the answer; a GET with the same ``If-None-Match`` is then answered 304."""
-    response.headers["ETag"] = etag(row)
-
-
-def _unchanged(request: Request, response: Response) -> Response | None:
-    wanted, known = request.headers.get("if-none-match"), response.headers.get("etag")
-    if request.method not in SAFE_METHODS or response.status_code != 200 or not wanted or not known:
-        return None
-    seen = {t.strip().removeprefix("W/") for t in wanted.split(",")}
-    return Response(status_code=304, headers={"ETag": known}) if known in seen else None
-
-
 async def in_context(connection: HTTPConnection, call: Callable[[Context], T], *, write: bool) -> T:
     """Run ``call`` with a context in its own short transaction, in the thread pool: for streams and WebSockets."""
 
@@ -290,8 +258,10 @@ async def in_context(connection: HTTPConnection, call: Callable[[Context], T], *
         try:
             result = call(somebody(opened.context()))
             opened.commit()
-        except BaseException:
+        except BaseException as error:
             opened.abort()
+            if isinstance(error, Forbidden):
+                opened.note(error)
             raise
         return result
 

@@ -40,7 +40,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from yun.base.context import NOBODY, Context
-from yun.base.errors import Unauthenticated, YunError
+from yun.base.errors import Forbidden, Unauthenticated, YunError
 from yun.base.messages import PACKAGE, Message, _
 from yun.base.paging import Page
 from yun.web import assets, filters, navigation, problem, switches
@@ -48,11 +48,13 @@ from yun.web.api import Ctx, Opened, Route
 from yun.web.compression import Compressed
 from yun.web.navigation import command, nav
 from yun.web.request import THEME_COOKIE, Asker, current, enter, is_htmx, leave
+from yun.web.security import inside
 from yun.web.typed import FormData, Typed, number, ticked, word, words
 
 __all__ = [
-    "Ctx", "FormData", "Listing", "PageRoute", "Typed", "accepted", "command", "done", "go", "live_preview", "nav",
-    "number", "plan", "preview", "render", "ticked", "toast", "word", "words",
+    "Ctx", "FormData", "Listing", "PageRoute", "Typed", "accepted", "command", "done", "fault_of", "go", "inside",
+    "live_preview", "nav", "number", "plan", "preview", "render", "ticked", "toast", "welcome", "without_project",
+    "word", "words",
 ]  # fmt: skip
 
 
@@ -280,13 +282,7 @@ def _to_login(request: Request) -> Response:
     return RedirectResponse(where, 303)
 
 
-def inside(path: str | None, default: str = "/") -> str:
-    """``path`` where it is an address within the panel, else ``default``: for ``next`` after a login."""
-    if path and path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable():
-        return path
-    return default
-
-
+_TIMES = ("year", "month", "day", "hour", "minute")
 SCRIPT_TEXTS: dict[str, Message] = {
     "undo": _("Undo"),
     "close": _("Close"),
@@ -303,9 +299,21 @@ SCRIPT_TEXTS: dict[str, Message] = {
     "unreachable": _("The cloud does not answer."),
     "just_now": _("just now"),
     "uploading": _("Uploading {percent} %"),
+        if isinstance(error, Forbidden) and ctx is not None and without_project(ctx):
+            return welcome(ctx, status=200 if is_htmx(request) else fault.status)
     "upload_again": _("The upload was interrupted. Choose the same file again to go on."),
     "succeeded": _("{title}: done."),
     "failed_operation": _("{title}: failed. {reason}"),
+def without_project(ctx: Context) -> bool:
+    """Whether somebody is logged in who has no role anywhere yet: most pages have nothing to show him."""
+    return ctx.actor.kind != "nobody" and not ctx.actor.roles
+
+
+def welcome(ctx: Context, *, status: int = 200) -> Response:
+    """The page of somebody who is in no project yet."""
+    return render(ctx, "web/no_project.html", status=status)
+
+
 }
 
 

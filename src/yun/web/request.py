@@ -91,8 +91,13 @@ class Cloud(Protocol):
         """Keep an answer, in the transaction of the change it tells."""
         ...
 
-    def events(self, asker: Asker, after: int | None) -> AsyncIterator[tuple[int, str, dict[str, Any]]]:
-        """Every event he may see after number ``after`` (None: from now on) as (number, kind, JSON); never ends."""
+    def events(
+        self, asker: Asker, after: int | None, credentials: Credentials
+    ) -> AsyncIterator[tuple[int, str, dict[str, Any]]]:
+        """Every event he may see after number ``after`` (None: from now on) as (number, kind, JSON).
+
+        Ends when his ``credentials`` no longer hold, or what they are good for has changed.
+        """
         ...
 
 
@@ -141,6 +146,18 @@ def enter(request: Request) -> contextvars.Token[Request]:
 def leave(token: contextvars.Token[Request]) -> None:
     """Undo `enter`."""
     _CURRENT.reset(token)
+
+
+def in_background(connection: HTTPConnection) -> bool:
+    """Whether a page of the panel asks for itself (its live stream, a fragment, a picture), and nobody pressed or
+    followed anything."""
+    headers = connection.headers
+    if connection.scope["type"] != "http" or connection.scope["method"] not in SAFE_METHODS:
+        return False
+    if headers.get("authorization") or headers.get("hx-boosted") == "true":
+        return False
+    mode = headers.get("sec-fetch-mode")
+    return headers.get("hx-request") == "true" or (mode is not None and mode != "navigate")
 
 
 def is_htmx(request: Request) -> bool:

@@ -1,4 +1,4 @@
-"""The guard at the door: request ids, security headers, and no changes or sockets from another site's pages."""
+"""The guard at the door: request ids, security headers, a bound on bodies, no changes from another site's pages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -43,6 +44,11 @@ HEADERS = {
 }
 
 
+MAX_BODY = 4 << 20
+"""Bytes that a request may bring; 1 MB of user data in a form, every byte of it escaped, is 3 MB."""
+UPLOADS = "/api/v1/image-uploads/"
+
+
 class Guard:
     """ASGI middleware around the whole application; ``public_url`` is the proxy's address, if one stands in front."""
 
@@ -59,7 +65,13 @@ class Guard:
         if self.foreign(HTTPConnection(scope)):
             await self._refuse(scope, receive, send)
             return
-        await self.app(scope, receive, _with_headers(send, scope["yun_request_id"], scope))
+        send = _with_headers(send, scope["yun_request_id"], scope)
+        if scope["type"] == "http" and not _streams(scope):
+            if _announced(scope) > MAX_BODY:
+                await problem.respond(_too_large(), Request(scope))(scope, receive, send)
+                return
+            receive = _bounded(receive)
+        await self.app(scope, receive, send)
 
     def foreign(self, connection: HTTPConnection) -> bool:
         """Whether a browser sends this for a page that is not ours, so that cookies must not count.
@@ -91,6 +103,42 @@ class Guard:
         )
         response: Response = problem.respond(error, Request(scope))
         await response(scope, receive, _with_headers(send, scope["yun_request_id"], scope))
+
+
+def _streams(scope: Scope) -> bool:
+    """Whether the body is a piece of an image, which goes to a file as it comes."""
+    return scope["method"] == "PATCH" and str(scope["path"]).startswith(UPLOADS)
+
+
+def _announced(scope: Scope) -> int:
+    length = HTTPConnection(scope).headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() and len(length) < 19 else 0
+
+
+def _too_large() -> HTTPException:
+    return HTTPException(413, headers={"Connection": "close"})
+
+
+def _bounded(receive: Receive) -> Receive:
+    """The same body, as far as `MAX_BODY`: nobody needs to be known for his body to be read."""
+    came = 0
+
+    async def wrapped() -> Message:
+        nonlocal came
+        message = await receive()
+        came += len(message.get("body", b""))
+        if came > MAX_BODY:
+            raise _too_large()
+        return message
+
+    return wrapped
+
+
+def inside(path: str | None, default: str = "/") -> str:
+    """``path`` where it is an address within the panel, else ``default``: for what a request says of where to go."""
+    if path and path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable():
+        return path
+    return default
 
 
 def _with_headers(send: Send, identifier: str, scope: MutableMapping[str, Any]) -> Send:

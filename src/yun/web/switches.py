@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from yun.web import sse
-from yun.web.api import Opened, Route
-from yun.web.request import LOCALE_COOKIE, PROJECT_COOKIE, THEME_COOKIE, Asker, cloud_of
-from yun.web.security import cookie_options
+from yun.web.api import Opened, Route, somebody
+from yun.web.request import LOCALE_COOKIE, PROJECT_COOKIE, THEME_COOKIE, Asker, cloud_of, credentials
+from yun.web.security import cookie_options, inside
 
 router = APIRouter(route_class=Route, include_in_schema=False)
 YEAR = 365 * 86400
@@ -22,7 +22,7 @@ YEAR = 365 * 86400
 def _kept(request: Request, name: str, value: str) -> Response:
     """Keep a choice and show the page again; to another project's things leads no address, so that one goes home."""
     back = urlsplit(request.headers.get("hx-current-url") or request.headers.get("referer") or "/")
-    where = back.path + (f"?{back.query}" if back.query else "")
+    where = inside(back.path + (f"?{back.query}" if back.query else ""))
     if name == PROJECT_COOKIE:
         where = "/" + where.lstrip("/").split("?")[0].split("/")[0]
     if request.headers.get("hx-request"):
@@ -54,14 +54,14 @@ def project(request: Request, ref: str) -> Response:
 
 @router.get("/live")
 async def live(request: Request) -> Response:
-    """The events of the cloud for an open page, without SSE names."""
+    """The events of the cloud for an open page, without SSE names: to each what is his, to a newcomer nothing."""
     opened: Opened = request.state.opened
 
     def who() -> Asker:
-        opened.context().may("event.list")
+        somebody(opened.context())
         opened.commit()
         return opened.asker
 
     after = sse.last_seen(request)
     asker = await run_in_threadpool(who)
-    return sse.stream(cloud_of(request).events(asker, after), named=False)
+    return sse.stream(cloud_of(request).events(asker, after, credentials(request)), named=False)
