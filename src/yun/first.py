@@ -34,17 +34,18 @@ MARK = "cloud.id"
 
 
 def prepare(cloud: Cloud) -> None:
-    """The rows that need no daemon: first project, administrator, flavors. Before the engine starts.
-
-    The network engine knows from here on which of its things are this cloud's.
-    """
+    """The rows that need no daemon: first project, administrator, flavors. Before the engine starts."""
     with cloud.database.write() as session:
         ensure_first(session, cloud.settings)
         ensure_flavors(session)
+
+
+def claim(cloud: Cloud) -> None:
+    """The network engine knows which of its things are this cloud's. After `prepare`, before the engine starts."""
+    with cloud.database.read() as session:
         cloud_id = known_cloud(cloud.settings, session)
-    if cloud_id:
-        cloud.drivers.network.own(cloud_id)
-        (cloud.settings.state_dir / MARK).write_text(cloud_id + "\n")
+    cloud.drivers.network.own(cloud_id)
+    (cloud.settings.state_dir / MARK).write_text(cloud_id + "\n")
 
 
 def known_cloud(settings: Settings, session: Session | None) -> str:

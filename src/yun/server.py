@@ -89,7 +89,7 @@ def run(
     from yun.announce import Announcing
     from yun.app import create_app
     from yun.base import log
-    from yun.first import begin, prepare
+    from yun.first import begin, claim, prepare
     from yun.identity.secret import write_private
 
     log.configure(settings.log_level)
@@ -100,6 +100,7 @@ def run(
         cloud = worker.build(settings, drivers)
         schema.upgrade(cloud.database)
         prepare(cloud)
+        claim(cloud)
         if seed is not None:
             seed(cloud)
         gc.collect()

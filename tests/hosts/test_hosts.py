@@ -120,6 +120,22 @@ def test_starting_a_service_makes_it_run_and_the_row_says_so_at_once(
         assert service.local_host(session).state == "up"
 
 
+def test_a_mute_service_is_announced_to_be_woken_or_restarted_and_answers_again(
+    database: Database, engine: Engine, tend: Tend, machine: FakeMachine, asking: Asking
+) -> None:
+    machine.break_service("libvirt", "unresponsive")
+    tend()
+    with asking() as ctx:
+        intent = service.start_service(ctx, "node1", "libvirt")
+        assert "does not answer" in intent.effects[0].render()
+        assert "Instances go on running" in intent.effects[0].render()
+        submit(ctx, intent)
+    engine.drain()
+    with database.read() as session:
+        assert service.local_host(session).state == "up"
+    assert machine.started_services() == []  # it had been started by somebody else, who also stops it
+
+
 def test_a_service_that_will_not_start_fails_the_operation_with_its_reason(
     database: Database, engine: Engine, tend: Tend, machine: FakeMachine, asking: Asking
 ) -> None:

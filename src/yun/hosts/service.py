@@ -150,8 +150,8 @@ def release(session: Session, owner: str) -> None:
 
 
 def start_service(ctx: Context, reference: str, name: str) -> Intent:
-    """Start a daemon of a host, such as the virtual machine service. Raises `NotFound`, and `Conflict` for a daemon
-    that is not installed."""
+    """Start a daemon of a host, such as the virtual machine service; one that runs and is mute is woken or restarted.
+    Raises `NotFound`, and `Conflict` for a daemon that is not installed."""
     ctx.may("host.start_service")
     host = get(ctx, reference)
     found = next((s for s in services_of(ctx.session, host.id) if s.name == name), None)
@@ -163,17 +163,20 @@ def start_service(ctx: Context, reference: str, name: str) -> Intent:
             hint=_("Run ./up on the host, which installs what is missing."),
         )
     title = SERVICE_TITLES.get(name, Message(name))
+    effects = {
+        "running": _("{service} already runs; nothing will change.", service=title),
+        "unresponsive": _(
+            "{service} runs and does not answer: it will be woken, or else restarted. Instances go on running.",
+            service=title,
+        ),
+    }
     return Intent(
         kind="host.start_service",
         title=_("Start {service} on {host}", service=name, host=host.name),
         subject=Subject("host", host.id, host.name),
         arguments={"host_id": host.id, "name": name},
         keys=(Key(f"host-service:{host.id}:{name}"),),
-        effects=(
-            _("{service} already runs; nothing will change.", service=title)
-            if found.state == "running"
-            else _("{service} will run and answer.", service=title),
-        ),
+        effects=(effects.get(found.state, _("{service} will run and answer.", service=title)),),
         undoable=False,
         no_undo=_("A service that was started is stopped again with the host's own tools."),
         transparent=True,

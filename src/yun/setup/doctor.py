@@ -17,7 +17,7 @@ from yun.base.config import Settings
 from yun.base.errors import YunError
 from yun.base.messages import Message, _
 from yun.base.units import GIB, MIB, format_size
-from yun.drivers.host import gateway, kvm, ovs
+from yun.drivers.host import gateway, inventory, kvm, ovs
 from yun.drivers.host.command import run
 from yun.drivers.host.linux import LinuxMachine
 from yun.hosts.model import ACCEL_REASONS, SERVICE_TITLES
@@ -161,7 +161,8 @@ def _services(machine: LinuxMachine) -> Iterator[Finding]:
             yield Finding("services", "error", _("{service} does not run", service=title), remedy)
         else:
             text = _("{service} runs (process {pid}) and does not answer", service=title, pid=found.pid or "?")
-            yield Finding("services", "error", text, _("See its log; end the process if need be, then run ./up."))
+            remedy = _("Run ./up, which wakes or restarts it; instances go on running.")
+            yield Finding("services", "error", text, remedy)
 
 
 def _network(machine: LinuxMachine) -> Iterator[Finding]:
@@ -261,10 +262,17 @@ def _port(settings: Settings) -> Iterator[Finding]:
 
 def _time() -> Iterator[Finding]:
     year = datetime.now(UTC).year
+    remedy = _("Set the clock, and let a time service such as systemd-timesyncd or chrony keep it.")
     built = datetime.fromtimestamp(Path(__file__).stat().st_mtime, UTC)
     if datetime.now(UTC) < built:
         text = _("the clock is wrong: it says {year}", year=str(year))
-        remedy = _("Set the clock, and let a time service such as systemd-timesyncd or chrony keep it.")
         yield Finding("time", "error", text, remedy)
+        return
+    kept = inventory.clock_is_kept()
+    if kept is False:
+        # In a container the kernel's clock is kept, or not, by the machine around it: no more than a warning.
+        yield Finding("time", "warning", _("the clock is plausible, but no time service keeps it in step"), remedy)
+    elif kept:
+        yield Finding("time", "ok", _("the clock is kept in step by a time service"))
     else:
         yield Finding("time", "ok", _("the clock is plausible"))

@@ -66,7 +66,8 @@ class FakeMachine:
             raise DriverError(_("{name} is not installed on this host.", name=name))
         if name in self.refuse:
             raise DriverError(_("{name} was started and does not answer.", name=name), retryable=True)
-        self.started.add(name)
+        if facts.state == "stopped":
+            self.started.add(name)
         self.state[name] = ServiceFacts(name, "running", version=VERSIONS[name], pid=2000)
 
     def stop_service(self, name: str) -> None:

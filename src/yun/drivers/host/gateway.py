@@ -57,12 +57,13 @@ class Gateway:
         if interface.ip not in network:
             raise DriverError(_("The gateway {address} is not in {cidr}.", address=address, cidr=cidr))
         self._refuse_overlap(network)
-        ovs.make_bridge(datapath)
-        set_address(ovs.BRIDGE, str(interface.ip), interface.network.prefixlen)
-        run(["nft", "-f", "-"], stdin=rules(cidr))
+        ovs.make_bridge(datapath, str(self.record.parent))
         known = self.applied()
         before = known.get("forward_before", FORWARD.read_text().strip())
+        # Before the rest, so that what was made halfway is known as ours too.
         self._remember({"cidr": cidr, "address": address, "datapath": datapath, "forward_before": before})
+        set_address(ovs.BRIDGE, str(interface.ip), interface.network.prefixlen)
+        run(["nft", "-f", "-"], stdin=rules(cidr))
         FORWARD.write_text("1\n")
 
     def keep(self) -> bool:
@@ -81,9 +82,17 @@ class Gateway:
         return run(["nft", "list", "chain", "inet", "yun", "postrouting"], check=False).returncode == 0
 
     def remove(self) -> None:
-        """Rules, bridge, address and mapping of ours are gone; the forwarding switch says what it said before."""
-        run(["nft", "-f", "-"], stdin="table inet yun\ndelete table inet yun\n")
+        """Rules, bridge, address and mapping of ours are gone; the forwarding switch says what it said before.
+
+        Nothing happens where we have applied none, or another state directory has taken the bridge over since.
+        """
         known = self.applied()
+        if not known:
+            return
+        if ovs.bridge_owner() not in ("", str(self.record.parent)):
+            self.record.unlink(missing_ok=True)
+            return
+        run(["nft", "-f", "-"], stdin="table inet yun\ndelete table inet yun\n")
         if known.get("forward_before") == "0":
             FORWARD.write_text("0\n")
         ovs.remove_bridge()

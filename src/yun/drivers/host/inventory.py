@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import shutil
@@ -31,6 +32,27 @@ def cpu_model() -> str:
         if line.startswith(("model name", "Model")):
             return line.partition(":")[2].strip()
     return platform.machine()
+
+
+class _Timex(ctypes.Structure):
+    """The head of the kernel's ``struct timex``, and room for the rest of it."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint), ("offset", ctypes.c_long), ("frequency", ctypes.c_long),
+        ("greatest_error", ctypes.c_long), ("estimated_error", ctypes.c_long), ("status", ctypes.c_int),
+        ("rest", ctypes.c_char * 256),
+    )  # fmt: skip
+
+
+def clock_is_kept() -> bool | None:
+    """Whether a time service keeps the kernel's clock in step, as the kernel was told; None where it says nothing."""
+    unsynchronised = 0x40  # STA_UNSYNC of adjtimex(2); modes 0 only asks
+    found = _Timex()
+    try:
+        answer = ctypes.CDLL(None).adjtimex(ctypes.byref(found))
+    except (OSError, AttributeError):
+        return None
+    return None if answer < 0 else not found.status & unsynchronised
 
 
 def uptime() -> float:

@@ -12,6 +12,7 @@ from typing import Literal
 from yun.base.config import Settings
 from yun.base.errors import DriverError
 from yun.drivers.host import inventory, kvm, ovs
+from yun.drivers.host.chassis import Chassis
 from yun.drivers.host.gateway import Gateway
 from yun.drivers.host.port import HostFacts, ServiceFacts
 from yun.drivers.host.services import Services
@@ -20,7 +21,7 @@ SOUTHBOUND = "unix:/run/ovn/ovnsb_db.sock"
 
 
 class LinuxMachine:
-    """This machine. Its records (KVM's examination, the gateway, services we started) live in
+    """This machine. Its records (KVM's examination, the gateway, the chassis, services we started) live in
     ``<state_dir>/host``. Precondition for everything that changes the host: root."""
 
     def __init__(self, settings: Settings) -> None:
@@ -28,6 +29,7 @@ class LinuxMachine:
         self.records = settings.state_dir / "host"
         self.daemons = Services(self.records, settings.libvirt_uri)
         self.gateway = Gateway(self.records)
+        self.chassis = Chassis(self.records)
         self.meter = inventory.CpuMeter()
         self._qemu: tuple[float, str] = (0.0, "")
 
@@ -99,16 +101,19 @@ class LinuxMachine:
         return self.gateway.keep()
 
     def remove_gateway(self) -> None:
-        """Bridge, addresses, nftables table and bridge mapping of ours are gone."""
+        """Bridge, addresses, nftables table and bridge mapping that this state directory made are gone."""
         self.gateway.remove()
 
     def set_chassis_name(self, name: str) -> None:
         """OVN's chassis of this host carries ``name``, the datapath and the tunnel address are set."""
-        ovs.set_chassis(name, self.datapath, remote=SOUTHBOUND, address=ovs.tunnel_address())
+        self.chassis.set(name, self.datapath, remote=SOUTHBOUND, address=ovs.tunnel_address())
 
     def forget_chassis(self) -> None:
-        """OVN's settings on this host are gone."""
-        ovs.forget_chassis()
+        """OVN's settings on this host say what they said before us; its controller is stopped meanwhile."""
+        if not self.chassis.recorded and "ovn-controller" not in self.daemons.started():
+            return
+        with self.daemons.resting("ovn-controller"):
+            self.chassis.forget()
 
     def remove_stale_ports(self, keep: Sequence[str]) -> list[str]:
         """Remove OVS ports whose tap is gone, except those in ``keep``; their interface ids."""

@@ -10,7 +10,6 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Literal
 
 from yun.base.errors import DriverError
@@ -22,8 +21,6 @@ PHYSNET = "physnet1"
 BRIDGE = "br-ex"
 INTEGRATION = "br-int"
 GATEWAY_OPTION = "enable-chassis-as-gw"
-SYSTEM_ID_FILE = Path("/etc/openvswitch/system-id.conf")
-OURS = ("ovn-remote", "ovn-encap-type", "ovn-encap-ip", "ovn-bridge-datapath-type")
 
 
 def vsctl(*words: str) -> str:
@@ -61,30 +58,6 @@ def set_external_ids(values: Mapping[str, str | None]) -> None:
         vsctl(*words[1:])
 
 
-def set_chassis(name: str, kind: str, *, remote: str, address: str) -> None:
-    """This host is OVN's chassis ``name`` on datapath ``kind``, tunnels end at ``address``."""
-    with suppress(OSError):
-        # The package's start script copies this file into the database at every start.
-        SYSTEM_ID_FILE.parent.mkdir(parents=True, exist_ok=True)
-        if not SYSTEM_ID_FILE.exists() or SYSTEM_ID_FILE.read_text().strip() != name:
-            SYSTEM_ID_FILE.write_text(name + "\n")
-    wanted = {
-        "system-id": name, "hostname": name, "ovn-remote": remote, "ovn-encap-type": "geneve",
-        "ovn-encap-ip": address, "ovn-bridge-datapath-type": kind,
-    }  # fmt: skip
-    known = external_ids()
-    set_external_ids({k: v for k, v in wanted.items() if known.get(k) != v})
-
-
-def forget_chassis() -> None:
-    """The settings that `set_chassis` wrote and the integration bridge are gone, unless a stranger uses the bridge;
-    the name stays, since a chassis needs one. Precondition: the controller does not run, or it makes them anew."""
-    known = external_ids()
-    if INTEGRATION in vsctl("list-br").split() and not vsctl("list-ports", INTEGRATION).split():
-        vsctl("--if-exists", "del-br", INTEGRATION)
-    set_external_ids({k: None for k in OURS if k in known})
-
-
 def tunnel_address() -> str:
     """The address from which this host speaks to the world; loopback where it has no way out."""
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -93,8 +66,9 @@ def tunnel_address() -> str:
     return "127.0.0.1"
 
 
-def make_bridge(kind: str) -> None:
-    """The outside bridge exists on datapath ``kind`` and OVN maps the outside network to it.
+def make_bridge(kind: str, owner: str) -> None:
+    """The outside bridge exists on datapath ``kind`` and OVN maps the outside network to it; it is ``owner``'s (the
+    directory of records) from now on.
 
     Raises `DriverError` where a bridge of that name belongs to somebody else.
     """
@@ -107,13 +81,19 @@ def make_bridge(kind: str) -> None:
         )  # fmt: skip
     vsctl(
         "--may-exist", "add-br", BRIDGE, "--", "set", "Bridge", BRIDGE, f"datapath_type={kind}",
-        "fail_mode=standalone", "external_ids:yun=gateway",
+        "fail_mode=standalone", "external_ids:yun=gateway", f"external_ids:yun-state={json.dumps(owner)}",
     )  # fmt: skip
     known = external_ids()
     mappings = _merged(known.get("ovn-bridge-mappings", ""), f"{PHYSNET}:{BRIDGE}", PHYSNET + ":")
     options = _merged(known.get("ovn-cms-options", ""), GATEWAY_OPTION, GATEWAY_OPTION)
     wanted = {"ovn-bridge-mappings": mappings, "ovn-cms-options": options}
     set_external_ids({k: v for k, v in wanted.items() if known.get(k) != v})
+
+
+def bridge_owner() -> str:
+    """Who made the outside bridge last; empty where nobody is known."""
+    found = [row for row in _rows("Bridge", "name,external_ids") if row["name"] == BRIDGE]
+    return str(dict(found[0]["external_ids"]).get("yun-state", "")) if found else ""
 
 
 def remove_bridge() -> None:

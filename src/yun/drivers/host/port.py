@@ -66,7 +66,8 @@ class HostMachine(Protocol):
         ...
 
     def start_service(self, name: str) -> None:
-        """The daemon runs and answers afterwards. `DriverError` says why not and what to do."""
+        """The daemon runs and answers afterwards: one that runs and is mute is woken, or else restarted (guests go
+        on). `DriverError` says why not and what to do."""
         ...
 
     def stop_service(self, name: str) -> None:
@@ -87,7 +88,8 @@ class HostMachine(Protocol):
         ...
 
     def remove_gateway(self) -> None:
-        """Bridge, addresses, nftables table and bridge mapping of ours are gone."""
+        """Bridge, addresses, nftables table and bridge mapping that this state directory made are gone; another
+        cloud's stay."""
         ...
 
     def set_chassis_name(self, name: str) -> None:
@@ -95,7 +97,9 @@ class HostMachine(Protocol):
         ...
 
     def forget_chassis(self) -> None:
-        """OVN's settings and integration bridge on this host are gone. Precondition: the controller is stopped."""
+        """OVN's settings of this host say what they said before `set_chassis_name`, and the integration bridge is
+        gone unless a stranger uses it. A controller that is not ours is stopped meanwhile, and runs again; ours stays
+        stopped."""
         ...
 
     def remove_stale_ports(self, keep: Sequence[str]) -> list[str]:

@@ -11,15 +11,15 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from yun.base.errors import DriverError
 from yun.base.log import logger
-from yun.base.messages import _
+from yun.base.messages import Message, _
 from yun.drivers.host import ask
 from yun.drivers.host.command import run
 from yun.drivers.host.port import ServiceFacts
@@ -31,6 +31,8 @@ OVN_CTL = "/usr/share/ovn/scripts/ovn-ctl"
 OVS_RUN, OVN_RUN, LIBVIRT_RUN = "/run/openvswitch", "/run/ovn", "/run/libvirt"
 ASK_SECONDS = 3.0
 START_SECONDS = 30.0
+WAKE_SECONDS = 5.0
+END_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,11 @@ class Daemon:
     ask: Callable[[float], str]
     start: Callable[[], None]
     stop: Callable[[], None]
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The units that hold its processes."""
+        return tuple(dict.fromkeys(u.replace(".socket", ".service") for u in self.units))
 
 
 def systemd_runs() -> bool:
@@ -145,8 +152,12 @@ def _terminate(pidfile: str, program: str) -> None:
         return
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
-    until = time.monotonic() + 10
-    while _comm(pid) == program and time.monotonic() < until:
+    until = time.monotonic() + END_SECONDS
+    while _comm(pid) == program:
+        if time.monotonic() > until:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            return
         time.sleep(0.05)
 
 
@@ -193,7 +204,10 @@ class Services:
         return self.daemons[name]
 
     def start(self, name: str) -> bool:
-        """The daemon runs and answers; true where that needed starting it. A frozen process is woken first."""
+        """The daemon runs and answers; true where something had to be done for that.
+
+        A mute one is woken where somebody froze it, and restarted where that does not help; guests go on meanwhile.
+        """
         daemon = self.one(name)
         facts = look(daemon)
         if facts.state == "running":
@@ -204,7 +218,7 @@ class Services:
                 hint=_("Run ./up, or apt-get install {package}.", package=daemon.package),
             )
         if facts.state == "unresponsive":
-            _wake(facts.pid)
+            self._revive(daemon, facts)
         else:
             self._remember({*self.started(), name})
             if systemd_runs():
@@ -212,19 +226,43 @@ class Services:
             else:
                 daemon.start()
             log.info("started %s", name)
-        self._await(daemon)
+            self._await(daemon, _("{name} was started and does not answer.", name=name))
         return True
+
+    def _revive(self, daemon: Daemon, facts: ServiceFacts) -> None:
+        _wake(facts.pid)
+        if _answers(daemon, WAKE_SECONDS):
+            return
+        log.warning("%s does not answer and is restarted", daemon.name)
+        if systemd_runs():
+            # The main process alone: guests may live in the same control group.
+            kill = ["systemctl", "kill", "--kill-who=main", "--signal=KILL"]
+            run([*kill, *daemon.services], timeout=START_SECONDS, check=False)
+            run(["systemctl", "restart", *daemon.services], timeout=2 * START_SECONDS)
+        else:
+            daemon.stop()
+            daemon.start()
+        self._await(daemon, _("{name} does not answer, not even after a restart.", name=daemon.name))
 
     def stop(self, name: str) -> None:
         """The daemon does not run any more."""
         daemon = self.one(name)
         if systemd_runs():
-            services = [u.replace(".socket", ".service") for u in daemon.units]
-            run(["systemctl", "disable", "--now", *dict.fromkeys([*daemon.units, *services])],
+            run(["systemctl", "disable", "--now", *dict.fromkeys([*daemon.units, *daemon.services])],
                 timeout=2 * START_SECONDS, check=False)  # fmt: skip
         else:
             daemon.stop()
         self._remember(self.started() - {name})
+
+    @contextmanager
+    def resting(self, name: str) -> Iterator[None]:
+        """The daemon does not run meanwhile. Afterwards it runs again where it did before and is not ours."""
+        again = name not in self.started() and look(self.one(name)).state in ("running", "unresponsive")
+        self.stop(name)
+        yield
+        if again:
+            self.start(name)
+            self._remember(self.started() - {name})
 
     def started(self) -> set[str]:
         """Names of the daemons that we started ourselves."""
@@ -239,15 +277,23 @@ class Services:
         fresh.write_text(json.dumps(sorted(names)))
         fresh.replace(self.record)
 
-    def _await(self, daemon: Daemon) -> None:
-        until = time.monotonic() + START_SECONDS
-        while (facts := look(daemon)).state != "running":
-            if time.monotonic() > until:
-                raise DriverError(
-                    _("{name} was started and does not answer.", name=daemon.name), retryable=True,
-                    hint=_("Its log says why: see {path}.", path=LOGS[daemon.name]), private=facts.detail,
-                )  # fmt: skip
-            time.sleep(0.1)
+    @staticmethod
+    def _await(daemon: Daemon, otherwise: Message) -> None:
+        if not _answers(daemon, START_SECONDS):
+            raise DriverError(
+                otherwise, retryable=True, private=look(daemon).detail,
+                hint=_("Its log says why: see {path}.", path=LOGS[daemon.name]),
+            )  # fmt: skip
+
+
+def _answers(daemon: Daemon, seconds: float) -> bool:
+    """Whether it runs and answers within so many seconds."""
+    until = time.monotonic() + seconds
+    while look(daemon).state != "running":
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 LOGS = {
