@@ -6,6 +6,7 @@ import "./dialogs.js";
 import "./forms.js";
 import "./lists.js";
 import "./palette.js";
+import "./unsent.js";
 import { onLoad } from "./page.js";
 
 // Heavy parts are fetched by the pages that use them.

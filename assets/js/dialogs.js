@@ -5,14 +5,36 @@ const dialog = () => document.getElementById("dialog");
 const drawer = () => document.getElementById("drawer");
 
 document.addEventListener("htmx:afterSwap", (event) => {
-  if (event.detail.target?.id === "dialog" && event.detail.target.innerHTML.trim() && !dialog().open) dialog().showModal();
+  if (event.detail.target?.id !== "dialog") return;
+  dialog().touched = false;
+  dialog().dataset.from = event.detail.requestConfig?.verb === "get" ? event.detail.pathInfo.finalRequestPath : "";
+  if (event.detail.target.innerHTML.trim() && !dialog().open) dialog().showModal();
 });
+for (const kind of ["input", "change"]) {
+  document.addEventListener(kind, (event) => {
+    const changed = event.target.closest?.("dialog");
+    if (changed) changed.touched = true;
+  });
+}
 document.addEventListener("yun:done", () => dialog()?.open && dialog().close());
 
 // What a closed dialog showed (a token's secret) does not stay in the page.
 document.addEventListener("close", (event) => {
   const closed = event.target;
   if (closed.id === "dialog") setTimeout(() => closed.open || closed.replaceChildren(), 300);
+}, true);
+
+// Where a press began: text that is selected with the mouse often ends beside the sheet.
+let pressed = null;
+const beside = (event) => {
+  const target = event.target;
+  if (!(target instanceof HTMLDialogElement) || !target.open) return null;
+  const box = target.getBoundingClientRect();
+  const out = event.clientX < box.left || event.clientX > box.right || event.clientY < box.top || event.clientY > box.bottom;
+  return out ? target : null;
+};
+document.addEventListener("pointerdown", (event) => {
+  pressed = beside(event);
 }, true);
 
 document.addEventListener("click", (event) => {
@@ -31,12 +53,9 @@ document.addEventListener("click", (event) => {
     const inside = menu.contains(target);
     if (!inside || target.closest(".dropdown-item")) menu.open = false;
   }
-  // A click beside a dialog's sheet closes it.
-  if (target instanceof HTMLDialogElement && target.open) {
-    const box = target.getBoundingClientRect();
-    const beside = event.clientX < box.left || event.clientX > box.right || event.clientY < box.top || event.clientY > box.bottom;
-    if (beside) target.close();
-  }
+  // A click beside a dialog's sheet closes it, unless something was filled in.
+  const left = beside(event);
+  if (left && left === pressed && (left.id !== "dialog" || !left.touched)) left.close();
 });
 
 document.addEventListener("keydown", (event) => {

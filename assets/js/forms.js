@@ -34,9 +34,12 @@ function mark(form, fields, { focus = true, touched = false } = {}) {
 }
 
 document.addEventListener("yun:problem", (event) => {
-  const { detail, hint, fields } = event.detail;
+  const { detail, hint, fields, details } = event.detail;
   const form = event.target.closest?.("form");
   const marked = form && fields && mark(form, fields);
+  // What a colleague changed meanwhile has been told: saving once more means it.
+  const was = form?.elements.namedItem("was");
+  if (was?.value && details?.was) was.value = JSON.stringify({ ...JSON.parse(was.value), ...details.was });
   const rest = Object.entries(fields ?? {}).filter(([name]) => !fieldOf(form, name)).map(([name, text]) => `${name}: ${text}`);
   toast({ text: detail, hint: [hint, ...rest].filter(Boolean).join(" "), kind: marked ? "warning" : "danger" });
 });

@@ -1,14 +1,14 @@
 // One stream of events for the whole page. Elements with data-live="kind" or "kind:id" are fetched again and morphed
 // when something of that kind happens; events are gathered for a moment so that a storm costs one request.
 import htmx from "./htmx.js";
-import { say } from "./page.js";
+import { el, say } from "./page.js";
 import { toast } from "./toasts.js";
 
 const GATHER = 250;
 const PAUSE = 1000;
 const MINE = "yun-mine";
 const mine = new Set(JSON.parse(sessionStorage.getItem(MINE) ?? "[]"));
-const remember = () => sessionStorage.setItem(MINE, JSON.stringify([...mine].slice(-50)));
+const remember = () => sessionStorage.setItem(MINE, JSON.stringify([...mine].slice(-600)));
 let source = null;
 let lost = null;
 const open = new Set();
@@ -67,11 +67,27 @@ function count() {
   }
 }
 
-async function failed(id) {
-  const response = await fetch(`/api/v1/operations/${id}`, { headers: { Accept: "application/json" } });
-  if (!response.ok) return;
-  const { title, error } = await response.json();
-  toast({ text: say("failed_operation", { title, reason: error?.message ?? "" }), hint: error?.hint ?? "", kind: "danger", operation: id });
+// Failures that come together are told together.
+const failures = new Set();
+let telling = null;
+function failed(id) {
+  failures.add(id);
+  telling ??= setTimeout(() => tell().catch(() => {}), 700);
+}
+
+async function tell() {
+  const ids = [...failures];
+  failures.clear();
+  telling = null;
+  const known = await Promise.all(ids.slice(0, 5).map(async (id) => {
+    const response = await fetch(`/api/v1/operations/${id}`, { headers: { Accept: "application/json" } });
+    return response.ok ? response.json() : null;
+  }));
+  const said = known.filter(Boolean).map(({ title, error }) => ({ text: say("failed_operation", { title, reason: error?.message ?? "" }), hint: error?.hint ?? "" }));
+  if (!said.length) return;
+  if (ids.length === 1) return toast({ ...said[0], kind: "danger" });
+  const hint = said.map(({ text }) => text).join(" ") + (ids.length > said.length ? " …" : "");
+  toast({ text: say("failed_operations", { count: ids.length }), hint, kind: "danger", link: { url: "/operations?state=failed", text: say("history") } });
 }
 
 const OPENED = new Set(["queued", "started", "running", "undoing", "retried", "cancelling"]);
@@ -83,7 +99,7 @@ function operation(what, id) {
     open.delete(id);
     if (mine.delete(id)) {
       remember();
-      if (what === "failed") failed(id).catch(() => {});
+      if (what === "failed") failed(id);
     }
   }
   count();
@@ -93,8 +109,8 @@ function operation(what, id) {
 
 // Whoever pressed the button hears of a failure, wherever in the panel he is by then.
 document.addEventListener("yun:done", (event) => {
-  if (!event.detail.operation) return;
-  mine.add(event.detail.operation);
+  const { operation: one, operations: many } = event.detail;
+  for (const id of many ?? [one]) if (id) mine.add(id);
   remember();
 });
 
@@ -120,6 +136,33 @@ async function begin() {
   count();
 }
 
+// A stream that is refused and not merely away: the session has ended, and asking on would change nothing.
+async function refused() {
+  const stop = new AbortController();
+  try {
+    const { status } = await fetch("/live", { signal: stop.signal, headers: { Accept: "text/event-stream" } });
+    return status === 401 || status === 403;
+  } catch {
+    return false;
+  } finally {
+    stop.abort();
+  }
+}
+
+function ended() {
+  const sign = document.getElementById("lost");
+  if (!sign) return;
+  clearTimeout(lost);
+  const back = `/login?next=${encodeURIComponent(location.pathname + location.search)}`;
+  sign.querySelector("span").replaceChildren(say("ended"), " ", el("a", { href: back }, say("login")));
+  sign.hidden = false;
+}
+
+async function again() {
+  if (await refused()) return ended();
+  setTimeout(connect, 3000);
+}
+
 function connect() {
   if (!document.getElementById("lost")) return;
   source = new EventSource("/live");
@@ -137,7 +180,7 @@ function connect() {
       const sign = document.getElementById("lost");
       if (sign) sign.hidden = false;
     }, 3000);
-    if (source.readyState === EventSource.CLOSED) setTimeout(connect, 3000);
+    if (source.readyState === EventSource.CLOSED) again();
   };
   source.onmessage = heard;
 }

@@ -42,13 +42,16 @@ export const icon = (name) => {
   return svg;
 };
 
-const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: "short" });
 const UNITS = [["year", 31557600], ["month", 2629800], ["day", 86400], ["hour", 3600], ["minute", 60]];
 
+// In the server's words, so that a page does not change its way of speaking once it is loaded.
 export function ago(date) {
-  const seconds = (date - Date.now()) / 1000;
-  for (const [unit, length] of UNITS) if (Math.abs(seconds) >= length) return relative.format(Math.trunc(seconds / length), unit);
-  return say("just_now");
+  const seconds = (Date.now() - date) / 1000;
+  for (const [unit, length] of UNITS) {
+    const count = Math.floor(Math.abs(seconds) / length);
+    if (count) return say(seconds > 0 ? `${unit}_ago` : `in_${unit}`, { count });
+  }
+  return say(seconds >= -5 ? "just_now" : "in_a_moment");
 }
 
 function freshen(root) {

@@ -1,4 +1,5 @@
-// Ctrl-K: find things and verbs. Pages are in the list already, things are asked of the server.
+// Ctrl-K: find things and verbs. Pages are in the list already, the open page's own buttons are read from it, and
+// things are asked of the server.
 import { el, icon, say } from "./page.js";
 
 const dialog = document.getElementById("palette");
@@ -17,7 +18,26 @@ if (dialog) {
   };
   const current = () => list.querySelector("[aria-selected]");
 
+  // The verbs of the open page are its buttons: what may not be pressed there is not offered here.
+  const verbs = () => {
+    for (const old of list.querySelectorAll("[data-verb]")) old.remove();
+    const about = document.querySelector("#main h1")?.textContent.trim() ?? say("action");
+    const there = new Set(fixed.map((item) => item.querySelector("a").getAttribute("href")));
+    const controls = document.querySelectorAll("#main .page-actions :is(button, a[href]), #bulk-bar:not([hidden]) button:not([data-bulk-none])");
+    const items = [...controls].filter((control) => !control.disabled && !there.has(control.getAttribute("href"))).map((control) => {
+      const title = control.textContent.trim() || control.getAttribute("aria-label") || "";
+      const picture = control.querySelector("svg use")?.getAttribute("href").split("#")[1] ?? "player-play";
+      const link = el("a", { href: "#", tabindex: "-1" }, icon(picture), el("span", {}, title), el("small", {}, about));
+      link.pressed = control;
+      return el("li", { role: "option", "data-verb": true }, link);
+    });
+    list.prepend(...items);
+    return items;
+  };
+  let own = [];
+
   const open = () => {
+    own = verbs();
     if (!dialog.open) dialog.showModal();
     input.value = "";
     search();
@@ -46,12 +66,21 @@ if (dialog) {
 
   function search() {
     const text = input.value.trim().toLowerCase();
-    for (const item of fixed) item.hidden = text !== "" && !item.textContent.toLowerCase().includes(text);
+    for (const item of [...own, ...fixed]) item.hidden = text !== "" && !`${item.textContent} ${item.dataset.words ?? ""}`.toLowerCase().includes(text);
     choose(shown()[0]);
     clearTimeout(timer);
     timer = setTimeout(() => things(input.value.trim()), text ? 120 : 0);
   }
 
+  // What stands for a button presses it, once the palette is out of its way.
+  list.addEventListener("click", (event) => {
+    const link = event.target.closest("a");
+    const control = link?.pressed ?? (link?.dataset.press && document.querySelector(link.dataset.press));
+    if (!control) return;
+    event.preventDefault();
+    dialog.close();
+    control.click();
+  });
   input.addEventListener("input", search);
   dialog.addEventListener("keydown", (event) => {
     const items = shown();

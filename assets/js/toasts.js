@@ -4,7 +4,7 @@ import { el, icon, say } from "./page.js";
 
 const ICONS = { success: "circle-check", info: "info-circle", warning: "alert-triangle", danger: "alert-triangle" };
 
-export function toast({ text, kind = "success", operation = null, undo = false, hint = "" }) {
+export function toast({ text, kind = "success", operation = null, undo = false, undo_all: many = [], hint = "", link = null }) {
   const box = document.getElementById("toasts");
   if (!box) return;
   const close = el("button", { class: "btn-close", type: "button", "aria-label": say("close") });
@@ -12,8 +12,10 @@ export function toast({ text, kind = "success", operation = null, undo = false, 
   if (hint) body.append(el("div", { class: "text-secondary" }, hint));
   const shown = el("div", { class: `toast-box toast-${kind}` }, icon(ICONS[kind] ?? "info-circle"), body);
   if (kind === "danger") shown.setAttribute("role", "alert");
-  if (undo && operation) {
-    const button = el("button", { class: "btn btn-sm", type: "button", "hx-post": `/operations/${operation}/undo`, "hx-swap": "none" }, say("undo"));
+  if (link) body.append(el("div", {}, el("a", { href: link.url }, link.text)));
+  const back = many.length > 1 ? { "hx-post": "/instances/bulk/undo", "hx-vals": JSON.stringify({ id: many }) } : { "hx-post": `/operations/${many[0] ?? operation}/undo` };
+  if (many.length || (undo && operation)) {
+    const button = el("button", { class: "btn btn-sm", type: "button", "hx-swap": "none", ...back }, say(many.length > 1 ? "undo_all" : "undo"));
     button.addEventListener("click", () => setTimeout(() => shown.remove(), 50));
     shown.append(button);
   }
@@ -24,7 +26,7 @@ export function toast({ text, kind = "success", operation = null, undo = false, 
   box.showPopover();
   htmx.process(shown);
   while (box.children.length > 4) box.firstElementChild.remove();
-  const life = kind === "danger" ? 15000 : undo ? 10000 : 5000;
+  const life = kind === "danger" ? 15000 : undo || many.length ? 10000 : hint ? 8000 : 5000;
   let timer = setTimeout(() => shown.remove(), life);
   const hold = () => clearTimeout(timer);
   const release = () => (timer = setTimeout(() => shown.remove(), 3000));

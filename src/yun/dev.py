@@ -49,6 +49,10 @@ def dev(port: int, seed: int, boot_seconds: float) -> None:
         settings = load({**environ, "YUN_FAKE": "true", "YUN_PORT": str(port), "YUN_LISTEN": "127.0.0.1"})
 
         forget(settings)
+        from yun.seed import enlarge
+
+        drivers = fake_drivers(boot_seconds)
+        enlarge(drivers, seed)
 
         def fill(cloud: Cloud) -> None:
             from yun.seed import fill_images, fill_instances
@@ -56,6 +60,6 @@ def dev(port: int, seed: int, boot_seconds: float) -> None:
             fill_images(cloud)
             fill_instances(cloud, seed)
 
-        run(settings, ready="ready", drivers=fake_drivers(boot_seconds), seed=fill)
+        run(settings, ready="ready", drivers=drivers, seed=fill)
     except (Conflict, Invalid, Unavailable) as error:
         raise fail(error) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,8 @@ from sqlalchemy.orm import Session
 from yun.base.ids import as_uuid, new_id
 from yun.base.units import GIB, MIB
 from yun.compute.model import Flavor, Instance
+from yun.drivers.bundle import Drivers
+from yun.drivers.host.fake import FakeMachine
 from yun.drivers.hypervisor.fake import FakeDomain, FakeHypervisor
 from yun.drivers.hypervisor.port import DomainSpec, Power
 from yun.drivers.network.port import PortSpec
@@ -35,6 +38,17 @@ IMAGES = (
 )
 NAMES = ("web", "db", "cache", "queue", "build", "mail", "git", "wiki", "lab", "edge", "数据", "前端")
 TAGS = ("web", "db", "test", "prod", "lab", "team-a", "team-b")
+
+
+def enlarge(drivers: Drivers, count: int) -> None:
+    """Let the host in memory be large enough for ``count`` instances of the seed, and as many again."""
+    machine = drivers.on("local").machine
+    if isinstance(machine, FakeMachine):
+        facts = machine.inventory
+        memory_mib = facts.memory_mib + 1024 * count
+        machine.inventory = replace(
+            facts, cpus=facts.cpus + count // 4, memory_mib=memory_mib, memory_free_mib=memory_mib // 2
+        )
 
 
 def fill_images(cloud: Cloud) -> None:

@@ -10,11 +10,13 @@ from starlette.responses import Response
 
 from yun.base.context import Context
 from yun.base.errors import Invalid
-from yun.base.messages import _
+from yun.base.messages import Message, _
 from yun.hosts import service
 from yun.hosts.api import show_host
+from yun.hosts.model import Host
 from yun.operations.pages import history_of
 from yun.operations.service import submit
+from yun.web.edits import changed
 from yun.web.navigation import ADMIN
 from yun.web.pages import (
     Ctx,
@@ -23,6 +25,7 @@ from yun.web.pages import (
     PageRoute,
     Typed,
     accepted,
+    narrowed,
     nav,
     number,
     preview,
@@ -34,16 +37,18 @@ from yun.web.pages import (
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 nav("hosts", _("Hosts"), "/hosts", icon="server-2", order=10, section=ADMIN, permission="host.list")
 
+MANY = 1000
 TABS = (("overview", _("Overview")), ("activity", _("Activity")), ("settings", _("Settings")))
 
 
 @router.get("/hosts")
-def list_page(ctx: Ctx, state: str = "", sort: str = "name", cursor: str | None = None) -> Response:
+def list_page(ctx: Ctx, q: str = "", state: str = "", sort: str = "name", cursor: str | None = None) -> Response:
     """All hosts with their health and what is left on them."""
-    page = service.list_hosts(ctx, state=state or None, sort=sort, cursor=cursor, limit=50)
+    page = service.list_hosts(ctx, state=state or None, sort=sort, cursor=cursor, limit=MANY if q else 50)
+    page = narrowed(page, q, "name", "description", "id")
     rooms = {r.host.id: r for r in service.rooms(ctx.session)}
     items = [show_host(h, service.services_of(ctx.session, h.id), rooms[h.id], ctx.locale) for h in page.items]
-    listing = Listing("/hosts", page, sort=sort, filters={"state": state}, cursor=cursor, live="host")
+    listing = Listing("/hosts", page, sort=sort, filters={"q": q, "state": state}, cursor=cursor, live="host")
     return render(ctx, "hosts/list.html", listing=listing, items=items)
 
 
@@ -73,7 +78,22 @@ def activity(ctx: Ctx, ref: str) -> Response:
 @router.get("/hosts/{ref}/settings")
 def settings(ctx: Ctx, ref: str) -> Response:
     """Its limits."""
-    return _page(ctx, ref, "settings")
+    return _page(ctx, ref, "settings", was=_kept(service.get(ctx, ref)))
+
+
+CHANGEABLE: dict[str, Message] = {
+    "description": _("Description"),
+    "accepts": _("Takes new instances"),
+    "reserved_mib": _("Kept for the host itself"),
+    "cpu_overcommit": _("CPU overcommit"),
+    "memory_overcommit": _("Memory overcommit"),
+}
+
+
+def _kept(host: Host) -> dict[str, Any]:
+    kept = {name: getattr(host, name) for name in CHANGEABLE}
+    # The form shows six digits.
+    return {name: float(f"{value:g}") if isinstance(value, float) else value for name, value in kept.items()}
 
 
 @router.get("/hosts/{ref}/services/{name}/start/preview")
@@ -92,7 +112,7 @@ def start_service(ctx: Ctx, ref: str, name: str) -> Response:
 
 @router.post("/hosts/{ref}/update")
 def update(ctx: Ctx, ref: str, typed: Typed) -> Response:
-    """Save its limits; what is as it was is left out."""
+    """Save its limits; what is as it was, or was left empty, is left out."""
     host = service.get(ctx, ref)
     wanted: dict[str, Any] = {
         "description": word(typed, "description") or "",
@@ -101,7 +121,8 @@ def update(ctx: Ctx, ref: str, typed: Typed) -> Response:
         "cpu_overcommit": _decimal(typed, "cpu_overcommit"),
         "memory_overcommit": _decimal(typed, "memory_overcommit"),
     }
-    changes = {k: v for k, v in wanted.items() if v is not None and v != getattr(host, k)}
+    wanted = {name: value for name, value in wanted.items() if value is not None}
+    changes = changed(typed, wanted, _kept(host), CHANGEABLE)
     return accepted(ctx, submit(ctx, service.update(ctx, host.id, service.Changes(**changes))))
 
 

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
 from yun.base.errors import Unauthenticated
-from yun.base.messages import _
+from yun.base.messages import Message, _
 from yun.base.paging import Page
 from yun.identity import service
 from yun.identity.agent import short
 from yun.identity.api import gate_of
+from yun.identity.model import Project, User
 from yun.operations.service import submit
 from yun.web import problem
 from yun.web.api import GuestCtx
+from yun.web.edits import changed
 from yun.web.navigation import ADMIN
-from yun.web.pages import Ctx, Listing, PageRoute, accepted, go, inside, live_preview, nav, preview, render
+from yun.web.pages import (
+    Ctx,
+    Listing,
+    PageRoute,
+    Typed,
+    accepted,
+    command,
+    go,
+    inside,
+    live_preview,
+    nav,
+    preview,
+    render,
+)
 from yun.web.request import LOCALE_COOKIE, SESSION_COOKIE, THEME_COOKIE, cloud_of, credentials
 from yun.web.security import cookie_options
 
@@ -25,6 +40,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 nav("projects", _("Projects"), "/projects", icon="folders", order=40, section=ADMIN, permission="project.create")
 nav("users", _("Users"), "/users", icon="users", order=50, section=ADMIN, permission="user.list")
 nav("audit", _("Audit"), "/audit", icon="list-check", order=55, section=ADMIN, permission="audit.list")
+command("user.create", _("Create a user"), "/users/new", icon="user-plus", permission="user.create")
 
 Field = Annotated[str, Form(max_length=20000)]
 ROLE_TEXTS = (
@@ -76,16 +92,31 @@ def logout(request: Request) -> Response:
 def account(ctx: Ctx, request: Request) -> Response:
     """Profile, language, theme, password and sessions."""
     current = request.state.opened.asker.session_id
-    sessions = service.list_sessions(ctx)
-    return render(ctx, "identity/account.html", user=service.me(ctx), sessions=sessions, current=current, short=short)
+    sessions, user = service.list_sessions(ctx), service.me(ctx)
+    return render(
+        ctx, "identity/account.html", user=user, sessions=sessions, current=current, short=short, was=_profile(user)
+    )
+
+
+PROFILE: dict[str, Message] = {
+    "display_name": _("Display name"),
+    "email": _("E-mail"),
+    "locale": _("Language"),
+    "theme": _("Theme"),
+}
+
+
+def _profile(user: User) -> dict[str, Any]:
+    return {name: getattr(user, name) or "" for name in PROFILE}
 
 
 @router.post("/account/profile")
 def save_profile(
-    ctx: Ctx, display_name: Field = "", email: Field = "", locale: Field = "", theme: Field = "auto"
+    ctx: Ctx, typed: Typed, display_name: Field = "", email: Field = "", locale: Field = "", theme: Field = "auto"
 ) -> Response:
     """Save the profile; the page is loaded anew in the language chosen."""
-    intent = service.update_profile(ctx, display_name=display_name, email=email, locale=locale, theme=theme)
+    wanted = {"display_name": display_name, "email": email, "locale": locale, "theme": theme}
+    intent = service.update_profile(ctx, **changed(typed, wanted, _profile(service.me(ctx)), PROFILE))
     response = accepted(ctx, submit(ctx, intent), location="/account")
     if "HX-Location" in response.headers:
         del response.headers["HX-Location"]
@@ -355,13 +386,22 @@ def edit_project(ctx: Ctx, ref: str) -> Response:
     """The dialog for name and description."""
     project = service.get_project(ctx, ref)
     ctx.may("project.update", project.id)
-    return render(ctx, "identity/project_dialog.html", action=f"/projects/{project.id}/edit", project=project)
+    action = f"/projects/{project.id}/edit"
+    return render(ctx, "identity/project_dialog.html", action=action, project=project, was=_named(project))
+
+
+NAMED: dict[str, Message] = {"name": _("Name"), "description": _("Description")}
+
+
+def _named(project: Project) -> dict[str, Any]:
+    return {name: getattr(project, name) for name in NAMED}
 
 
 @router.post("/projects/{ref}/edit")
-def save_project(ctx: Ctx, ref: str, name: Field = "", description: Field = "") -> Response:
+def save_project(ctx: Ctx, typed: Typed, ref: str, name: Field = "", description: Field = "") -> Response:
     """Rename or describe a project."""
-    intent = service.update_project(ctx, ref, name=name, description=description)
+    now = _named(service.get_project(ctx, ref))
+    intent = service.update_project(ctx, ref, **changed(typed, {"name": name, "description": description}, now, NAMED))
     return accepted(ctx, submit(ctx, intent), location=f"/projects/{ref}")
 
 

@@ -13,9 +13,11 @@ from yun.base.messages import Message, _
 from yun.base.units import parse_size
 from yun.images import service
 from yun.images.catalogue import entries
+from yun.images.model import Image
 from yun.images.recipes import RECIPES
 from yun.operations.intent import Intent
 from yun.operations.service import submit
+from yun.web.edits import changed
 from yun.web.pages import (
     Ctx,
     FormData,
@@ -23,6 +25,7 @@ from yun.web.pages import (
     PageRoute,
     Typed,
     accepted,
+    command,
     live_preview,
     nav,
     number,
@@ -34,6 +37,7 @@ from yun.web.pages import (
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 nav("images", _("Images"), "/images", icon="disc", order=30, permission="image.list")
+command("image.import", _("Add an image"), "/images/new", icon="disc", permission="image.import")
 
 SOURCES: dict[str, Message] = {
     "upload": _("uploaded"),
@@ -136,7 +140,24 @@ def edit(ctx: Ctx, ref: str) -> Response:
     """The dialog for name and properties."""
     found = service.get(ctx, ref)
     ctx.may("image.update", found.project_id)
-    return render(ctx, "images/edit.html", action=f"/images/{found.id}/edit", image=found, firmwares=FIRMWARES)
+    action = f"/images/{found.id}/edit"
+    return render(ctx, "images/edit.html", action=action, image=found, firmwares=FIRMWARES, was=_kept(found))
+
+
+EDITABLE: dict[str, Message] = {
+    "name": _("Name"),
+    "os": _("System"),
+    "os_version": _("Version"),
+    "default_user": _("Default user"),
+    "firmware": _("Firmware"),
+    "min_memory_mib": _("Least memory"),
+    "cloud_init": _("Takes keys and names from cloud-init"),
+    "description": _("Description"),
+}
+
+
+def _kept(image: Image) -> dict[str, Any]:
+    return {name: getattr(image, name) for name in EDITABLE}
 
 
 @router.post("/images/{ref}/edit")
@@ -146,8 +167,8 @@ def save(ctx: Ctx, ref: str, typed: Typed) -> Response:
     values = {"name": word(typed, "name") or "", "cloud_init": ticked(typed, "cloud_init"), **_properties(typed)}
     for name in ("description", "os", "os_version", "default_user"):
         values.setdefault(name, "")
-    changed = {k: v for k, v in values.items() if v != getattr(found, k)}
-    return accepted(ctx, submit(ctx, service.update(ctx, found, **changed)))
+    wanted = {name: value for name, value in values.items() if name in EDITABLE}
+    return accepted(ctx, submit(ctx, service.update(ctx, found, **changed(typed, wanted, _kept(found), EDITABLE))))
 
 
 @router.get("/images/{ref}/visibility/preview")

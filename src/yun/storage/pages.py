@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from yun.base.context import Context
 from yun.base.errors import Conflict
-from yun.base.messages import _
-from yun.base.units import parse_size
+from yun.base.messages import Message, _
+from yun.base.units import MIB, parse_size
 from yun.operations.intent import Intent
 from yun.operations.service import submit
 from yun.storage import service
 from yun.storage.api import show_pools, show_volumes
 from yun.storage.model import Pool, TrashItem
+from yun.web.edits import changed
 from yun.web.navigation import ADMIN
 from yun.web.pages import (
     Ctx,
@@ -22,7 +25,9 @@ from yun.web.pages import (
     PageRoute,
     Typed,
     accepted,
+    command,
     live_preview,
+    narrowed,
     nav,
     preview,
     render,
@@ -32,8 +37,12 @@ from yun.web.pages import (
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 nav("volumes", _("Volumes"), "/volumes", icon="database", order=20, permission="volume.list")
+command("volume.create", _("Create a volume"), "/volumes/new", icon="database", permission="volume.create")
 nav("trash", _("Trash"), "/trash", icon="trash", order=70, permission="trash.list")
 nav("pools", _("Pools"), "/pools", icon="stack-2", order=20, section=ADMIN, permission="pool.create")
+
+
+MANY = 1000
 
 
 def _size(form: FormData, name: str) -> int:
@@ -113,11 +122,14 @@ def delete_volume(ctx: Ctx, ref: str) -> Response:
 
 
 @router.get("/trash")
-def trash(ctx: Ctx, kind: str = "", sort: str = "-trashed_at", cursor: str | None = None) -> Response:
+def trash(
+    ctx: Ctx, q: str = "", kind: str = "", sort: str = "-trashed_at", cursor: str | None = None
+) -> Response:
     """What was deleted and can still be brought back."""
-    page = service.list_trash(ctx, kind=kind or None, sort=sort, cursor=cursor)
+    page = service.list_trash(ctx, kind=kind or None, sort=sort, cursor=cursor, limit=MANY if q else 100)
+    page = narrowed(page, q, "name", "subject_id")
     live = "trash volume instance image"
-    listing = Listing("/trash", page, sort=sort, filters={"kind": kind}, cursor=cursor, live=live)
+    listing = Listing("/trash", page, sort=sort, filters={"q": q, "kind": kind}, cursor=cursor, live=live)
     return render(ctx, "storage/trash.html", listing=listing, kinds=("instance", "volume", "image"))
 
 
@@ -198,7 +210,19 @@ def edit_pool(ctx: Ctx, ref: str) -> Response:
     """The dialog for the limits."""
     found = service.get_pool(ctx, ref)
     ctx.may("pool.update")
-    return render(ctx, "storage/pool_dialog.html", action=f"/pools/{found.id}/edit", pool=found)
+    return render(ctx, "storage/pool_dialog.html", action=f"/pools/{found.id}/edit", pool=found, was=_kept(found))
+
+
+LIMITS: dict[str, Message] = {
+    "overcommit": _("Overcommit"),
+    "reserve_bytes": _("Keep free"),
+    "is_default": _("The default pool"),
+}
+
+
+def _kept(pool: Pool) -> dict[str, Any]:
+    whole = pool.reserve_bytes // MIB * MIB  # the form shows MiB
+    return {"overcommit": pool.overcommit, "reserve_bytes": whole, "is_default": pool.is_default}
 
 
 def _changes(pool: Pool, form: FormData) -> service.PoolChanges:
@@ -206,12 +230,12 @@ def _changes(pool: Pool, form: FormData) -> service.PoolChanges:
         overcommit = float(word(form, "overcommit") or "")
     except ValueError:
         overcommit = 0.0
-    reserve, default = _size(form, "reserve_bytes"), ticked(form, "is_default")
-    return service.PoolChanges(
-        overcommit=overcommit if overcommit != pool.overcommit else None,
-        reserve_bytes=reserve if reserve != pool.reserve_bytes else None,
-        is_default=default if default != pool.is_default else None,
-    )
+    wanted = {
+        "overcommit": overcommit,
+        "reserve_bytes": _size(form, "reserve_bytes"),
+        "is_default": ticked(form, "is_default"),
+    }
+    return service.PoolChanges(**changed(form, wanted, _kept(pool), LIMITS))
 
 
 @router.post("/pools/{ref}/edit")

@@ -80,7 +80,7 @@ def moment(value: datetime | str | None) -> datetime | None:
     return value.astimezone(UTC) if value else None
 
 
-_UNITS = (
+UNITS = (
     (31557600, _("{count} y ago"), _("in {count} y")),
     (2629800, _("{count} mo ago"), _("in {count} mo")),
     (86400, _("{count} d ago"), _("in {count} d")),
@@ -95,7 +95,7 @@ def relative(value: datetime | str | None, locale: str, now: datetime | None = N
     if at is None:
         return "–"
     seconds = ((now or datetime.now(UTC)) - at).total_seconds()
-    for length, past, future in _UNITS:
+    for length, past, future in UNITS:
         count = int(abs(seconds) // length)
         if count:
             return Message((past if seconds > 0 else future).text, {"count": count}).render(locale)

@@ -53,8 +53,8 @@ from yun.web.typed import FormData, Typed, number, ticked, word, words
 
 __all__ = [
     "Ctx", "FormData", "Listing", "PageRoute", "Typed", "accepted", "command", "done", "fault_of", "go", "inside",
-    "live_preview", "nav", "number", "plan", "preview", "render", "ticked", "toast", "welcome", "without_project",
-    "word", "words",
+    "live_preview", "narrowed", "nav", "number", "plan", "preview", "render", "ticked", "toast", "welcome",
+    "without_project", "word", "words",
 ]  # fmt: skip
 
 
@@ -105,7 +105,8 @@ def _icon(name: str, label: str | None, css: str, sprite: str) -> Markup:
 class Listing:
     """What a list page shows: one page of rows and the state of the address bar.
 
-    ``live`` is the kind of event subject that refreshes it; ``filters`` are the query's values by name.
+    ``live`` is the kind of event subject that refreshes it; ``filters`` are the query's values by name; ``fault`` is
+    what the query cannot mean. The address bar also holds the way here: the cursors of the pages before (``trail``).
     """
 
     url: str
@@ -115,6 +116,7 @@ class Listing:
     cursor: str | None = None
     total: int | None = None
     live: str = ""
+    fault: problem.Problem | None = None
 
     @property
     def filtered(self) -> bool:
@@ -127,9 +129,37 @@ class Listing:
         kept = {k: v for k, v in values.items() if v not in (None, "", False)}
         return f"{self.url}?{urlencode(kept)}" if kept else self.url
 
+    @property
+    def next_link(self) -> str:
+        """The address of the page after this one."""
+        way = [*_trail(), *([self.cursor] if self.cursor else [])]
+        return self.link(cursor=self.page.next, trail=TRAIL_MARK.join(way[-TRAIL:]))
+
+    @property
+    def previous_link(self) -> str:
+        """The address of the page before this one: the last of the trail, or the first page."""
+        way = _trail()
+        return self.link(cursor=way[-1], trail=TRAIL_MARK.join(way[:-1])) if way else self.link()
+
     def sort_link(self, name: str) -> str:
         """Sort by ``name``; a second click turns the order around."""
         return self.link(sort=f"-{name}" if self.sort == name else name)
+
+
+def narrowed(page: Page[Any], q: str, *names: str) -> Page[Any]:
+    """Of a page that holds a whole short list, the rows that have ``q`` in one of these columns."""
+    text = q.strip().lower()
+    kept = [row for row in page.items if any(text in str(getattr(row, n) or "").lower() for n in names)]
+    return Page(kept) if text else page
+
+
+TRAIL = 30
+TRAIL_MARK = "~"
+
+
+def _trail() -> list[str]:
+    way = current().query_params.get("trail", "")[:8000]
+    return [cursor for cursor in way.split(TRAIL_MARK) if cursor]
 
 
 def values_of(ctx: Context | None) -> dict[str, Any]:
@@ -202,12 +232,17 @@ def preview(
     return render(ctx, "web/preview.html", plan=shown, action=action, fields=fields or {}, confirm=word)
 
 
+def fault_of(ctx: Context, error: YunError) -> problem.Problem:
+    """An error that a page tells itself, in the person's language."""
+    return problem.problem_of(error, current(), ctx.locale)
+
+
 def live_preview(ctx: Context, intent: Callable[[], Plan]) -> Response:
     """The right side of a form: what pressing the button would do, or what is still missing."""
     try:
         return render(ctx, "web/plan.html", plan=plan(ctx, intent()), fault=None)
     except YunError as error:
-        fault = problem.problem_of(error, current(), ctx.locale)
+        fault = fault_of(ctx, error)
         if fault.status >= 500 and fault.status not in (503, 507):
             raise
         response = render(ctx, "web/plan.html", plan=None, fault=fault)
@@ -216,18 +251,25 @@ def live_preview(ctx: Context, intent: Callable[[], Plan]) -> Response:
 
 
 def toast(
-    response: Response, text: str, *, kind: str = "success", operation: str | None = None, undo: bool = False
-) -> Response:
-    """Have the page show a toast when this answer arrives; ``kind`` is success, info, warning or danger."""
+    response: Response, text: str, *, kind: str = "success", operation: str | None = None, undo: bool = False,
+    **more: Any,
+) -> Response:  # fmt: skip
+    """Have the page show a toast when this answer arrives; ``kind`` is success, info, warning or danger.
+
+    ``undo_all`` names the operations that one button takes back, ``hint`` says more.
+    """
     told = json.loads(response.headers.get("HX-Trigger", "{}"))
-    told["yun:toast"] = {"text": text, "kind": kind, "operation": operation, "undo": undo}
+    told["yun:toast"] = {"text": text, "kind": kind, "operation": operation, "undo": undo, **more}
     response.headers["HX-Trigger"] = json.dumps(told)
     return response
 
 
-def done(operation: str | None = None) -> Response:
-    """The bare answer to a button: its dialog closes; a failure of ``operation`` will be told to this person."""
-    return Response(status_code=204, headers={"HX-Trigger": json.dumps({"yun:done": {"operation": operation}})})
+def done(*operations: str) -> Response:
+    """The bare answer to a button: its dialog closes; failures of ``operations`` will be told to this person."""
+    told: dict[str, Any] = {"operation": operations[-1] if operations else None}
+    if len(operations) > 1:
+        told["operations"] = operations
+    return Response(status_code=204, headers={"HX-Trigger": json.dumps({"yun:done": told})})
 
 
 def accepted(ctx: Context, operation: Submitted, *, location: str | None = None) -> Response:
@@ -258,7 +300,8 @@ class PageRoute(Route):
         fault = problem.problem_of(error, request, opened.locale)
         if isinstance(error, Unauthenticated):
             return _to_login(request)
-        if is_htmx(request) and request.method != "GET":
+        renewing = request.headers.get("hx-target") == "list"
+        if is_htmx(request) and (request.method != "GET" or renewing):
             told = {"yun:problem": {**fault.to_json(), "fields": dict(fault.fields or {})}}
             return Response(status_code=fault.status, headers={"HX-Trigger": json.dumps(told)})
         if request.headers.get("hx-target") == "dialog":
@@ -269,7 +312,19 @@ class PageRoute(Route):
             ctx = None
         if ctx is not None and opened.session is not None:
             opened.session.close()
+        if isinstance(error, Forbidden) and ctx is not None and without_project(ctx):
+            return welcome(ctx, status=200 if is_htmx(request) else fault.status)
         return render(ctx, "web/error.html", fault=fault, status=200 if is_htmx(request) else fault.status)
+
+
+def without_project(ctx: Context) -> bool:
+    """Whether somebody is logged in who has no role anywhere yet: most pages have nothing to show him."""
+    return ctx.actor.kind != "nobody" and not ctx.actor.roles
+
+
+def welcome(ctx: Context, *, status: int = 200) -> Response:
+    """The page of somebody who is in no project yet."""
+    return render(ctx, "web/no_project.html", status=status)
 
 
 def _to_login(request: Request) -> Response:
@@ -288,7 +343,8 @@ SCRIPT_TEXTS: dict[str, Message] = {
     "close": _("Close"),
     "copied": _("Copied"),
     "lost": _("The connection to the cloud was lost. Trying again…"),
-    "back": _("Connected again."),
+    "ended": _("Your session has ended."),
+    "login": _("Log in again"),
     "selected": _("{count} selected"),
     "nothing": _("Nothing found"),
     "connecting": _("Connecting…"),
@@ -298,22 +354,18 @@ SCRIPT_TEXTS: dict[str, Message] = {
     "failed": _("The request failed. Try again."),
     "unreachable": _("The cloud does not answer."),
     "just_now": _("just now"),
+    "in_a_moment": _("in a moment"),
+    **{f"{name}_ago": past for name, (_length, past, _future) in zip(_TIMES, filters.UNITS, strict=True)},
+    **{f"in_{name}": future for name, (_length, _past, future) in zip(_TIMES, filters.UNITS, strict=True)},
     "uploading": _("Uploading {percent} %"),
-        if isinstance(error, Forbidden) and ctx is not None and without_project(ctx):
-            return welcome(ctx, status=200 if is_htmx(request) else fault.status)
     "upload_again": _("The upload was interrupted. Choose the same file again to go on."),
     "succeeded": _("{title}: done."),
     "failed_operation": _("{title}: failed. {reason}"),
-def without_project(ctx: Context) -> bool:
-    """Whether somebody is logged in who has no role anywhere yet: most pages have nothing to show him."""
-    return ctx.actor.kind != "nobody" and not ctx.actor.roles
-
-
-def welcome(ctx: Context, *, status: int = 200) -> Response:
-    """The page of somebody who is in no project yet."""
-    return render(ctx, "web/no_project.html", status=status)
-
-
+    "failed_operations": _("{count} operations failed."),
+    "undo_all": _("Undo all"),
+    "history": _("Whole history"),
+    "restored": _("What you had filled in is here again; passwords are not kept."),
+    "action": _("Action"),
 }
 
 

@@ -10,11 +10,13 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from yun.base.context import Context
-from yun.base.errors import Conflict, Forbidden, Invalid, NotFound, YunError
+from yun.base.errors import Conflict, Forbidden, Invalid, NoCapacity, NotFound, OverQuota, YunError
 from yun.base.messages import Message, _
 from yun.compute import service
 from yun.compute.model import Instance
+from yun.operations import service as operations
 from yun.operations.intent import Intent
+from yun.operations.model import Operation
 from yun.operations.service import submit
 from yun.web.pages import Ctx, PageRoute, Typed, done, plan, render, toast, words
 
@@ -22,6 +24,8 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 Verb = Literal["start", "stop", "reboot", "delete"]
 Ids = Annotated[list[str], Query(alias="id", max_length=500)]
 MANY = 12
+LEFT_OUT = (Conflict, Forbidden, NoCapacity, NotFound, OverQuota)
+"""What keeps one of many from its turn and not the others."""
 
 CALLS: dict[str, Callable[[Context, Instance], Intent]] = {
     "start": service.start,
@@ -48,7 +52,7 @@ def choose(ctx: Context, verb: str, ids: list[str] | tuple[str, ...]) -> Chosen:
     for identifier in dict.fromkeys(ids):
         try:
             chosen.intents.append(CALLS[verb](ctx, service.get(ctx, identifier)))
-        except (Conflict, Forbidden, NotFound) as error:
+        except LEFT_OUT as error:
             first = first or error
             chosen.refused.append(error.message.render(ctx.locale))
     if not chosen.intents and first is not None:
@@ -97,13 +101,52 @@ def bulk_preview(ctx: Ctx, verb: Verb, ids: Ids = []) -> Response:  # noqa: B006
     )  # fmt: skip
 
 
+def _each(ctx: Context, intents: list[Callable[[], Intent]]) -> tuple[list[Operation], list[str]]:
+    """Submit one after the other, each as things are by then; the operations, and the reasons of those left out.
+
+    Raises the first reason where none is left.
+    """
+    accepted: list[Operation] = []
+    refused: list[YunError] = []
+    for intent in intents:
+        try:
+            with ctx.session.begin_nested():
+                accepted.append(submit(ctx, intent()))
+        except LEFT_OUT as error:
+            refused.append(error)
+    if not accepted and refused:
+        raise refused[0]
+    return accepted, list(dict.fromkeys(e.message.render(ctx.locale) for e in refused))
+
+
+def _report(ctx: Context, made: list[Operation], title: str, reasons: list[str], left_out: int) -> Response:
+    told = _("{title}: started.", title=title)
+    if left_out:
+        told = _("{title}: started; {count} left out.", title=title, count=left_out)
+    shown = reasons[:3] + (["…"] if len(reasons) > 3 else [])
+    return toast(
+        done(*(o.id for o in made)), told.render(ctx.locale), kind="warning" if left_out else "success",
+        hint=" ".join(shown), undo_all=[o.id for o in reversed(made) if o.undoable],
+    )  # fmt: skip
+
+
+@router.post("/instances/bulk/undo")
+def undo_all(ctx: Ctx, typed: Typed) -> Response:
+    """Take back what was done to many at once; the ids come newest first."""
+    ids = list(dict.fromkeys(words(typed, "id")))[:500]
+    if not ids:
+        raise Invalid(_("Nothing to undo was named."))
+    made, reasons = _each(ctx, [lambda i=i: operations.undo(ctx, i) for i in ids])  # type: ignore[misc]
+    title = _("Undo of {count} operations", count=len(made)).render(ctx.locale)
+    return _report(ctx, made, title, reasons, len(ids) - len(made))
+
+
 @router.post("/instances/bulk/{verb}")
 def bulk(ctx: Ctx, verb: Verb, typed: Typed) -> Response:
-    """Do it to each that can."""
-    chosen = choose(ctx, verb, words(typed, "id"))
-    operations = [submit(ctx, intent) for intent in chosen.intents]
-    title = TITLES[verb](len(operations)).render(ctx.locale)
-    told = _("{title}: started.", title=title)
-    if chosen.refused:
-        told = _("{title}: started; {count} left out.", title=title, count=len(chosen.refused))
-    return toast(done(operations[-1].id), told.render(ctx.locale))
+    """Do it to each that can; what is left out is said with its reasons."""
+    ids = list(dict.fromkeys(words(typed, "id")))
+    if not ids:
+        raise Invalid(_("Choose at least one instance."))
+    call = CALLS[verb]
+    made, reasons = _each(ctx, [lambda i=i: call(ctx, service.get(ctx, i)) for i in ids])  # type: ignore[misc]
+    return _report(ctx, made, TITLES[verb](len(made)).render(ctx.locale), reasons, len(ids) - len(made))

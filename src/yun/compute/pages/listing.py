@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from yun.base.context import Context
-from yun.base.errors import YunError
+from yun.base.errors import Invalid, YunError
 from yun.base.messages import Message, _
+from yun.base.paging import Page
 from yun.compute import service
 from yun.compute.model import ALLOWED, LIVE, Instance, State
+from yun.compute.service import search as language
+from yun.hosts import service as hosts
+from yun.identity import service as identity
 from yun.images import service as images
-from yun.web.pages import Ctx, Listing, PageRoute, render
+from yun.network import service as network
+from yun.network.model import Network
+from yun.storage import service as storage
+from yun.web.pages import Ctx, Listing, PageRoute, fault_of, render
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 SHOWN_STATES = tuple(s for s in State if s != State.TRASHED)
@@ -29,8 +37,10 @@ def dressed(ctx: Context, rows: list[Instance]) -> list[dict[str, Any]]:
         busy = item["task"] is not None
         item["can"] = {
             verb: not busy and item["state"] in ALLOWED[verb] and ctx.allowed(f"instance.{verb}", item["project_id"])
-            for verb in (*POWER, "delete", "update")
+            for verb in (*POWER, "delete")
         }
+        # Settings are changed also while something else is under way: the change waits for its turn.
+        item["can"]["update"] = item["state"] in ALLOWED["update"] and ctx.allowed("instance.update", item["project_id"])
         item["line"] = lines.get(item["id"], [])[-60:]
         item["live"] = item["state"] in LIVE
     return items
@@ -38,13 +48,20 @@ def dressed(ctx: Context, rows: list[Instance]) -> list[dict[str, Any]]:
 
 @router.get("/instances")
 def instances(ctx: Ctx, q: str = "", state: str = "", sort: str = "name", cursor: str | None = None) -> Response:
-    """All instances of the project, page by page."""
-    words = f'{q} state:"{state}"' if state else q
-    page = service.list_instances(ctx, q=words, sort=sort, cursor=cursor, limit=PAGE)
-    total = sum(service.count_instances(ctx, q=words).values())
+    """All instances of the project, page by page; what a search cannot mean is said beside an empty list."""
+    words = language.finished(q)
+    words = f'{words} state:"{state}"' if state else words
+    page, total, fault = Page[Instance]([]), None, None
+    try:
+        page = service.list_instances(ctx, q=words, sort=sort, cursor=cursor, limit=PAGE)
+        total = sum(service.count_instances(ctx, q=words).values())
+    except Invalid as error:
+        if "q" not in error.fields:
+            raise
+        fault = fault_of(ctx, error)
     listing = Listing(
         "/instances", page, sort=sort, filters={"q": q, "state": state}, cursor=cursor, total=total,
-        live="instance",
+        live="instance", fault=fault,
     )  # fmt: skip
     items = dressed(ctx, page.items)
     return render(ctx, "compute/list.html", listing=listing, items=items, states=SHOWN_STATES)
@@ -52,21 +69,58 @@ def instances(ctx: Ctx, q: str = "", state: str = "", sort: str = "name", cursor
 
 @router.get("/search")
 def search(ctx: Ctx, q: str = "") -> Response:
-    """What the palette finds: instances and images by name, address or id."""
-    found: list[dict[str, str]] = []
-
-    def add(kind: Message, icon: str, url: str, title: str) -> None:
-        found.append({"kind": kind.render(ctx.locale), "icon": icon, "url": url, "title": title})
-
+    """What the palette finds by name, address or id: instances first, then all else that the person may see."""
     text = q.strip()[:100]
-    if text:
-        try:
-            for row in service.list_instances(ctx, q=text, sort="name", limit=8).items:
-                add(_("Instance"), "server", f"/instances/{row.id}", row.name)
-                if row.state in LIVE and text.lower() == row.name.lower():
-                    add(_("Console"), "terminal-2", f"/instances/{row.id}/console", row.name)
-            for image in images.list_images(ctx, q=text, limit=4).items:
-                add(_("Image"), "disc", f"/images/{image.id}", image.name)
-        except YunError:
-            found.clear()
-    return JSONResponse({"items": found})
+    found = [thing for part in FINDERS for thing in _those_found(ctx, part, text)] if text else []
+    shown = [{"kind": kind.render(ctx.locale), "icon": icon, "url": url, "title": title}
+             for kind, icon, url, title in found]  # fmt: skip
+    return JSONResponse({"items": shown})
+
+
+Found = tuple[Message, str, str, str]
+
+
+def _those_found(ctx: Context, part: Callable[[Context, str], Iterator[Found]], text: str) -> list[Found]:
+    try:
+        return list(part(ctx, text))
+    except YunError:
+        return []
+
+
+def _instances(ctx: Context, text: str) -> Iterator[Found]:
+    for row in service.list_instances(ctx, q=text, sort="name", limit=8).items:
+        yield _("Instance"), "server", f"/instances/{row.id}", row.name
+        if row.state in LIVE and text.lower() == row.name.lower():
+            yield _("Console"), "terminal-2", f"/instances/{row.id}/console", row.name
+
+
+def _images(ctx: Context, text: str) -> Iterator[Found]:
+    for image in images.list_images(ctx, q=text, limit=4).items:
+        yield _("Image"), "disc", f"/images/{image.id}", image.name
+
+
+def _volumes(ctx: Context, text: str) -> Iterator[Found]:
+    for volume in storage.list_volumes(ctx, q=text, sort="name", limit=4).items:
+        yield _("Volume"), "database", f"/volumes/{volume.id}", volume.name
+
+
+def _networks(ctx: Context, text: str) -> Iterator[Found]:
+    rows = network.list_of(ctx, Network, sort="name", limit=1000).items
+    for row in [n for n in rows if n.id == text or text.lower() in n.name.lower()][:4]:
+        yield _("Network"), "network", f"/networks/{row.id}", row.name
+
+
+def _hosts(ctx: Context, text: str) -> Iterator[Found]:
+    rows = hosts.list_hosts(ctx, limit=1000).items
+    for row in [h for h in rows if h.id == text or text.lower() in h.name.lower()][:4]:
+        yield _("Host"), "server-2", f"/hosts/{row.id}", row.name
+
+
+def _people(ctx: Context, text: str) -> Iterator[Found]:
+    for user in identity.list_users(ctx, search=text, limit=4).items:
+        yield _("User"), "user", f"/users/{user.id}", user.display_name or user.name
+    for project in identity.list_projects(ctx, search=text, limit=4).items:
+        yield _("Project"), "folder", f"/projects/{project.id}", project.name
+
+
+FINDERS = (_instances, _images, _volumes, _networks, _hosts, _people)

@@ -11,14 +11,15 @@ from starlette.responses import JSONResponse, Response
 
 from yun.base.context import Context
 from yun.base.errors import Invalid
-from yun.base.messages import _
+from yun.base.messages import Message, _
 from yun.compute import service
-from yun.compute.model import Instance, State
+from yun.compute.model import Instance, OnCrash, State
 from yun.compute.pages.listing import dressed
 from yun.operations.intent import Intent
 from yun.operations.pages import history_of, shown
 from yun.operations.service import get as get_operation
 from yun.operations.service import submit
+from yun.web.edits import changed
 from yun.web.pages import Ctx, PageRoute, Typed, accepted, number, preview, render, ticked, word, words
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -109,7 +110,25 @@ def activity(ctx: Ctx, ref: str) -> Response:
 @router.get("/instances/{ref}/settings")
 def settings(ctx: Ctx, ref: str) -> Response:
     """What can be changed of it."""
-    return _page(ctx, ref, "settings")
+    return _page(ctx, ref, "settings", was=_kept(service.get(ctx, ref)))
+
+
+CHANGEABLE: dict[str, Message] = {
+    "name": _("Name"),
+    "description": _("Description"),
+    "tags": _("Tags"),
+    "shutdown_seconds": _("Time to power off"),
+    "autostart": _("Start again after a reboot of the host"),
+    "restart_on_crash": _("Start again after a crash"),
+    "protected": _("Protect against deletion"),
+}
+
+
+def _kept(row: Instance) -> dict[str, Any]:
+    """What the settings show of an instance, by the names of the form's fields."""
+    return {name: getattr(row, name) for name in CHANGEABLE if name != "restart_on_crash"} | {
+        "restart_on_crash": row.on_crash == OnCrash.RESTART
+    }
 
 
 CHARTS: dict[str, tuple[tuple[str, float], ...]] = {
@@ -142,7 +161,7 @@ def verb_preview(ctx: Ctx, ref: str, verb: Verb) -> Response:
 
 @router.post("/instances/{ref}/update")
 def update(ctx: Ctx, ref: str, typed: Typed) -> Response:
-    """Save what was changed in the settings."""
+    """Save what was changed in the settings; what a colleague changed meanwhile stays."""
     row = service.get(ctx, ref)
     wanted: dict[str, Any] = {
         "name": word(typed, "name") or "",
@@ -150,12 +169,14 @@ def update(ctx: Ctx, ref: str, typed: Typed) -> Response:
         "tags": [t.strip() for text in words(typed, "tags") for t in text.split(",") if t.strip()],
         "autostart": ticked(typed, "autostart"),
         "protected": ticked(typed, "protected"),
-        "on_crash": "restart" if ticked(typed, "restart_on_crash") else "leave",
+        "restart_on_crash": ticked(typed, "restart_on_crash"),
         "shutdown_seconds": number(typed, "shutdown_seconds"),
     }
     if wanted["shutdown_seconds"] is None:
         raise Invalid(_("How long may the guest take to power off?"), fields={"shutdown_seconds": _("is required")})
-    changes = {k: v for k, v in wanted.items() if v != getattr(row, k)}
+    changes = changed(typed, wanted, _kept(row), CHANGEABLE)
+    if "restart_on_crash" in changes:
+        changes["on_crash"] = OnCrash.RESTART if changes.pop("restart_on_crash") else OnCrash.LEAVE
     operation = submit(ctx, service.update(ctx, row, **changes))
     return accepted(ctx, operation, location=f"/instances/{row.id}/settings")
 

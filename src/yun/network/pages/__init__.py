@@ -4,9 +4,10 @@ from fastapi import APIRouter
 
 from yun.base.messages import _
 from yun.network.pages import floating, groups, networks, ports
-from yun.web.pages import PageRoute, nav
+from yun.web.pages import PageRoute, command, nav
 
 nav("networks", _("Networks"), "/networks", icon="network", order=50, permission="network.list")
+command("network.create", _("Create a network"), "/networks/new", icon="network", permission="network.create")
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 # Fixed addresses first: /networks/ports is not a network named "ports".

@@ -22,6 +22,7 @@ from yun.web.pages import (
     Typed,
     accepted,
     live_preview,
+    narrowed,
     number,
     preview,
     render,
@@ -33,10 +34,13 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
 @router.get("/networks")
-def networks(ctx: Ctx, sort: str = "name", cursor: str | None = None) -> Response:
-    """The project's networks and the external one."""
-    page = service.list_of(ctx, Network, sort=sort, cursor=cursor)
-    listing = Listing("/networks", page, sort=sort, cursor=cursor, live="network subnet")
+def networks(ctx: Ctx, q: str = "", state: str = "", sort: str = "name", cursor: str | None = None) -> Response:
+    """The project's networks and the external one; those in the trash where they are asked for."""
+    limit = 1000 if q else 100
+    page = service.list_of(ctx, Network, filters={"state": state or None}, sort=sort, cursor=cursor, limit=limit)
+    page = narrowed(page, q, "name", "description", "id")
+    filters = {"q": q, "state": state}
+    listing = Listing("/networks", page, sort=sort, filters=filters, cursor=cursor, live="network subnet")
     subnets = service.subnets_by_network(ctx.session, [n.id for n in page.items])
     return render(ctx, "network/networks.html", listing=listing, subnets=subnets, tab="networks")
 
