@@ -34,7 +34,7 @@ class FrontDoor:
     def refused(self, ctx: Context, error: Forbidden) -> None:
         self.house.gate.refused(ctx, error)
 
-    def events(self, asker: Asker, after: int | None) -> Any:
+    def events(self, asker: Asker, after: int | None, credentials: Credentials) -> Any:
         raise NotImplementedError
 
 

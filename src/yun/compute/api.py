@@ -155,68 +155,83 @@ def update(ctx: Ctx, ref: str, body: Changes, match: Match, dry_run: bool = Fals
 
 
 @instances.delete("/{ref}", summary="Delete an instance", status_code=202)
-def delete(ctx: Ctx, ref: str, timeout: Seconds = None, force: bool = False, dry_run: bool = False) -> JSONResponse:
+def delete(
+    ctx: Ctx, ref: str, match: Match, timeout: Seconds = None, force: bool = False, dry_run: bool = False
+) -> JSONResponse:
     """Into the trash, from which undo brings it back as it was; running if it ran."""
     found = service.get(ctx, ref)
+    match.check(found)
     intent = service.delete(ctx, found, timeout=timeout, force=force)
     return answer(ctx, intent, dry_run=dry_run, row=lambda: _row(ctx, found))
 
 
 @instances.post("/{ref}/start", summary="Start an instance", status_code=202)
-def start(ctx: Ctx, ref: str, dry_run: bool = False) -> JSONResponse:
+def start(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> JSONResponse:
     """Switch it on."""
     found = service.get(ctx, ref)
+    match.check(found)
     return answer(ctx, service.start(ctx, found), dry_run=dry_run, row=lambda: _row(ctx, found))
 
 
 @instances.post("/{ref}/stop", summary="Stop an instance", status_code=202)
-def stop(ctx: Ctx, ref: str, timeout: Seconds = None, force: bool = False, dry_run: bool = False) -> JSONResponse:
+def stop(
+    ctx: Ctx, ref: str, match: Match, timeout: Seconds = None, force: bool = False, dry_run: bool = False
+) -> JSONResponse:
     """Ask the guest to power off; cut the power after `timeout` seconds, or at once with `force`."""
     found = service.get(ctx, ref)
+    match.check(found)
     intent = service.stop(ctx, found, timeout=timeout, force=force)
     return answer(ctx, intent, dry_run=dry_run, row=lambda: _row(ctx, found))
 
 
 @instances.post("/{ref}/reboot", summary="Reboot an instance", status_code=202)
-def reboot(ctx: Ctx, ref: str, timeout: Seconds = None, hard: bool = False, dry_run: bool = False) -> JSONResponse:
+def reboot(
+    ctx: Ctx, ref: str, match: Match, timeout: Seconds = None, hard: bool = False, dry_run: bool = False
+) -> JSONResponse:
     """Off and on: softly, with the power cut after `timeout` seconds, or `hard`."""
     found = service.get(ctx, ref)
+    match.check(found)
     intent = service.reboot(ctx, found, hard=hard, timeout=timeout)
     return answer(ctx, intent, dry_run=dry_run, row=lambda: _row(ctx, found))
 
 
 @instances.post("/{ref}/pause", summary="Pause an instance", status_code=202)
-def pause(ctx: Ctx, ref: str, dry_run: bool = False) -> JSONResponse:
+def pause(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> JSONResponse:
     """Let its vCPUs stand still."""
     found = service.get(ctx, ref)
+    match.check(found)
     return answer(ctx, service.pause(ctx, found), dry_run=dry_run, row=lambda: _row(ctx, found))
 
 
 @instances.post("/{ref}/resume", summary="Resume an instance", status_code=202)
-def resume(ctx: Ctx, ref: str, dry_run: bool = False) -> JSONResponse:
+def resume(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> JSONResponse:
     """Let it go on."""
     found = service.get(ctx, ref)
+    match.check(found)
     return answer(ctx, service.resume(ctx, found), dry_run=dry_run, row=lambda: _row(ctx, found))
 
 
 @instances.post("/{ref}/rename", summary="Rename an instance")
-def rename(ctx: Ctx, ref: str, body: NewName, dry_run: bool = False) -> JSONResponse:
+def rename(ctx: Ctx, ref: str, body: NewName, match: Match, dry_run: bool = False) -> JSONResponse:
     """Another display name; the guest's host name stays."""
     found = service.get(ctx, ref)
+    match.check(found)
     return answer(ctx, service.rename(ctx, found, body.name), dry_run=dry_run, row=lambda: _again(ctx, found.id))
 
 
 @instances.post("/{ref}/tag", summary="Tag an instance")
-def tag_instance(ctx: Ctx, ref: str, body: Tags, dry_run: bool = False) -> JSONResponse:
+def tag_instance(ctx: Ctx, ref: str, body: Tags, match: Match, dry_run: bool = False) -> JSONResponse:
     """Exactly these tags."""
     found = service.get(ctx, ref)
+    match.check(found)
     return answer(ctx, service.tag(ctx, found, body.tags), dry_run=dry_run, row=lambda: _again(ctx, found.id))
 
 
 @instances.post("/{ref}/purge", summary="Purge an instance", status_code=202)
-def purge(ctx: Ctx, ref: str, dry_run: bool = False) -> JSONResponse:
+def purge(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> JSONResponse:
     """Remove it from the trash for good."""
     found = service.get(ctx, ref)
+    match.check(found)
     return answer(ctx, service.purge(ctx, found), dry_run=dry_run, row=lambda: _row(ctx, found))
 
 
@@ -263,8 +278,9 @@ def show_flavor(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
 
 
 @flavors.delete("/{ref}", summary="Delete a flavor")
-def delete_flavor(ctx: Ctx, ref: str, dry_run: bool = False) -> JSONResponse:
+def delete_flavor(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> JSONResponse:
     """Offer it no longer; instances made with it stay."""
+    match.check(service.get_flavor(ctx, ref))
     return answer(ctx, service.delete_flavor(ctx, ref), dry_run=dry_run)
 
 

@@ -11,6 +11,7 @@ from yun.base.messages import _
 from yun.base.units import MIB, format_size, parse_size
 from yun.compute.console.cli import verbs as console_verbs
 from yun.web.command import Group, option, output, pass_client, shell
+from yun.web.output import preview
 
 if TYPE_CHECKING:
     from yun.web.client import Client
@@ -218,15 +219,38 @@ def delete(client: Client, refs: tuple[str, ...], timeout: int | None, force: bo
 
 
 def _each(client: Client, refs: tuple[str, ...], method: str, *verb: str, **params: Any) -> None:
-    """The same change of one instance or several. With several, ``-o json`` prints one list."""
+    """The same change of one instance or several; one that is refused does not keep the others from it.
+
+    With several, ``-o json`` prints one list, in it what was refused as ``{"ref", "error"}``. The exit code is that
+    of the first refusal.
+    """
     params = {k: (str(v).lower() if isinstance(v, bool) else v) for k, v in params.items()}
     if len(refs) == 1:
         client.change(method, _at(refs[0], *verb), **params)
         return
-    table = shell().format == "table"
-    answers = [client.change(method, _at(ref, *verb), show=table, **params) for ref in refs]
+    table, answers, code = shell().format == "table", [], 0
+    for ref in refs:
+        try:
+            answers.append(_one_of_many(client, method, _at(ref, *verb), show=table, **params))
+        except click.ClickException as error:
+            code = code or error.exit_code
+            if table:
+                error.show()
+            else:
+                answers.append({"ref": ref, "error": getattr(error, "problem", {"detail": error.message})})
     if not table:
         output(answers)
+    if code:
+        raise click.exceptions.Exit(code)
+
+
+def _one_of_many(client: Client, method: str, path: str, *, show: bool, **params: Any) -> dict[str, Any]:
+    if not client.options.dry_run:
+        return client.change(method, path, show=show, **params)
+    plan = client.plan(method, path, **params)
+    if show:
+        preview(plan)
+    return plan
 
 
 @instance.command("rename", help=_("Give an instance another name; the guest's host name stays."))

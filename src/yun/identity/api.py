@@ -9,9 +9,12 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from yun.base.context import Context
+from yun.base.messages import _
 from yun.identity import service
 from yun.identity.model import ApiToken, Project, SshKey, User, WebSession
 from yun.operations.answer import answer, moment
+from yun.operations.intent import Intent, Subject
+from yun.operations.previews import taken_back
 from yun.web.api import Ctx, Match, Route, tag
 from yun.web.request import cloud_of, credentials
 
@@ -164,17 +167,32 @@ def list_sessions(ctx: Ctx, request: Request, user: Search | None = None) -> dic
 
 
 @router.delete("/sessions/{session_id}", status_code=204)
-def logout(ctx: Ctx, request: Request, session_id: str) -> Response:
+def logout(ctx: Ctx, request: Request, session_id: str, dry_run: bool = False) -> Response:
     """End a session; `current` is the one you use now."""
     current = request.state.opened.asker.session_id
-    service.logout_session(ctx, current if session_id == "current" and current else session_id)
+    ended = service.logout_session(ctx, current if session_id == "current" and current else session_id)
+    if dry_run:
+        return _sessions_preview(ctx, ended, 1)
     return Response(status_code=204)
 
 
 @router.delete("/sessions")
-def logout_everywhere(ctx: Ctx, user: Search | None = None) -> dict[str, Any]:
+def logout_everywhere(ctx: Ctx, user: Search | None = None, dry_run: bool = False) -> JSONResponse:
     """End all your sessions, or as an administrator all of another user."""
-    return {"ended": service.logout_everywhere(ctx, user)}
+    owner, count = service.logout_everywhere(ctx, user)
+    if dry_run:
+        return _sessions_preview(ctx, owner, count)
+    return JSONResponse({"ended": count})
+
+
+def _sessions_preview(ctx: Context, owner: User, count: int) -> JSONResponse:
+    title = _("Log {name} out", name=owner.name)
+    effect = _("{count} sessions of {name} end.", count=count, name=owner.name)
+    intent = Intent(
+        kind="session.logout", title=title, subject=Subject("user", owner.id, owner.name), effects=(effect,),
+        undoable=False, no_undo=_("An ended session stays ended; log in again instead."),
+    )  # fmt: skip
+    return taken_back(ctx, intent)
 
 
 def gate_of(request: Request) -> service.Gate:
@@ -221,32 +239,37 @@ def update_user(ctx: Ctx, ref: str, body: UserChange, match: Match, dry_run: boo
 
 
 @router.delete("/users/{ref}")
-def disable_user(ctx: Ctx, ref: str, dry_run: bool = False) -> JSONResponse:
+def disable_user(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> JSONResponse:
     """Disable a user: users are kept, so that the history keeps its names."""
+    match.check(service.get_user(ctx, ref))
     return answer(ctx, service.disable_user(ctx, ref), dry_run=dry_run)
 
 
 @router.post("/users/{ref}/enable")
-def enable_user(ctx: Ctx, ref: str, dry_run: bool = False) -> JSONResponse:
+def enable_user(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> JSONResponse:
     """Let a disabled user in again."""
+    match.check(service.get_user(ctx, ref))
     return answer(ctx, service.enable_user(ctx, ref), dry_run=dry_run)
 
 
 @router.post("/users/{ref}/password")
-def set_password(ctx: Ctx, ref: str, body: NewPassword, dry_run: bool = False) -> JSONResponse:
+def set_password(ctx: Ctx, ref: str, body: NewPassword, match: Match, dry_run: bool = False) -> JSONResponse:
     """Set a user's password; his sessions end."""
+    match.check(service.get_user(ctx, ref))
     return answer(ctx, service.set_password(ctx, ref, body.password), dry_run=dry_run)
 
 
 @router.put("/users/{ref}/role")
-def grant_in_cloud(ctx: Ctx, ref: str, body: Role, dry_run: bool = False) -> JSONResponse:
+def grant_in_cloud(ctx: Ctx, ref: str, body: Role, match: Match, dry_run: bool = False) -> JSONResponse:
     """Give a user a role in the whole cloud."""
+    match.check(service.get_user(ctx, ref))
     return answer(ctx, service.grant_in_cloud(ctx, ref, body.role), dry_run=dry_run)
 
 
 @router.delete("/users/{ref}/role")
-def revoke_in_cloud(ctx: Ctx, ref: str, dry_run: bool = False) -> JSONResponse:
+def revoke_in_cloud(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> JSONResponse:
     """Take a user's role in the whole cloud away."""
+    match.check(service.get_user(ctx, ref))
     return answer(ctx, service.revoke_in_cloud(ctx, ref), dry_run=dry_run)
 
 
@@ -295,20 +318,23 @@ def update_project(ctx: Ctx, ref: str, body: ProjectChange, match: Match, dry_ru
 
 
 @router.delete("/projects/{ref}")
-def delete_project(ctx: Ctx, ref: str, dry_run: bool = False) -> JSONResponse:
+def delete_project(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> JSONResponse:
     """Delete an empty project."""
+    match.check(service.get_project(ctx, ref))
     return answer(ctx, service.delete_project(ctx, ref), dry_run=dry_run)
 
 
 @router.put("/projects/{ref}/members/{user}")
-def grant_in_project(ctx: Ctx, ref: str, user: str, body: Role, dry_run: bool = False) -> JSONResponse:
+def grant_in_project(ctx: Ctx, ref: str, user: str, body: Role, match: Match, dry_run: bool = False) -> JSONResponse:
     """Give a user a role in a project."""
+    match.check(service.get_project(ctx, ref))
     return answer(ctx, service.grant_in_project(ctx, ref, user, body.role), dry_run=dry_run)
 
 
 @router.delete("/projects/{ref}/members/{user}")
-def revoke_in_project(ctx: Ctx, ref: str, user: str, dry_run: bool = False) -> JSONResponse:
+def revoke_in_project(ctx: Ctx, ref: str, user: str, match: Match, dry_run: bool = False) -> JSONResponse:
     """Take a user's role in a project away."""
+    match.check(service.get_project(ctx, ref))
     return answer(ctx, service.revoke_in_project(ctx, ref, user), dry_run=dry_run)
 
 

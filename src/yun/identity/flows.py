@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -175,6 +176,9 @@ def _put_role(op: Op, session: Session, user_id: str, project_id: str | None, ro
     if project_id is None:
         _keep_an_admin(session)
     user = session.get_one(User, user_id)
+    user.updated_at = datetime.now(UTC)  # his roles are shown with him: his revision moves on
+    if project_id is not None:
+        session.get_one(Project, project_id).updated_at = datetime.now(UTC)
     kind = "user.granted" if role is not None else "user.revoked"
     data = {"role": role, "before": before}
     emit(session, kind, subject=user_subject(user), project_id=project_id, data=data, operation_id=op.id)

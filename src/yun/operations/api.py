@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from yun.base.context import Context
-from yun.operations import service
+from yun.operations import previews, service
 from yun.operations.answer import answer, moment, show_error, show_operation, text
 from yun.operations.intent import Subject
-from yun.operations.model import Notice, OperationStep
+from yun.operations.model import Notice, Operation, OperationStep
 from yun.web.api import Ctx, Route, in_context
 from yun.web.request import Asker, cloud_of, credentials
 from yun.web.sse import last_seen, stream
@@ -61,21 +61,27 @@ def undo(ctx: Ctx, operation_id: str, dry_run: bool = False, through: bool = Fal
 
 
 @router.post("/operations/{operation_id}/cancel")
-def cancel(ctx: Ctx, operation_id: str) -> dict[str, Any]:
+def cancel(ctx: Ctx, operation_id: str, dry_run: bool = False) -> JSONResponse:
     """Ask an operation to stop; what it did is taken back."""
-    return show_operation(service.cancel(ctx, operation_id), ctx.locale)
+    return _changed(ctx, service.cancel(ctx, operation_id), "cancel", dry_run=dry_run)
 
 
 @router.post("/operations/{operation_id}/retry")
-def retry(ctx: Ctx, operation_id: str) -> dict[str, Any]:
+def retry(ctx: Ctx, operation_id: str, dry_run: bool = False) -> JSONResponse:
     """Let a stuck operation go on."""
-    return show_operation(service.retry(ctx, operation_id), ctx.locale)
+    return _changed(ctx, service.retry(ctx, operation_id), "retry", dry_run=dry_run)
 
 
 @router.post("/operations/{operation_id}/abandon")
-def abandon(ctx: Ctx, operation_id: str) -> dict[str, Any]:
+def abandon(ctx: Ctx, operation_id: str, dry_run: bool = False) -> JSONResponse:
     """Give a stuck operation up and release what it holds."""
-    return show_operation(service.abandon(ctx, operation_id), ctx.locale)
+    return _changed(ctx, service.abandon(ctx, operation_id), "abandon", dry_run=dry_run)
+
+
+def _changed(ctx: Context, operation: Operation, verb: str, *, dry_run: bool) -> JSONResponse:
+    if dry_run:
+        return previews.of_operation(ctx, operation, verb)
+    return JSONResponse(show_operation(operation, ctx.locale))
 
 
 @router.get("/events", response_class=Response, responses={200: {"content": {"text/event-stream": {}}}})

@@ -9,13 +9,26 @@ import click
 
 from yun.base.messages import _
 from yun.web.client import Client
-from yun.web.command import Command, Group, option, output, pass_client, wait_for
-from yun.web.output import Column
+from yun.web.command import Command, Group, failure, option, output, pass_client, say, wait_for
+from yun.web.output import Column, Row, preview
+
+# Where a thing is asked for, by the noun of its command; those without a place are known by their history alone.
+PLACES: dict[str, str | None] = {
+    "instance": "/instances", "flavor": "/flavors", "image": "/images", "volume": "/volumes", "pool": "/pools",
+    "network": "/networks", "subnet": "/subnets", "router": "/routers", "port": "/ports",
+    "security-group": "/security-groups", "floating-ip": "/floating-ips", "host": "/hosts", "user": "/users",
+    "project": "/projects", "key": "/keys", "token": None, "layer": None,
+}  # fmt: skip
+
+
+def _state(row: Row) -> str:
+    return say(_(str(row["state"])))
+
 
 COLUMNS: list[Column] = [
     (_("ID"), "id"),
     (_("WHAT"), "title"),
-    (_("STATE"), "state"),
+    (_("STATE"), _state),
     (_("BY"), lambda o: o["actor"]["name"]),
     (_("WHEN"), "created_at"),
     (_("UNDO"), lambda o: bool(o["undo"]["possible"])),
@@ -23,14 +36,14 @@ COLUMNS: list[Column] = [
 THING: list[Column] = [
     (_("ID"), "id"),
     (_("WHAT"), "title"),
-    (_("STATE"), "state"),
+    (_("STATE"), _state),
     (_("PROGRESS"), lambda o: f"{o['progress']:.0%}"),
     (_("BY"), lambda o: o["actor"]["name"]),
     (_("WHEN"), "created_at"),
     (_("ENDED"), "finished_at"),
     (_("UNDO UNTIL"), lambda o: o["undo"]["until"] or o["undo"]["reason"]),
     (_("ERROR"), lambda o: (o["error"] or {}).get("message")),
-    (_("STEPS"), lambda o: ", ".join(f"{s['name']} {s['state']}" for s in o.get("steps", []))),
+    (_("STEPS"), lambda o: ", ".join(f"{s['name']} {_state(s)}" for s in o.get("steps", []))),
 ]
 
 
@@ -66,7 +79,11 @@ def watch(client: Client, operation_id: str) -> None:
 
 
 def _act(client: Client, verb: str, operation_id: str, *, follow: bool = True) -> None:
-    answer: dict[str, Any] = client.send("POST", f"/operations/{quote(operation_id)}/{verb}").json()
+    path = f"/operations/{quote(operation_id)}/{verb}"
+    if client.options.dry_run:
+        preview(client.plan("POST", path))
+        return
+    answer: dict[str, Any] = client.send("POST", path).json()
     if follow and client.options.wait and verb == "retry":
         answer = wait_for(client, answer)
     output(answer, THING)
@@ -126,7 +143,26 @@ def _undo(client: Client, operation_id: str | None, through: bool) -> None:
 @pass_client
 def history(client: Client, noun: str | None, name: str | None, limit: int) -> None:
     """The history of everything, or of one thing by id or name."""
-    if noun and not name:
-        raise click.UsageError(_("Name the thing: yun history {noun} NAME", noun=noun).render())
-    kind = noun.replace("-", "_") if noun else None
-    output(client.items("/operations", limit=limit, subject_kind=kind, subject=name), COLUMNS)
+    if noun is None:
+        output(client.items("/operations", limit=limit), COLUMNS)
+        return
+    noun = noun.replace("_", "-")
+    if noun not in PLACES:
+        known = ", ".join(PLACES)
+        raise click.UsageError(say(_("There is no noun {noun}; say one of: {known}", noun=noun, known=known)))
+    if name is None:
+        raise click.UsageError(say(_("Name the thing: yun history {noun} NAME", noun=noun)))
+    kind = noun.replace("-", "_")
+    found = list(client.items("/operations", limit=limit, subject_kind=kind, subject=name))
+    if not found:
+        _must_exist(client, noun, name)
+    output(found, COLUMNS)
+
+
+def _must_exist(client: Client, noun: str, name: str) -> None:
+    """Pass where there is such a thing. Raises `Failure` where there is none, or none that this person sees."""
+    place = PLACES[noun]
+    if place is not None:
+        client.get(f"{place}/{quote(name, safe='')}")
+        return
+    raise failure(_("There is no {noun} {reference}.", noun=_(noun), reference=name), "not_found")

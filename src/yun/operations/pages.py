@@ -76,7 +76,6 @@ def activity(
 @router.get("/operations/drawer")
 def drawer(ctx: Ctx) -> Response:
     """What runs now, and what ended last."""
-    ctx.may("operation.list")
     under_way = service.list_operations(ctx, open_only=True, limit=50).items
     ended = [o for o in service.list_operations(ctx, limit=30).items if not o.is_open]
     return render(
@@ -89,8 +88,7 @@ def drawer(ctx: Ctx) -> Response:
 
 @router.get("/operations/open")
 def under_way(ctx: Ctx) -> Response:
-    """The ids of what runs now, for the counter in the top bar."""
-    ctx.may("operation.list")
+    """The ids of what runs now, for the counter in the top bar: everybody has one, whoever sees nothing counts 0."""
     found = service.list_operations(ctx, open_only=True, limit=200)
     return JSONResponse({"ids": [o.id for o in found.items]})
 

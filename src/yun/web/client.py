@@ -8,20 +8,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import click
 import httpx
 
 from yun.base.messages import _
 from yun.web.command import Failure, Shell, failure, language, say
-from yun.web.output import document, preview, wait_for
+from yun.web.output import ENDED, document, preview, wait_for
 
 if TYPE_CHECKING:
     import ssl
 
 __all__ = ["Client", "Target", "find_target", "login_file", "quote"]
 
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 LOCAL_TOKEN = "root.token"
 ENDPOINT = "endpoint"
 
@@ -103,9 +104,17 @@ class Client:
         self.http.close()
 
     def send(self, method: str, path: str, **rest: Any) -> httpx.Response:
-        """One request; ``rest`` goes to httpx. Query values of None are left out."""
+        """One request; ``rest`` goes to httpx. Query values of None are left out.
+
+        With ``--dry-run`` nothing is sent that could change something, but questions for a preview.
+        """
         if params := rest.get("params"):
             rest["params"] = {k: v for k, v in params.items() if v is not None}
+        if self.options.dry_run and method not in SAFE and not (rest.get("params") or {}).get("dry_run"):
+            raise failure(
+                _("This command cannot show beforehand what it does; nothing was done."), "invalid",
+                _("Repeat it without --dry-run to do it."),
+            )  # fmt: skip
         try:
             response = self.http.request(method, path, **rest)
         except httpx.HTTPError as error:
@@ -145,18 +154,40 @@ class Client:
         ``key`` is an Idempotency-Key.
         """
         if self.options.dry_run:
-            plan = self.send(method, path, json=body, params={**params, "dry_run": "true"}).json()
-            preview(plan)
+            preview(self.plan(method, path, body, **params))
             raise click.exceptions.Exit(0)
         headers = {"Idempotency-Key": key} if key else {}
         response = self.send(method, path, json=body, params=params, headers=headers)
         answer: dict[str, Any] = response.json() if response.content else {}
         operation = answer.get("operation")
         if operation and self.options.wait:
+            ended = operation["state"] in ENDED
             answer["operation"] = operation = wait_for(self, operation)
+            if not ended:
+                answer = {**self._now(path, answer), "operation": operation}
         if show:
             self._told(answer, operation)
         return answer
+
+    def plan(self, method: str, path: str, body: Any = None, **params: Any) -> dict[str, Any]:
+        """What a changing request would do, as the API's preview; nothing is changed."""
+        shown: dict[str, Any] = self.send(method, path, json=body, params={**params, "dry_run": "true"}).json()
+        return shown
+
+    def _now(self, path: str, answer: dict[str, Any]) -> dict[str, Any]:
+        """The thing of a change as it is after the change; as it was before where it cannot be asked for by its id."""
+        if "id" not in answer:
+            return answer
+        collection, *rest = path.strip("/").split("/")
+        try:
+            found: dict[str, Any] = self.get(f"/{collection}/{quote(str(answer['id']), safe='')}")
+        except Failure as error:
+            # Purged, so that nothing more can be said of it than which one it was.
+            gone = error.problem.get("code") == "not_found" and rest and unquote(rest[0]) in (
+                answer["id"], answer.get("name")
+            )  # fmt: skip
+            return {k: answer[k] for k in ("id", "name") if k in answer} if gone else answer
+        return {**answer, **found} if found.get("id") == answer["id"] else answer
 
     def _told(self, answer: dict[str, Any], operation: dict[str, Any] | None) -> None:
         title, identifier = (operation["title"], operation["id"]) if operation else ("", "")

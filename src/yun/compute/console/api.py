@@ -64,7 +64,8 @@ def create_ticket(ctx: Ctx, ref: str, body: NewTicket) -> JSONResponse:
         "path": f"/console/{ticket.kind}?ticket={secret}",
         "expires_at": ticket.expires_at.isoformat(),
     }
-    return JSONResponse(value, 201)
+    # It opens the console: not to be kept for a repetition either.
+    return JSONResponse(value, 201, headers={"Cache-Control": "no-store"})
 
 
 @router.get(

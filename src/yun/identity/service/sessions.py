@@ -23,8 +23,8 @@ def list_sessions(ctx: Context, user: str | None = None) -> list[WebSession]:
     return list(ctx.session.scalars(query.order_by(WebSession.seen_at.desc())))
 
 
-def logout_session(ctx: Context, identifier: str) -> None:
-    """End one session of one's own, or of anybody for an administrator. Raises `NotFound`."""
+def logout_session(ctx: Context, identifier: str) -> User:
+    """End one session of one's own, or of anybody for an administrator; whose it was. Raises `NotFound`."""
     ctx.may("session.logout")
     refuse_token(ctx)
     found = ctx.session.get(WebSession, identifier)
@@ -32,10 +32,11 @@ def logout_session(ctx: Context, identifier: str) -> None:
         raise not_found("session", identifier[:70])
     ctx.session.delete(found)
     _record(ctx, "session.logout", Subject("session", found.id))
+    return ctx.session.get_one(User, found.user_id)
 
 
-def logout_everywhere(ctx: Context, user: str | None = None) -> int:
-    """End all sessions of one's own, or of another user for an administrator; how many there were."""
+def logout_everywhere(ctx: Context, user: str | None = None) -> tuple[User, int]:
+    """End all sessions of one's own, or of another user for an administrator; whose, and how many there were."""
     ctx.may("session.logout")
     refuse_token(ctx)
     if user is not None:
@@ -43,7 +44,7 @@ def logout_everywhere(ctx: Context, user: str | None = None) -> int:
     owner = find_user(ctx.session, user) if user is not None else me(ctx)
     count = end_sessions(ctx.session, owner.id)
     _record(ctx, "session.logout_everywhere", subject_of(owner), count=count)
-    return count
+    return owner, count
 
 
 def _record(ctx: Context, action: str, subject: Subject, **data: Any) -> None:
