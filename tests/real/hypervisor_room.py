@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.drivers.hypervisor.contract import Room, blank, until
 from tests.real.private_host import PrivateHost
+from yun.base.ids import new_id
 from yun.drivers.hypervisor.libvirt.driver import LibvirtHypervisor
 from yun.drivers.hypervisor.port import DiskSpec, DomainSpec
 from yun.images import builders
@@ -76,6 +77,11 @@ class LibvirtRoom(Room):
 
     def spec(self, **changes: object) -> DomainSpec:
         return blank(**changes)
+
+    def blank_disk(self, size: int) -> str:
+        path = self.folder / f"{new_id('hed')}.qcow2"
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), str(size)], check=True)
+        return str(path)
 
     def crash(self, uuid: str) -> None:
         self.host.run("kill", "-9", self._qemu(uuid))

@@ -22,10 +22,6 @@ def room() -> Iterator[Room]:
         room.close()
 
 
-class TestLibvirtKeepsTheContract(Contract):
-    """The guest boots while the tests of empty machines run."""
-
-
 def test_a_uefi_machine_keeps_its_variables_through_undefinition(room: Room) -> None:
     assert isinstance(room, LibvirtRoom)
     nvram = room.folder / "uefi.nvram"
@@ -38,3 +34,7 @@ def test_a_uefi_machine_keeps_its_variables_through_undefinition(room: Room) -> 
     room.made(spec, running=True)
     room.driver.destroy(uuid)
     assert nvram.read_bytes()[:4] == b"MARK"
+
+
+class TestLibvirtKeepsTheContract(Contract):
+    """The guest boots while the tests of empty machines run."""

@@ -17,6 +17,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.drivers.hypervisor.disk_contract import DiskContract
 from yun.base.errors import DriverError
 from yun.base.ids import as_uuid, new_id
 from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, Hypervisor, Power
@@ -43,6 +44,14 @@ class Room(ABC):
     @abstractmethod
     def pull_plug(self, uuid: str) -> None:
         """Somebody else powers the machine off, not through our driver."""
+
+    @abstractmethod
+    def blank_disk(self, size: int) -> str:
+        """The path of a fresh qcow2 file of ``size`` virtual bytes."""
+
+    def lost_disk(self) -> str:
+        """The path of a disk that is not there."""
+        return f"/nonexistent-{new_id('hed')}.qcow2"
 
     def machine(self, *, running: bool = False, **changes: object) -> str:
         """The UUID of a fresh, defined machine."""
@@ -78,7 +87,7 @@ def missing() -> str:
     return as_uuid(new_id("ins"))
 
 
-class Contract:
+class Contract(DiskContract):
     """What every hypervisor driver does."""
 
     def test_facts_tell_versions_and_size(self, room: Room) -> None:
@@ -213,17 +222,13 @@ class Contract:
         assert later.cpu_ns >= stats[running].cpu_ns
 
     def test_a_vanished_disk_is_named_and_nothing_runs(self, room: Room) -> None:
-        path = self.lost_file(room)
+        path = room.lost_disk()
         uuid = room.machine(disks=(DiskSpec("vda", path),))
         with pytest.raises(DriverError) as caught:
             room.driver.start(uuid)
         assert not caught.value.retryable
         assert path in caught.value.message.render("en")
         assert room.driver.state(uuid).power is Power.STOPPED
-
-    def lost_file(self, room: Room) -> str:
-        """The path of a disk that is not there."""
-        return f"/nonexistent-{new_id('hed')}.qcow2"
 
     def test_what_happens_behind_our_back_nudges(self, room: Room) -> None:
         heard: list[str] = []
@@ -237,7 +242,7 @@ class Contract:
         room.driver.start(uuid)
         heard.clear()
         room.crash(uuid)
-        until(lambda: uuid in heard and room.driver.state(uuid).power is Power.CRASHED, 5)
+        until(lambda: uuid in heard and room.driver.state(uuid).power is Power.CRASHED)
         assert room.driver.states()[uuid].power is Power.CRASHED
         room.driver.start(uuid)
         assert room.driver.state(uuid).power is Power.RUNNING

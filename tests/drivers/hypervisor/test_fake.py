@@ -9,6 +9,7 @@ import pytest
 
 from tests.drivers.hypervisor.contract import Contract, Room, blank, until
 from yun.base.errors import DriverError
+from yun.base.ids import new_id
 from yun.drivers.hypervisor.fake import FakeHypervisor, FakeWorld
 from yun.drivers.hypervisor.port import DomainSpec, Power
 
@@ -22,6 +23,16 @@ class FakeRoom(Room):
 
     def spec(self, **changes: object) -> DomainSpec:
         return blank(**changes)
+
+    def blank_disk(self, size: int) -> str:
+        path = f"/pool/heads/{new_id('hed')}.qcow2"
+        self.world.sizes[path] = size
+        return path
+
+    def lost_disk(self) -> str:
+        path = super().lost_disk()
+        self.world.missing_files.add(path)
+        return path
 
     def crash(self, uuid: str) -> None:
         self.world.crash(uuid)
@@ -40,11 +51,6 @@ def room() -> Iterator[Room]:
 class TestFakeKeepsTheContract(Contract):
     def _silence(self, room: FakeRoom, uuid: str) -> None:
         room.world.guest(uuid, agent=False)
-
-    def lost_file(self, room: FakeRoom) -> str:
-        path = super().lost_file(room)
-        room.world.missing_files.add(path)
-        return path
 
 
 @pytest.fixture

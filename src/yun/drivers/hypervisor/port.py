@@ -110,6 +110,15 @@ class DomainStats:
 
 
 @dataclass(frozen=True)
+class PluggedDisk:
+    """A disk that a running domain has now: its file, and the bytes that the guest sees (0 in the moment in which
+    it lets go of it)."""
+
+    path: str
+    size: int
+
+
+@dataclass(frozen=True)
 class HypervisorFacts:
     """What the daemon says of itself."""
 
@@ -166,6 +175,31 @@ class Hypervisor(Protocol):
 
     def resume(self, uuid: str) -> None:
         """Running afterwards. Precondition: running or paused."""
+        ...
+
+    def attach_disk(self, uuid: str, disk: DiskSpec) -> None:
+        """Plug a disk into a running or paused domain (`DriverError` otherwise); its definition stays as it is.
+
+        Nothing happens where the slot holds this very file already. `DriverError` (not retryable) where the slot is
+        taken by another, or the machine has no free place for one more.
+        """
+        ...
+
+    def detach_disk(self, uuid: str, slot: str) -> None:
+        """Ask the guest of a running or paused domain to let a disk go; its definition stays as it is.
+
+        Returns when it was asked and promises nothing: only `disks` tells whether the disk has gone. A paused guest
+        answers when it goes on; asking again is fine, also for a disk that has gone.
+        """
+        ...
+
+    def resize_disk(self, uuid: str, slot: str, size: int) -> None:
+        """Let the guest of a running or paused domain see ``size`` bytes (a multiple of 512) in this slot, and enlarge
+        the file. `DriverError` (not retryable) for a size smaller than it is now, and for an empty slot."""
+        ...
+
+    def disks(self, uuid: str) -> dict[str, PluggedDisk]:
+        """What is really plugged into a running or paused domain, by slot; empty where none runs."""
         ...
 
     def set_autostart(self, uuid: str, on: bool) -> None:

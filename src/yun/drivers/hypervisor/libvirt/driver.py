@@ -9,13 +9,21 @@ from typing import Any, Literal, TypeVar
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
-from yun.drivers.hypervisor.libvirt import files, look
+from yun.drivers.hypervisor.libvirt import disks, files, look
 from yun.drivers.hypervisor.libvirt.connect import Connection, binding
 from yun.drivers.hypervisor.libvirt.domain_xml import domain_xml
 from yun.drivers.hypervisor.libvirt.errors import NO_DOMAIN, OPERATION_INVALID
 from yun.drivers.hypervisor.libvirt.events import Events, agent_connected
 from yun.drivers.hypervisor.nudges import Nudges
-from yun.drivers.hypervisor.port import DomainSpec, DomainState, DomainStats, HypervisorFacts, Power
+from yun.drivers.hypervisor.port import (
+    DiskSpec,
+    DomainSpec,
+    DomainState,
+    DomainStats,
+    HypervisorFacts,
+    PluggedDisk,
+    Power,
+)
 
 T = TypeVar("T")
 UNDEFINE = 1 | 2 | 8 | 16
@@ -155,6 +163,25 @@ class LibvirtHypervisor:
             domain.resume()
 
         self._make(uuid, lambda domain: _power(domain) is Power.RUNNING, resume)
+
+    def attach_disk(self, uuid: str, disk: DiskSpec) -> None:
+        self._on_running(uuid, lambda domain: disks.attach(domain, disk))
+
+    def detach_disk(self, uuid: str, slot: str) -> None:
+        self._on_running(uuid, lambda domain: disks.detach(domain, slot))
+
+    def resize_disk(self, uuid: str, slot: str, size: int) -> None:
+        self._on_running(uuid, lambda domain: disks.resize(domain, slot, size))
+
+    def disks(self, uuid: str) -> dict[str, PluggedDisk]:
+        return self._on(uuid, lambda domain: disks.plugged(domain) if domain.isActive() else {}, missing=dict)
+
+    def _on_running(self, uuid: str, work: Callable[[Any], None]) -> None:
+        def check_and_work(domain: Any) -> None:
+            _must_run(domain)
+            work(domain)
+
+        self._on(uuid, check_and_work)
 
     def set_autostart(self, uuid: str, on: bool) -> None:
         self._on(uuid, lambda domain: domain.setAutostart(int(on)))

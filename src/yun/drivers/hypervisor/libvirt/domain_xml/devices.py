@@ -47,6 +47,13 @@ def _controllers(devices: ET.Element, spec: DomainSpec) -> None:
     add(devices, "controller", type="virtio-serial", index=0)
 
 
+def disk_xml(disk: DiskSpec) -> str:
+    """One disk as its own document, for plugging it into a running domain."""
+    holder = ET.Element("devices")
+    _disk(holder, disk)
+    return ET.tostring(holder[0], encoding="unicode")
+
+
 def _disk(devices: ET.Element, disk: DiskSpec) -> None:
     element = add(devices, "disk", type="file", device=disk.device)
     writable = disk.device == "disk" and not disk.readonly

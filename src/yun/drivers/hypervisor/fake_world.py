@@ -1,0 +1,193 @@
+"""The machine room behind the hypervisor in memory, and its levers for everything that goes wrong."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+from yun.drivers.hypervisor.fake_guest import FakeGuest
+from yun.drivers.hypervisor.nudges import Nudges
+from yun.drivers.hypervisor.port import DomainSpec, Power
+
+ACTIVE = (Power.RUNNING, Power.PAUSED)
+
+
+@dataclass
+class FakeDomain:
+    """A domain as the daemon knows it: ``spec`` is the persistent definition, ``live`` what runs."""
+
+    spec: DomainSpec
+    power: Power = Power.STOPPED
+    reason: str = "unknown"
+    live: DomainSpec | None = None
+    started: float = 0.0
+    boots: int = 0
+    autostart: bool = False
+    has_agent: bool = True
+    ignores_shutdown: bool = False
+    keeps_disks: bool = False
+    asked_for: set[str] = field(default_factory=set)
+    guest: FakeGuest = field(default_factory=FakeGuest)
+
+    def __post_init__(self) -> None:
+        if self.live is not None:
+            self.guest.power_on(self.live.title)
+
+
+@dataclass
+class _Fault:
+    times: int
+    retryable: bool
+    after: bool
+    uuid: str | None
+
+
+class FakeWorld:
+    """One host's machine room with levers for everything that goes wrong. Thread-safe.
+
+    ``boot_seconds`` pass before a started guest's agent answers.
+    """
+
+    def __init__(self, *, boot_seconds: float = 0.0, cpus: int = 8, memory_mib: int = 65536) -> None:
+        self.lock = threading.RLock()
+        self.domains: dict[str, FakeDomain] = {}
+        self.missing_files: set[str] = set()
+        self.logs: dict[str, bytes] = {}
+        self.sizes: dict[str, int] = {}
+        self.boot_seconds = boot_seconds
+        self.cpus, self.memory_mib = cpus, memory_mib
+        self.calls: Counter[str] = Counter()
+        self.nudges = Nudges()
+        self._faults: dict[str, list[_Fault]] = {}
+        self._slow: dict[str, float] = {}
+        self._away = False
+
+    # levers ------------------------------------------------------------------------------------------------
+
+    def fail(
+        self, method: str, times: int = 1, *, retryable: bool = True, after: bool = False, uuid: str | None = None
+    ) -> None:
+        """Let the next ``times`` calls of ``method`` fail; ``after`` does the work and loses the answer."""
+        with self.lock:
+            self._faults.setdefault(method, []).append(_Fault(times, retryable, after, uuid))
+
+    def slow(self, method: str, seconds: float) -> None:
+        """Let each call of ``method`` take ``seconds``; 0 heals."""
+        with self.lock:
+            self._slow[method] = seconds
+
+    @property
+    def away(self) -> bool:
+        """Whether the daemon is away; guests go on meanwhile. Setting it to False nudges everybody."""
+        return self._away
+
+    @away.setter
+    def away(self, value: bool) -> None:
+        came_back, self._away = self._away and not value, value
+        if came_back:
+            self.nudges.put("")
+
+    def heal(self) -> None:
+        """Forget all ordered faults."""
+        with self.lock:
+            self._faults.clear()
+            self._slow.clear()
+            self.missing_files.clear()
+        self.away = False
+
+    def crash(self, uuid: str) -> None:
+        """The domain's process dies behind our back."""
+        self._stop(uuid, Power.CRASHED, "crashed")
+
+    def power_off(self, uuid: str, reason: str = "shutdown") -> None:
+        """The guest powers itself off (``shutdown``), or somebody pulls its plug (``destroyed``)."""
+        self._stop(uuid, Power.STOPPED, reason)
+
+    def pause(self, uuid: str, reason: str = "io_error") -> None:
+        """The hypervisor pauses the domain, such as for a full disk."""
+        with self.lock:
+            domain = self.domains[uuid]
+            if domain.power is Power.RUNNING:
+                domain.power, domain.reason = Power.PAUSED, reason
+        self.nudges.put(uuid)
+
+    def lose(self, uuid: str) -> None:
+        """Somebody removes domain and definition behind our back."""
+        with self.lock:
+            domain = self.domains.pop(uuid)
+            domain.guest.power_off()
+        self.nudges.put(uuid)
+
+    def reboot_host(self) -> None:
+        """Power failure of the host: every domain stops, then those with autostart start."""
+        with self.lock:
+            for domain in self.domains.values():
+                if domain.power in ACTIVE:
+                    domain.power, domain.reason, domain.live = Power.STOPPED, "unknown", None
+                    domain.guest.power_off()
+                if domain.autostart:
+                    self.boot(domain)
+        self.nudges.put("")
+
+    def guest(self, uuid: str, **behaviour: bool) -> FakeDomain:
+        """The domain, after changing how its guest behaves: ``agent``, ``ignores_shutdown``, ``keeps_disks``."""
+        with self.lock:
+            domain = self.domains[uuid]
+            for name, value in behaviour.items():
+                setattr(domain, "has_agent" if name == "agent" else name, value)
+        self.nudges.put(uuid)
+        return domain
+
+    def let_go(self, domain: FakeDomain) -> None:
+        """A guest that runs and is willing lets go of the disks that it was asked for."""
+        with self.lock:
+            if domain.live is None or domain.power is not Power.RUNNING or domain.keeps_disks:
+                return
+            left = tuple(d for d in domain.live.disks if d.slot not in domain.asked_for)
+            domain.live, domain.asked_for = replace(domain.live, disks=left), set()
+
+    def flush(self, timeout: float = 5.0) -> None:
+        """Return when all nudges so far were delivered."""
+        self.nudges.flush(timeout)
+
+    # what the driver uses ----------------------------------------------------------------------------------
+
+    def take_fault(self, method: str, uuid: str, *, after: bool) -> _Fault | None:
+        """The fault ordered for this call, used up once."""
+        with self.lock:
+            for fault in self._faults.get(method, []):
+                if fault.after is after and fault.times > 0 and fault.uuid in (None, uuid):
+                    fault.times -= 1
+                    return fault
+        return None
+
+    def delay(self, method: str) -> float:
+        """Seconds that a call of ``method`` takes."""
+        with self.lock:
+            return self._slow.get(method, 0.0)
+
+    def boot(self, domain: FakeDomain) -> None:
+        """Switch a stopped domain on."""
+        with self.lock:
+            domain.live, domain.power, domain.reason = domain.spec, Power.RUNNING, "booted"
+            domain.started, domain.boots, domain.asked_for = time.monotonic(), domain.boots + 1, set()
+            domain.guest.power_on(domain.spec.title)
+        self.nudges.put(domain.spec.uuid)
+        if self.boot_seconds:
+            self.nudges.put(domain.spec.uuid, delay=self.boot_seconds)
+
+    def _stop(self, uuid: str, power: Power, reason: str) -> None:
+        with self.lock:
+            domain = self.domains[uuid]
+            if domain.power not in ACTIVE:
+                return
+            domain.power, domain.reason, domain.live = power, reason, None
+            domain.guest.power_off()
+        self.nudges.put(uuid)
+
+    def agent_of(self, domain: FakeDomain) -> bool:
+        """Whether the domain's agent answers now."""
+        up = time.monotonic() - domain.started >= self.boot_seconds
+        return domain.power is Power.RUNNING and domain.has_agent and up

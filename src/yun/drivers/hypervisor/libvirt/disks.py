@@ -1,0 +1,88 @@
+"""Disks of a running domain: plugging them in, asking for them back, growing them, and what is really there."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from typing import Any
+
+from yun.base.errors import DriverError
+from yun.base.messages import _
+from yun.drivers.hypervisor.libvirt.connect import binding
+from yun.drivers.hypervisor.libvirt.domain_xml.devices import disk_xml
+from yun.drivers.hypervisor.libvirt.errors import lost_connection
+from yun.drivers.hypervisor.port import DiskSpec, PluggedDisk
+
+LIVE = 1
+RESIZE_BYTES = 1
+SECTOR = 512
+
+
+def find(domain: Any, slot: str) -> ET.Element | None:
+    """The live ``<disk>`` in ``slot``."""
+    for disk in ET.fromstring(domain.XMLDesc(0)).iterfind("./devices/disk"):
+        target = disk.find("target")
+        if target is not None and target.get("dev") == slot:
+            return disk
+    return None
+
+
+def attach(domain: Any, disk: DiskSpec) -> None:
+    """Plug ``disk`` in unless its slot holds its file already."""
+    there = find(domain, disk.slot)
+    if there is None:
+        domain.attachDeviceFlags(disk_xml(disk), LIVE)
+        return
+    source = there.find("source")
+    if source is None or source.get("file") != disk.path:
+        raise DriverError(_("The slot {slot} holds another disk.", slot=disk.slot), private=disk.path)
+
+
+def detach(domain: Any, slot: str) -> None:
+    """Ask the guest for the disk in ``slot``, if it is there."""
+    there = find(domain, slot)
+    if there is not None:
+        xml = ET.tostring(there, encoding="unicode")
+        _unless_gone(domain, slot, lambda: domain.detachDeviceFlags(xml, LIVE))
+
+
+def resize(domain: Any, slot: str, size: int) -> None:
+    """Let the guest see ``size`` bytes. libvirt would shrink a disk without a word, so that is refused here."""
+    if find(domain, slot) is None:
+        raise DriverError(_("The slot {slot} is empty.", slot=slot))
+    now = domain.blockInfo(slot)[0]
+    if size % SECTOR or size < now:
+        raise DriverError(_("A disk cannot be made smaller."), private=f"{slot}: {now} to {size}")
+    if size > now:
+        domain.blockResize(slot, size, RESIZE_BYTES)
+
+
+def plugged(domain: Any) -> dict[str, PluggedDisk]:
+    """The files in the domain's slots."""
+    found = {}
+    for disk in ET.fromstring(domain.XMLDesc(0)).iterfind("./devices/disk"):
+        target, source = disk.find("target"), disk.find("source")
+        if target is None or source is None or not source.get("file"):
+            continue
+        slot = target.get("dev", "")
+        found[slot] = PluggedDisk(source.get("file", ""), _size(domain, slot))
+    return found
+
+
+def _size(domain: Any, slot: str) -> int:
+    try:
+        return int(domain.blockInfo(slot)[0])
+    except binding().libvirtError as error:
+        if lost_connection(error):
+            raise
+        return 0  # libvirt still lists a disk whose device QEMU is taking apart
+
+
+def _unless_gone(domain: Any, slot: str, call: Callable[[], Any]) -> Any:
+    """What ``call`` gives; None where it fails because the guest let go of the disk in this very moment."""
+    try:
+        return call()
+    except Exception:
+        if find(domain, slot) is None:
+            return None
+        raise

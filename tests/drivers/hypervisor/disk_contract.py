@@ -1,0 +1,103 @@
+"""What every hypervisor driver does with the disks of running machines; joined to the contract of machines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from yun.base.errors import DriverError
+from yun.drivers.hypervisor.port import DiskSpec, PluggedDisk, Power
+
+if TYPE_CHECKING:
+    from tests.drivers.hypervisor.contract import Room
+
+MIB = 1024 * 1024
+
+
+class DiskContract:
+    """Disks of the booted guest, whose kernel lets go of what is asked for, and of machines that are off or paused."""
+
+    def test_a_disk_is_plugged_in_once_and_only_into_what_runs(self, room: Room) -> None:
+        disk = DiskSpec("vdb", room.blank_disk(16 * MIB), serial="data")
+        uuid = room.machine()
+        with pytest.raises(DriverError) as caught:
+            room.driver.attach_disk(uuid, disk)
+        assert not caught.value.retryable
+        room.driver.start(uuid)
+        for _again in range(2):
+            room.driver.attach_disk(uuid, disk)
+            assert room.driver.disks(uuid) == {"vdb": PluggedDisk(disk.path, 16 * MIB)}
+        with pytest.raises(DriverError) as caught:
+            room.driver.attach_disk(uuid, replace(disk, path=room.blank_disk(16 * MIB)))
+        assert not caught.value.retryable
+        room.driver.destroy(uuid)
+        assert room.driver.disks(uuid) == {}
+        room.driver.start(uuid)
+        assert room.driver.disks(uuid) == {}, "the definition is somebody else's to change"
+        room.driver.destroy(uuid)
+
+    def test_a_disk_whose_file_is_not_there_is_refused_for_good(self, room: Room) -> None:
+        uuid = room.machine(running=True)
+        with pytest.raises(DriverError) as caught:
+            room.driver.attach_disk(uuid, DiskSpec("vdb", room.lost_disk()))
+        assert not caught.value.retryable
+        assert room.driver.disks(uuid) == {}
+        room.driver.destroy(uuid)
+
+    def test_a_guest_lets_go_of_a_disk_it_is_asked_for(self, room: Room) -> None:
+        from tests.drivers.hypervisor.contract import until
+
+        until(lambda: room.driver.state(room.booted).agent, 240)
+        before = room.driver.disks(room.booted)
+        for slot, bus in (("vdb", "virtio"), ("sdb", "scsi")):
+            disk = DiskSpec(slot, room.blank_disk(16 * MIB), bus=bus)  # type: ignore[arg-type]
+            room.driver.attach_disk(room.booted, disk)
+            assert set(room.driver.disks(room.booted)) == {*before, slot}
+            room.driver.detach_disk(room.booted, slot)
+            until(lambda slot=slot: slot not in room.driver.disks(room.booted))
+            room.driver.detach_disk(room.booted, slot)
+
+    def test_a_paused_guest_lets_go_when_it_goes_on(self, room: Room) -> None:
+        from tests.drivers.hypervisor.contract import until
+
+        until(lambda: room.driver.state(room.booted).agent, 240)
+        room.driver.attach_disk(room.booted, DiskSpec("vdc", room.blank_disk(16 * MIB)))
+        room.driver.suspend(room.booted)
+        for _again in range(2):
+            room.driver.detach_disk(room.booted, "vdc")
+        assert "vdc" in room.driver.disks(room.booted)
+        room.driver.resume(room.booted)
+        until(lambda: "vdc" not in room.driver.disks(room.booted))
+        assert room.driver.state(room.booted).power is Power.RUNNING
+
+    def test_a_disk_grows_under_its_guest_and_never_shrinks(self, room: Room) -> None:
+        uuid = room.machine(running=True)
+        room.driver.attach_disk(uuid, DiskSpec("vdb", room.blank_disk(16 * MIB)))
+        for _again in range(2):
+            room.driver.resize_disk(uuid, "vdb", 32 * MIB)
+            assert room.driver.disks(uuid)["vdb"].size == 32 * MIB
+        for size in (16 * MIB, 32 * MIB + 1):
+            with pytest.raises(DriverError) as caught:
+                room.driver.resize_disk(uuid, "vdb", size)
+            assert not caught.value.retryable
+        with pytest.raises(DriverError):
+            room.driver.resize_disk(uuid, "vdq", 64 * MIB)
+        assert room.driver.disks(uuid)["vdb"].size == 32 * MIB
+        room.driver.destroy(uuid)
+
+    def test_a_machine_has_places_for_a_dozen_disks_more_and_says_when_they_are_taken(self, room: Room) -> None:
+        uuid = room.machine(running=True)
+        taken = []
+
+        def fill() -> None:
+            for letter in "bcdefghijklmnopqrstuvw":
+                room.driver.attach_disk(uuid, DiskSpec(f"vd{letter}", room.blank_disk(MIB)))
+                taken.append(letter)
+
+        with pytest.raises(DriverError) as caught:
+            fill()
+        assert not caught.value.retryable
+        assert 10 <= len(taken) <= 16
+        room.driver.destroy(uuid)
