@@ -7,17 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jinja2.nodes
 import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from tests.house import story as told
 from tests.house.addresses import page_addresses
+from tests.house.source import environment
 from tests.house.story import Story
 from tests.house.test_routes import api_routes, client
 from yun.base.config import Settings
 from yun.base.context import Actor
 from yun.base.db import Base
+from yun.base.messages import PACKAGE
 from yun.compute.model import Flavor, Instance
 from yun.hosts.model import Host
 from yun.identity import service as identity
@@ -139,3 +142,29 @@ def test_no_list_names_another_projects_things(story: Story) -> None:
         told_of += [f"{path}: {found}" for found in ids - public if found in text]
     assert len(ids) > 8
     assert not told_of, "\n".join(told_of)
+
+
+DICT_METHODS = frozenset(n for n in dir(dict) if not n.startswith("_"))
+
+
+def methods_as_values(text: str) -> list[tuple[int, str]]:
+    """Line and name of every ``x.update`` of a template that is not called: where x is a dict, that is its method and
+    always true; ``x["update"]`` asks for the value. Of a page, ``page.items`` is a field."""
+    tree = environment().parse(text)
+    called = {id(call.node) for call in tree.find_all(jinja2.nodes.Call)}
+    return [
+        (got.lineno, got.attr)
+        for got in tree.find_all(jinja2.nodes.Getattr)
+        if got.attr in DICT_METHODS and id(got) not in called
+        and not (isinstance(got.node, jinja2.nodes.Getattr) and got.node.attr == "page")
+    ]  # fmt: skip
+
+
+def test_no_template_takes_a_dicts_method_for_a_value_of_it() -> None:
+    assert methods_as_values("{% if item.can.update %}{% endif %}") == [(1, "update")]
+    assert methods_as_values('{{ item.can["update"] }}{{ d.get(1) }}{% for x in listing.page.items %}{% endfor %}') == []
+    wrong = [
+        f"{path.relative_to(PACKAGE)}:{line}: .{name}"
+        for path in sorted(PACKAGE.rglob("templates/**/*.html")) for line, name in methods_as_values(path.read_text())
+    ]  # fmt: skip
+    assert not wrong, "\n".join(wrong)
