@@ -114,6 +114,8 @@ def run(
                 create_app(cloud), log_level="warning", access_log=False, server_header=False, lifespan="off",
                 ssl_certfile=settings.tls_cert or None, ssl_keyfile=settings.tls_key or None,
                 timeout_graceful_shutdown=5, ws_max_size=1 << 20,
+                # Without a proxy in front, a caller's word on where he comes from counts for nothing.
+                proxy_headers=bool(settings.public_url),
             )  # fmt: skip
             Announcing(config, f"{ready} {url}" if ready else "").run(sockets=[listener])
         finally:

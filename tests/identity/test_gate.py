@@ -122,6 +122,21 @@ def test_one_address_cannot_try_many_names(house: House) -> None:
     assert house.gate.login(at("192.0.2.2"), "li", GOOD)
 
 
+def test_an_account_of_ones_own_buys_no_tries_at_others(house: House) -> None:
+    house.user("mine")
+    house.user("li")
+    for n in range(19):
+        fail(house, name=f"name{n}")
+    assert house.gate.login(at("192.0.2.1"), "mine", GOOD)
+    fail(house, name="li")
+    for name in ("li", "mine"):
+        with pytest.raises(Unauthenticated) as refused:
+            house.gate.login(at("192.0.2.1"), name, GOOD)
+        assert refused.value.details["retry_after"] > 0
+    house.clock.advance(3700)
+    assert house.gate.login(at("192.0.2.1"), "li", GOOD)
+
+
 @pytest.mark.parametrize(
     ("address", "network"),
     [
@@ -198,7 +213,7 @@ def test_logging_out_ends_the_session_and_logging_out_everywhere_all_of_them(hou
     assert house.ask(session=one.secret).actor.kind == "nobody"
     assert house.ask(session=two.secret).actor.kind == "user"
     assert len(house.read(service.list_sessions, actor=li)) == 1
-    assert house.write(service.logout_everywhere, actor=li) == 1
+    assert house.write(service.logout_everywhere, actor=li)[1] == 1
     assert house.ask(session=two.secret).actor.kind == "nobody"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -261,6 +262,38 @@ def test_a_token_cannot_make_itself_at_home(house: House) -> None:
     with pytest.raises(Forbidden):
         house.intend(service.add_key, service.NewKey(ED25519), actor=token)
     assert house.intend(service.add_key, service.NewKey(ED25519), actor=wide)
+
+
+def test_a_token_gives_nobody_what_outlives_it(house: House) -> None:
+    chief = house.user("chief", admin=True)
+    house.user("gone", admin=True)
+    house.user("plain")
+    for name in ("gone", "plain"):
+        house.do(service.disable_user, name)
+    token = house.ask(bearer=house.token(chief, "wide", role="admin")).actor
+    assert token.is_admin
+    lasting: list[tuple[Any, tuple[Any, ...]]] = [
+        (service.set_password, ("chief", "another pass phrase")), (service.set_password, ("plain", "another phrase!")),
+        (service.create_user, (service.NewUser("eve", password="another pass phrase"),)),
+        (service.create_user, (service.NewUser("eve", admin=True),)),
+        (service.grant_in_cloud, ("chief", "admin")), (service.grant_in_cloud, ("plain", "reader")),
+        (service.enable_user, ("gone",)),
+    ]  # fmt: skip
+    for verb, arguments in lasting:
+        with pytest.raises(Forbidden):
+            house.intend(verb, *arguments, actor=token)
+        assert house.intend(verb, *arguments, actor=chief)
+    assert house.intend(service.create_user, service.NewUser("eve"), actor=token)
+    assert house.intend(service.enable_user, "plain", actor=token)
+
+
+def test_a_role_is_named_in_the_readers_language(house: House) -> None:
+    li = house.user("li", project="default", role="member")
+    with pytest.raises(Forbidden) as refused:
+        house.intend(service.create_project, name="x", actor=li)
+    assert "管理员" in refused.value.message.render("zh")
+    intent = house.intend(service.create_user, service.NewUser("new", project="default", role="reader"))
+    assert "只读" in intent.effects[0].render("zh")
 
 
 def test_a_token_may_revoke_itself_and_no_other(house: House) -> None:

@@ -73,7 +73,7 @@ class Context:
         )
         if role is None or permissions.RANK[role] < permissions.RANK[need.role]:
             raise Forbidden(
-                _("You may not do this: it needs the role {role}.", role=need.role),
+                _("You may not do this: it needs the role {role}.", role=_(need.role)),
                 hint=_("Ask an administrator for the role, or choose another project."),
                 private=permission,
             )

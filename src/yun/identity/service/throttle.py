@@ -39,8 +39,10 @@ def network_of(address: str) -> str:
 def wait(session: Session, *, now: datetime, account: str, address: str) -> float:
     """Seconds until the next try is looked at; 0 for at once. ``address`` is what `network_of` gave.
 
-    Five wrong passwords for an account, or twenty from an address, are free; then the wait doubles with each. An
-    address that logged into the account before has its own count, so a stranger cannot lock the owner out.
+    Five wrong passwords for an account, or twenty within an hour from an address, are free; then the wait doubles
+    with each. An address that logged into the account before has its own count, so a stranger cannot lock the owner
+    out. A good password ends the count of its account there, never that of the address: whoever has an account of
+    his own would get as many tries at others' as he likes.
     """
     known = session.scalar(
         sa.select(sa.func.count()).select_from(LoginAttempt).where(
@@ -52,14 +54,22 @@ def wait(session: Session, *, now: datetime, account: str, address: str) -> floa
     if known:
         by_account.append(LoginAttempt.address == address)
     return max(
-        _left(session, now, by_account, ACCOUNT_FREE, ACCOUNT_MOST),
-        _left(session, now, [LoginAttempt.address == address], ADDRESS_FREE, ADDRESS_MOST),
+        _left(session, now, by_account, _last_good(session, by_account), (ACCOUNT_FREE, ACCOUNT_MOST)),
+        _left(session, now, [LoginAttempt.address == address], None, (ADDRESS_FREE, ADDRESS_MOST)),
     )
 
 
-def _left(session: Session, now: datetime, which: list[sa.ColumnElement[bool]], free: int, most: float) -> float:
-    good = sa.select(sa.func.max(LoginAttempt.at)).where(*which, LoginAttempt.succeeded.is_(True))
-    since = max(session.scalar(good) or now - WINDOW, now - WINDOW)
+Which = list[sa.ColumnElement[bool]]
+
+
+def _last_good(session: Session, which: Which) -> datetime | None:
+    return session.scalar(sa.select(sa.func.max(LoginAttempt.at)).where(*which, LoginAttempt.succeeded.is_(True)))
+
+
+def _left(
+    session: Session, now: datetime, which: Which, good: datetime | None, allowed: tuple[int, float]
+) -> float:
+    since, (free, most) = max(good or now - WINDOW, now - WINDOW), allowed
     failed = sa.select(sa.func.count(), sa.func.max(LoginAttempt.at)).where(
         *which, LoginAttempt.succeeded.is_(False), LoginAttempt.at > since
     )

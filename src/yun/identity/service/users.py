@@ -116,8 +116,13 @@ def _refuse_taken(session: Session, name: str) -> None:
 
 
 def create_user(ctx: Context, new: NewUser) -> Intent:
-    """Make a user. Raises `Invalid` for a bad name, address or password, `Conflict` for a name that is taken."""
+    """Make a user. Raises `Invalid` for a bad name, address or password, `Conflict` for a name that is taken.
+
+    Raises `Forbidden` where an API token would make an administrator or somebody who can log in.
+    """
     ctx.may("user.create")
+    if new.password is not None or new.admin:
+        refuse_lasting(ctx)
     name = names.login_name(new.name)
     display, mail = names.plain(new.display_name, "display_name", most=100, empty=True), names.email(new.email)
     if new.password is not None:
@@ -128,7 +133,8 @@ def create_user(ctx: Context, new: NewUser) -> Intent:
     if new.project:
         project = _project(ctx.session, new.project)
         grants.append((project.id, names.role(new.role)))
-        effects.append(_("{name} gets the role {role} in {project}.", name=name, role=new.role, project=project.name))
+        role = _(new.role)
+        effects.append(_("{name} gets the role {role} in {project}.", name=name, role=role, project=project.name))
     if new.password is None:
         effects.append(_("Nobody can log in as {name} until a password is set.", name=name))
     identifier = new_id("usr")
@@ -217,6 +223,8 @@ def enable_user(ctx: Context, reference: str) -> Intent:
     """Let a disabled user in again. Raises `Conflict` where he is not disabled."""
     ctx.may("user.enable")
     user = find_user(ctx.session, reference)
+    if user.id == ctx.actor.id or "*" in roles_of(ctx.session, user.id):
+        refuse_lasting(ctx)
     if user.state == "active":
         raise Conflict(_("{name} is not disabled.", name=user.name))
     effects = (_("{name} can log in again, and the API tokens of this user hold again.", name=user.name),)
@@ -237,6 +245,7 @@ def grant_in_cloud(ctx: Context, reference: str, role: str) -> Intent:
     """Give a user a role in every project there is and will be; ``admin`` also administers the cloud itself."""
     ctx.may("user.grant")
     user, role = find_user(ctx.session, reference), names.role(role)
+    refuse_lasting(ctx)
     if role != "admin":
         refuse_last_admin(ctx.session, user)
     return Intent(
@@ -264,8 +273,9 @@ def revoke_in_cloud(ctx: Context, reference: str) -> Intent:
 
 
 def set_password(ctx: Context, reference: str, password: str) -> Intent:
-    """Set a user's password as an administrator; all his sessions end."""
+    """Set a user's password as an administrator; all his sessions end. Raises `Forbidden` for API tokens."""
     ctx.may("user.set_password")
+    refuse_lasting(ctx)
     user = find_user(ctx.session, reference)
     return _password_intent(ctx, user, "user.set_password", password, keep_session=None)
 
@@ -319,6 +329,15 @@ def refuse_token(ctx: Context) -> None:
     if ctx.actor.token_id is not None:
         raise Forbidden(
             _("An API token cannot change its owner's password, profile, sessions or tokens."),
+            hint=_("Log in with the password instead."),
+        )
+
+
+def refuse_lasting(ctx: Context) -> None:
+    """Raise `Forbidden` for API tokens: what one gives to people outlives it, also where it had been stolen."""
+    if ctx.actor.token_id is not None:
+        raise Forbidden(
+            _("An API token cannot set passwords, nor give anybody power over the whole cloud."),
             hint=_("Log in with the password instead."),
         )
 
