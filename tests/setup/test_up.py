@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from tests.compute.conftest import Lab
 from yun.base.config import Settings
 from yun.base.errors import DriverError, Unavailable
 from yun.base.messages import _
 from yun.drivers.host.fake import FakeMachine
-from yun.setup import hello, up
+from yun.setup import hello, process, up
 from yun.setup.cli import up as command
 from yun.setup.stage import StageFailed, Tell
 from yun.web.command import Failure
@@ -64,6 +69,99 @@ def test_stopped_daemons_are_started_in_order_and_running_ones_left_alone() -> N
     assert {s.state for s in machine.services()} == {"running"}
     assert machine.started_services() == ["ovn-controller", "libvirt"]
     assert machine.chassis == "node1"
+
+
+def test_a_host_keeps_the_name_the_cloud_knows_it_by(lab: Lab) -> None:
+    machine = FakeMachine("renamed")
+    name = up.known_name(lab.cloud.settings)
+    assert name == "localhost"
+    up.start_daemons(machine, Tell(quiet=True), name)
+    assert machine.chassis == "localhost"
+
+
+def test_before_its_first_start_a_cloud_knows_its_host_by_no_name(state: Path) -> None:
+    up.prepare_directory(Settings(state_dir=state), Tell(quiet=True))
+    assert up.known_name(Settings(state_dir=state)) is None
+
+
+def test_a_mute_daemon_is_told_apart_from_a_stopped_one(capsys: pytest.CaptureFixture[str]) -> None:
+    machine = FakeMachine("node1")
+    machine.break_service("libvirt", "unresponsive")
+    up.start_daemons(machine, Tell())
+    assert "woken or restarted libvirt" in capsys.readouterr().out
+    machine.break_service("libvirt", "unresponsive")
+    machine.break_service("virtlogd")
+    up.start_daemons(machine, Tell())
+    assert "started virtlogd; woken or restarted libvirt" in capsys.readouterr().out
+
+
+@pytest.fixture
+def program(state: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in for `yun` that sleeps when it is to serve, on a machine with systemd and an old unit of this cloud."""
+    state.mkdir()
+    fake = state.parent / "yun"
+    fake.write_text(f"#!{sys.executable}\nimport sys, time\ntime.sleep(60)\n")
+    fake.chmod(0o755)
+    unit = state.parent / "yun.service"
+    unit.write_text(f"[Service]\nEnvironmentFile={state}/serve.env\n")
+    monkeypatch.setattr(process, "program", lambda: str(fake))
+    monkeypatch.setattr(process, "UNIT", unit)
+    monkeypatch.setattr(process, "systemd_runs", lambda: True)
+    nothing = subprocess.CompletedProcess(["systemctl"], 0, "0\n", "")
+    monkeypatch.setattr(process, "run", lambda _argv, **_options: nothing)
+    return fake
+
+
+def serve_in_the_foreground(state: Path) -> subprocess.Popen[bytes] | None:
+    settings = Settings(state_dir=state, port=0)
+    return up._serve(settings, process.environment(settings, {}), Tell(quiet=True), foreground=True)
+
+
+def test_the_foreground_works_on_a_machine_with_an_older_unit(
+    state: Path, program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([False, False, True])
+    monkeypatch.setattr(up, "_answers", lambda _settings: next(answers))
+    child = serve_in_the_foreground(state)
+    assert child is not None
+    try:
+        assert child.poll() is None
+    finally:
+        up._end(child)
+
+
+def test_a_child_that_never_answers_is_not_left_behind(
+    state: Path, program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(up, "ANSWER_SECONDS", 0.3)
+    children = watched(monkeypatch)
+    with pytest.raises(StageFailed):
+        serve_in_the_foreground(state)
+    assert [c.poll() is not None for c in children] == [True]
+
+
+def test_a_child_that_ends_is_noticed_at_once(state: Path, program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program.write_text(f"#!{sys.executable}\nraise SystemExit(3)\n")
+    children = watched(monkeypatch)
+    began = time.monotonic()
+    with pytest.raises(StageFailed) as caught:
+        serve_in_the_foreground(state)
+    assert time.monotonic() - began < 20
+    assert "above" in caught.value.remedy
+    assert [c.returncode for c in children] == [3]
+
+
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The children that are started from now on."""
+    children: list[subprocess.Popen[bytes]] = []
+    start = process.start_child
+
+    def keep(settings: Settings, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        children.append(start(settings, environ))
+        return children[-1]
+
+    monkeypatch.setattr(process, "start_child", keep)
+    return children
 
 
 def test_a_daemon_that_will_not_start_fails_its_stage_with_the_drivers_reason() -> None:

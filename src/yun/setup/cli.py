@@ -29,10 +29,13 @@ def up(hello: bool, foreground: bool, listen: str | None, port: int | None) -> N
 def down(guests: bool, purge: bool, yes: bool) -> None:
     """Stop the cloud."""
     from yun.base.config import load
-    from yun.setup.down import purge_all, stop_all, what_is_lost
+    from yun.setup.down import no_cloud, purge_all, stop_all, what_is_lost
 
     settings = load()
     if purge:
+        if (nothing := no_cloud(settings)) is not None:
+            click.echo(say(nothing))
+            return
         if not yes:
             click.echo(say(_("This removes for ever:")))
             for line in what_is_lost(settings):
@@ -48,9 +51,10 @@ def doctor() -> None:
     """Look at everything; exit code 1 where something is wrong."""
     from yun.base.config import load
     from yun.setup.doctor import effective, examine
+    from yun.setup.process import recall
     from yun.web.output import document
 
-    settings = load()
+    settings = load(recall(os.environ))
     found = examine(settings)
     if shell().format != "table":
         findings = [

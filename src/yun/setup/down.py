@@ -4,61 +4,64 @@ from __future__ import annotations
 
 import errno
 import shutil
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from yun.base.config import Settings
-from yun.base.db import Base, Database
 from yun.base.errors import YunError
-from yun.base.log import logger
 from yun.base.messages import Message, _
 from yun.base.units import format_size
-from yun.drivers.bundle import Drivers
+from yun.drivers.bundle import Drivers, HostDrivers
 from yun.drivers.host.port import HostMachine
-from yun.drivers.hypervisor.port import Hypervisor, Power
-from yun.drivers.network.port import NetworkEngine
-from yun.setup import process
+from yun.setup import guests as instances
+from yun.setup import leftovers, process
 from yun.setup.stage import Tell
 from yun.setup.up import COMMAND, only_one
 from yun.worker import real_drivers
 
-log = logger(__name__)
 GUEST_SECONDS = 30.0
 LOCAL = "local"
+
+
+def no_cloud(settings: Settings) -> Message | None:
+    """What to say where the state directory holds no cloud; None where it does."""
+    if leftovers.there_is_a_cloud(settings):
+        return None
+    return _("There is no cloud in {path}.", path=str(settings.state_dir))
 
 
 def stop_all(settings: Settings, *, guests: bool) -> None:
     """No process of the cloud runs. Guests go on, and with them the daemons they need, unless ``guests``: then they
     are shut down, and the daemons that `yun up` started are stopped. Raises `StageFailed`."""
     tell = Tell()
-    if not settings.state_dir.is_dir():
-        tell.line(_("There is no cloud in {path}.", path=str(settings.state_dir)))
+    if (nothing := no_cloud(settings)) is not None:
+        tell.line(nothing)
         return
     with only_one(settings):
         _stop_serving(settings, tell)
         drivers = real_drivers(settings)
         try:
-            _stop_the_rest(settings, drivers, tell, guests=guests)
+            _stop_the_rest(settings, drivers.on(LOCAL), tell, guests=guests)
         finally:
             drivers.close()
 
 
-def _stop_the_rest(settings: Settings, drivers: Drivers, tell: Tell, *, guests: bool) -> None:
-    local = drivers.on(LOCAL)
-    if not local.machine.started_services():
-        if guests:
-            _stop_guests(settings, local.hypervisor, tell)
-        return
+def _stop_the_rest(settings: Settings, local: HostDrivers, tell: Tell, *, guests: bool) -> None:
     if guests:
-        _stop_guests(settings, local.hypervisor, tell)
-    elif running := _running(settings, local.hypervisor):
-        tell.line(_("Instances that go on running, with the services they need: {count}", count=len(running)))
+        _stop_guests(settings, local, tell)
+    elif not local.machine.started_services():
         return
-    _stop_services(local.machine, tell)
+    else:
+        running = instances.find_running(settings, local)
+        if running is None:
+            tell.line(_("The hypervisor does not answer: instances may be running, so the services they need go on."))
+            tell.line(_("To stop those too: see why it does not answer, then run yun down --guests."))
+            return
+        if running:
+            tell.line(_("Instances that go on running, with the services they need: {count}", count=len(running)))
+            return
+    if local.machine.started_services():
+        _stop_services(local.machine, tell)
 
 
 def what_is_lost(settings: Settings) -> list[Message]:
@@ -67,7 +70,7 @@ def what_is_lost(settings: Settings) -> list[Message]:
     with suppress(YunError, OSError):
         drivers = real_drivers(settings)
         try:
-            lost.append(_("instances: {count}", count=len(our_domains(settings, drivers.on(LOCAL).hypervisor))))
+            lost.append(_("instances: {count}", count=len(instances.ours(settings, drivers.on(LOCAL).hypervisor))))
         finally:
             drivers.close()
     size = sum(f.stat().st_blocks * 512 for f in settings.state_dir.rglob("*") if f.is_file() and not f.is_symlink())
@@ -80,24 +83,27 @@ def what_is_lost(settings: Settings) -> list[Message]:
 
 
 def purge_all(settings: Settings) -> None:
-    """Nothing that the cloud made is left on this machine; distribution packages stay. Raises `StageFailed`."""
+    """Nothing that the cloud of this state directory made is left on this machine; distribution packages stay, and so
+    does everything of another cloud. Raises `StageFailed`."""
     tell = Tell()
-    if settings.state_dir.is_dir():
-        with only_one(settings):
-            _purge(settings, tell)
-        with tell.stage(_("state directory")) as done:
-            _empty(settings.state_dir)
-            done(_("removed"))
-    else:
+    if (nothing := no_cloud(settings)) is not None:
+        tell.line(nothing)
+        return
+    with only_one(settings):
         _purge(settings, tell)
-    process.remove_unit()
-    if COMMAND.is_symlink() and Path(process.program()).resolve() in (COMMAND.resolve(), COMMAND.readlink()):
+    process.remove_unit(settings)
+    with tell.stage(_("state directory")) as done:
+        _empty(settings.state_dir)
+        done(_("removed"))
+    ours = COMMAND.is_symlink() and Path(process.program()).resolve() in (COMMAND.resolve(), COMMAND.readlink())
+    if ours and not process.UNIT.exists():
         COMMAND.unlink()
 
 
 def _empty(directory: Path) -> None:
     """The directory and all in it are gone; a mount point stays, empty."""
-    for path in directory.iterdir():
+    # What shows that there is a cloud goes last, so that a purge that failed halfway can be run again.
+    for path in sorted(directory.iterdir(), key=lambda p: p.name in leftovers.SIGNS):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -115,22 +121,24 @@ def _purge(settings: Settings, tell: Tell) -> None:
     try:
         local = drivers.on(LOCAL)
         there = _wake(local.machine, tell)
+        known = leftovers.look(settings)
         if "libvirt" in there:
-            _remove_guests(settings, local.hypervisor, tell)
+            with tell.stage(_("instances")) as done:
+                done(_("{count} removed", count=instances.remove(settings, local.hypervisor)))
         if "ovn-central" in there:
-            _remove_networks(drivers.network, tell)
+            _remove_networks(drivers, known, tell)
         if "openvswitch" in there:
             with tell.stage(_("gateway")) as done:
                 local.machine.remove_stale_ports([])
                 local.machine.remove_gateway()
+                local.machine.forget_chassis()
                 done(_("removed"))
         drivers.close()
-        _remove_other_files(settings, tell)
-        _drop_tables(settings, tell)
-        ours = local.machine.started_services()
-        if "ovn-controller" in ours:
-            local.machine.stop_service("ovn-controller")
-            local.machine.forget_chassis()
+        _remove_other_files(settings, known, tell)
+        if settings.database_url.startswith("postgresql"):
+            with tell.stage(_("database")) as done:
+                leftovers.drop_tables(settings)
+                done(_("tables removed"))
         _stop_services(local.machine, tell)
     finally:
         drivers.close()
@@ -152,120 +160,26 @@ def _stop_serving(settings: Settings, tell: Tell) -> None:
         done(_("was stopped") if process.stop(settings) else _("did not run"))
 
 
-def our_domains(settings: Settings, hypervisor: Hypervisor) -> list[str]:
-    """UUIDs of the domains that this cloud defined: those it has rows of, and those with disks in its directory."""
-    known = _instances(settings)
-    mark = f"{settings.state_dir}/"
-    found = []
-    for uuid, state in hypervisor.states().items():
-        if state.power is Power.MISSING:
-            continue
-        if uuid in known or mark in hypervisor.xml(uuid, live=False):
-            found.append(uuid)
-    return found
-
-
-def _instances(settings: Settings) -> set[str]:
-    """UUIDs in the database, none where it cannot be read."""
-    from yun.compute.model import Instance
-
-    try:
-        database = Database(settings.url)
-        try:
-            with database.read() as session:
-                return set(session.scalars(sa.select(Instance.uuid)))
-        finally:
-            database.close()
-    except (YunError, sa.exc.SQLAlchemyError) as error:
-        log.warning("the database cannot be read: %s", error)
-        return set()
-
-
-def _running(settings: Settings, hypervisor: Hypervisor) -> list[str]:
-    try:
-        states = hypervisor.states()
-        ours = our_domains(settings, hypervisor)
-    except YunError as error:
-        log.warning("the hypervisor does not answer: %s", error)
-        return []
-    return [uuid for uuid in ours if states[uuid].power in (Power.RUNNING, Power.PAUSED)]
-
-
-def _stop_guests(settings: Settings, hypervisor: Hypervisor, tell: Tell) -> None:
+def _stop_guests(settings: Settings, local: HostDrivers, tell: Tell) -> None:
     """Every instance is off: asked to power off, and after half a minute without power."""
     with tell.stage(_("instances")) as done:
-        running = _running(settings, hypervisor)
-        for uuid in running:
-            with suppress(YunError):
-                hypervisor.shutdown(uuid, "acpi")
-        until = time.monotonic() + GUEST_SECONDS
-        while (left := _running(settings, hypervisor)) and time.monotonic() < until:
-            time.sleep(0.5)
-        for uuid in left:
-            hypervisor.destroy(uuid)
-        done(_("{count} stopped", count=len(running)))
+        done(_("{count} stopped", count=instances.stop(settings, local, GUEST_SECONDS)))
 
 
-def _remove_guests(settings: Settings, hypervisor: Hypervisor, tell: Tell) -> None:
-    with tell.stage(_("instances")) as done:
-        ours = our_domains(settings, hypervisor)
-        for uuid in ours:
-            hypervisor.destroy(uuid)
-            hypervisor.undefine(uuid)
-        done(_("{count} removed", count=len(ours)))
-
-
-def _remove_networks(engine: NetworkEngine, tell: Tell) -> None:
+def _remove_networks(drivers: Drivers, known: leftovers.Known, tell: Tell) -> None:
     with tell.stage(_("networks")) as done:
-        there = engine.inventory()
-        removers: tuple[tuple[str, Callable[[str], None]], ...] = (
-            ("router", engine.remove_router), ("port", engine.remove_port),
-            ("network", engine.remove_network), ("group", engine.remove_group),
-        )  # fmt: skip
-        count = 0
-        for kind, remove in removers:
-            for identifier in there.get(kind, ()):
-                remove(identifier)
-                count += 1
-        done(_("{count} things removed", count=count))
+        if known.cloud_id:
+            done(_("{count} things removed", count=leftovers.remove_networks(drivers.network, known)))
+        else:
+            done(_("left alone: nobody can tell which are this cloud's"))
 
 
-def _remove_other_files(settings: Settings, tell: Tell) -> None:
-    """Layers and heads that lie in pools outside the state directory; nothing else there is touched."""
-    from yun.storage.model import Head, Layer
-
-    paths: list[str] = []
-    with suppress(YunError, sa.exc.SQLAlchemyError):
-        database = Database(settings.url)
-        try:
-            with database.read() as session:
-                paths = [*session.scalars(sa.select(Head.path)), *session.scalars(sa.select(Layer.path))]
-        finally:
-            database.close()
-    elsewhere = [Path(p) for p in paths if p and not p.startswith(f"{settings.state_dir}/")]
-    if elsewhere:
+def _remove_other_files(settings: Settings, known: leftovers.Known, tell: Tell) -> None:
+    """What lies in pools outside the state directory, and the serial sockets; nothing else there is touched."""
+    leftovers.remove_sockets(settings)
+    if known.files:
         with tell.stage(_("disks in other pools")) as done:
-            for path in elsewhere:
-                path.unlink(missing_ok=True)
-            done(_("{count} removed", count=len(elsewhere)))
-
-
-def _drop_tables(settings: Settings, tell: Tell) -> None:
-    """Our tables in a database that is not in the state directory."""
-    if not settings.database_url or not settings.database_url.startswith("postgresql"):
-        return
-    from yun.rooms import furniture
-
-    with tell.stage(_("database")) as done:
-        furniture("model")
-        database = Database(settings.url)
-        try:
-            Base.metadata.drop_all(database.engine)
-            with database.engine.begin() as connection:
-                connection.execute(sa.text("DROP TABLE IF EXISTS alembic_version"))
-        finally:
-            database.close()
-        done(_("tables removed"))
+            done(_("{count} removed", count=leftovers.remove_files(known)))
 
 
 def _stop_services(machine: HostMachine, tell: Tell) -> None:

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+import sqlalchemy as sa
 
 from yun.base.config import Settings, load
-from yun.base.errors import Conflict, Invalid, Unavailable
+from yun.base.db import Database
+from yun.base.errors import Conflict, Invalid, Unavailable, YunError
 from yun.base.messages import Message, _
 from yun.base.units import GIB, MIB, format_size
 from yun.drivers.host.linux import LinuxMachine
@@ -51,17 +53,19 @@ def bring_up(wish: Wish, environ: Mapping[str, str]) -> None:
     with tell.stage(_("settings"), _("Correct the setting, or remove it.")) as done:
         extra = {"YUN_LISTEN": wish.listen} if wish.listen else {}
         extra |= {"YUN_PORT": str(wish.port)} if wish.port is not None else {}
-        settings = load({**environ, **extra})
+        environ = process.recall({**environ, **extra})
+        settings = load(environ)
         check_listening(settings)
         if os.geteuid() != 0:
             raise Invalid(_("This needs root."), hint=Message("sudo yun up"))
         done(_("state in {path}", path=str(settings.state_dir)))
-    variables = process.environment(settings, {**environ, **extra})
+    variables = process.environment(settings, environ)
     prepare_directory(settings, tell)
     with only_one(settings):
+        process.keep_asked(settings, extra, environ)
         machine = LinuxMachine(settings)
         _look_at_packages(tell)
-        start_daemons(machine, tell)
+        start_daemons(machine, tell, known_name(settings))
         with tell.stage(_("panel"), _("See that the npm registry can be reached, and run this again.")) as done:
             done(_("built") if build.build() else _("already built"))
         _link_command(tell)
@@ -133,17 +137,35 @@ def _look_at_packages(tell: Tell) -> None:
         done(_("all installed"))
 
 
-def start_daemons(machine: HostMachine, tell: Tell) -> None:
-    """Every daemon the host needs runs and answers, and OVN knows this host by its name."""
+def known_name(settings: Settings) -> str | None:
+    """The name under which the cloud has known this host from its beginning; None before that. Its networks are bound
+    to that name, whatever the machine calls itself now."""
+    from yun.hosts.model import Host
+
+    with suppress(YunError, sa.exc.SQLAlchemyError):
+        database = Database(settings.url)
+        try:
+            with database.read() as session:
+                return session.scalar(sa.select(Host.name).order_by(Host.created_at, Host.id).limit(1))
+        finally:
+            database.close()
+    return None
+
+
+def start_daemons(machine: HostMachine, tell: Tell, name: str | None = None) -> None:
+    """Every daemon the host needs runs and answers, and OVN knows this host by ``name``, else by its own."""
     with tell.stage(_("services")) as done:
-        started: list[str] = []
+        started, revived = list[str](), list[str]()
         for found in machine.services():
             if found.name == "ovn-controller":
-                machine.set_chassis_name(machine.facts().name)
+                machine.set_chassis_name(name or machine.facts().name)
             if found.state != "running":
                 machine.start_service(found.name)
-                started.append(found.name)
-        done(_("started {names}", names=", ".join(started)) if started else _("all running"))
+                (revived if found.state == "unresponsive" else started).append(found.name)
+        parts = [_("started {names}", names=", ".join(started))] if started else []
+        parts += [_("woken or restarted {names}", names=", ".join(revived))] if revived else []
+        both = len(parts) > 1
+        done(_("{first}; {second}", first=parts[0], second=parts[1]) if both else [*parts, _("all running")][0])
     with tell.stage(_("acceleration")) as done:
         facts = machine.facts()
         done(_("KVM") if facts.accel == "kvm" else _("no usable KVM; instances are emulated (slower)"))
@@ -179,17 +201,30 @@ def _serve(
             )
         (settings.state_dir / "endpoint").unlink(missing_ok=True)
         child = process.start_child(settings, variables) if foreground else None
-        if child is None:
-            process.start(settings, variables)
-        until = time.monotonic() + ANSWER_SECONDS
-        while not _answers(settings):
-            if time.monotonic() > until or process.running(settings) is None:
-                raise process.why_it_ended(settings)
-            time.sleep(0.1)
-        running = process.running(settings)
-        done(_("restarted, process {pid}", pid=running.pid if running else 0) if known else _(
-            "started, process {pid}", pid=running.pid if running else 0))  # fmt: skip
+        try:
+            if child is None:
+                process.start(settings, variables)
+            pid = _await_answer(settings, child)
+        except BaseException:
+            if child is not None:
+                _end(child)
+            raise
+        done(_("restarted, process {pid}", pid=pid) if known else _("started, process {pid}", pid=pid))
         return child
+
+
+def _await_answer(settings: Settings, child: subprocess.Popen[bytes] | None) -> int:
+    """Wait until `yun serve` answers; its pid. Raises `Unavailable` where it ends, or takes too long."""
+    until = time.monotonic() + ANSWER_SECONDS
+    while not _answers(settings):
+        ended = process.running(settings) is None if child is None else child.poll() is not None
+        if ended or time.monotonic() > until:
+            raise process.why_it_ended(settings, child=child is not None)
+        time.sleep(0.1)
+    if child is not None:
+        return child.pid
+    running = process.running(settings)
+    return running.pid if running else 0
 
 
 def _client(settings: Settings) -> Client:
@@ -256,6 +291,12 @@ def _report(settings: Settings, address: str | None, tell: Tell) -> None:
     click.echo("")
     for label, text in lines:
         click.echo(f"  {say(label)}: {text}")
+    if not settings.loopback and process.asked(settings).get("YUN_LISTEN") == settings.listen:
+        kept = _(
+            "It listens on {address} until it is told otherwise: {command}", address=settings.listen,
+            command="./up --listen 127.0.0.1",
+        )  # fmt: skip
+        click.echo(f"  {say(kept)}")
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
