@@ -173,6 +173,19 @@ def test_an_address_that_was_asked_for_once_counts_until_loopback_is_asked_for(s
     assert process.recall(home) == {**home, "YUN_PORT": "8481"}
 
 
+def test_what_ends_the_process_knows_the_settings_it_was_started_with(settings: Settings) -> None:
+    home = {"YUN_STATE_DIR": str(settings.state_dir)}
+    assert process.served(home) == home
+    environ = process.environment(settings, {"YUN_DATABASE_URL": "postgresql://yun:it's@db/yun", "YUN_PORT": "1"})
+    child = process.start_child(settings, environ)
+    child.kill()
+    child.wait()
+    assert process.variables_file(settings).stat().st_mode & 0o077 == 0
+    assert process.served({**home, "YUN_PORT": "2"}) == {
+        **home, "YUN_DATABASE_URL": "postgresql://yun:it's@db/yun", "YUN_PORT": "2",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", "\x00"])
 def test_a_damaged_file_of_wishes_is_as_none(settings: Settings, text: str) -> None:
     process.wishes(settings).write_text(text)

@@ -30,8 +30,9 @@ def down(guests: bool, purge: bool, yes: bool) -> None:
     """Stop the cloud."""
     from yun.base.config import load
     from yun.setup.down import no_cloud, purge_all, stop_all, what_is_lost
+    from yun.setup.process import served
 
-    settings = load()
+    settings = load(served(os.environ))
     if purge:
         if (nothing := no_cloud(settings)) is not None:
             click.echo(say(nothing))

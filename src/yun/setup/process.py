@@ -88,6 +88,18 @@ def recall(environ: Mapping[str, str]) -> dict[str, str]:
     return {**{k: v for k, v in asked(settings).items() if k not in written}, **environ}
 
 
+def served(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables with those that `yun serve` was started with last, so that what ends it finds its database;
+    ``environ`` wins. Raises `Invalid` as `load` does."""
+    kept: dict[str, str] = {}
+    with suppress(OSError, ValueError):
+        for line in variables_file(load(environ)).read_text().splitlines():
+            name, _mark, value = line.partition("=")
+            if name.startswith("YUN_"):
+                kept[name] = "".join(shlex.split(value))
+    return {**kept, **environ}
+
+
 def fingerprint(environ: Mapping[str, str]) -> str:
     """Changes with our code, the built panel and the settings: a process of another one is restarted by `yun up`."""
     digest = hashlib.sha256()
@@ -124,7 +136,7 @@ def running(settings: Settings) -> Running | None:
 
 
 def variables_file(settings: Settings) -> Path:
-    """What the unit's process sees."""
+    """What the process saw when it was started last: read by the unit, and by `yun down`."""
     return settings.state_dir / "serve.env"
 
 
@@ -148,7 +160,9 @@ def start(settings: Settings, environ: Mapping[str, str]) -> int:
     fresh = fingerprint(environ)
     if systemd_runs():
         _refuse_hijack(settings)
-        _write_unit(settings, environ)
+    _write_variables(settings, environ)
+    if systemd_runs():
+        _write_unit(settings)
         run(["systemctl", "daemon-reload"], timeout=30)
         run(["systemctl", "enable", "yun.service"], timeout=30, check=False)
         record(settings).write_text(f"0\n{fresh}\n")
@@ -167,6 +181,7 @@ def start(settings: Settings, environ: Mapping[str, str]) -> int:
 
 def start_child(settings: Settings, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """`yun serve` as our child, logging to our own stderr: for `yun up --foreground`."""
+    _write_variables(settings, environ)
     process = subprocess.Popen(
         [program(), "serve"], stdin=subprocess.DEVNULL, stdout=sys.stderr, env=dict(environ), cwd="/"
     )
@@ -262,13 +277,16 @@ def _refuse_hijack(settings: Settings) -> None:
         )
 
 
-def _write_unit(settings: Settings, environ: Mapping[str, str]) -> None:
-    """The unit and the file with its environment (0600: it may hold the database's password)."""
-    variables = variables_file(settings)
-    descriptor = os.open(variables, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+def _write_variables(settings: Settings, environ: Mapping[str, str]) -> None:
+    """The file with the process's environment (0600: it may hold the database's password)."""
+    descriptor = os.open(variables_file(settings), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         for name, value in sorted(environ.items()):
             file.write(f"{name}={shlex.quote(value)}\n")
+
+
+def _write_unit(settings: Settings) -> None:
+    """The unit that reads its environment from the file."""
     # What comes after the two for guests is stopped before them: when the host goes down, nobody watches any more how
     # its instances are switched off, and takes that for somebody's wish.
     UNIT.write_text(
@@ -276,6 +294,6 @@ def _write_unit(settings: Settings, environ: Mapping[str, str]) -> None:
         "After=network-online.target libvirtd.service ovn-central.service ovn-host.service openvswitch-switch.service\n"
         "After=libvirt-guests.service virt-guest-shutdown.target\n"
         "Wants=network-online.target\n\n[Service]\n"
-        f"EnvironmentFile={variables}\nExecStart={program()} serve\nRestart=on-failure\nRestartSec=2\n"
+        f"EnvironmentFile={variables_file(settings)}\nExecStart={program()} serve\nRestart=on-failure\nRestartSec=2\n"
         "KillMode=mixed\nTimeoutStopSec=30\n\n[Install]\nWantedBy=multi-user.target\n"
     )
