@@ -15,17 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import click
-import sqlalchemy as sa
 
 from yun.base.config import Settings, load
-from yun.base.db import Database
-from yun.base.errors import Conflict, Invalid, Unavailable, YunError
+from yun.base.errors import Conflict, Invalid, Unavailable
 from yun.base.messages import Message, _
 from yun.base.units import GIB, MIB, format_size
 from yun.drivers.host.linux import LinuxMachine
-from yun.drivers.host.port import HostMachine
 from yun.server import address_of, check_listening
 from yun.setup import build, hello, packages, process
+from yun.setup.daemons import known_name, start_daemons
 from yun.setup.doctor import HYPERVISOR_USER, closed_directory
 from yun.setup.stage import StageFailed, Tell
 from yun.web.client import Client, find_target
@@ -135,40 +133,6 @@ def _look_at_packages(tell: Tell) -> None:
                 hint=_("Run ./up, or: {command}", command=f"apt-get install {names}"),
             )
         done(_("all installed"))
-
-
-def known_name(settings: Settings) -> str | None:
-    """The name under which the cloud has known this host from its beginning; None before that. Its networks are bound
-    to that name, whatever the machine calls itself now."""
-    from yun.hosts.model import Host
-
-    with suppress(YunError, sa.exc.SQLAlchemyError):
-        database = Database(settings.url)
-        try:
-            with database.read() as session:
-                return session.scalar(sa.select(Host.name).order_by(Host.created_at, Host.id).limit(1))
-        finally:
-            database.close()
-    return None
-
-
-def start_daemons(machine: HostMachine, tell: Tell, name: str | None = None) -> None:
-    """Every daemon the host needs runs and answers, and OVN knows this host by ``name``, else by its own."""
-    with tell.stage(_("services")) as done:
-        started, revived = list[str](), list[str]()
-        for found in machine.services():
-            if found.name == "ovn-controller":
-                machine.set_chassis_name(name or machine.facts().name)
-            if found.state != "running":
-                machine.start_service(found.name)
-                (revived if found.state == "unresponsive" else started).append(found.name)
-        parts = [_("started {names}", names=", ".join(started))] if started else []
-        parts += [_("woken or restarted {names}", names=", ".join(revived))] if revived else []
-        both = len(parts) > 1
-        done(_("{first}; {second}", first=parts[0], second=parts[1]) if both else [*parts, _("all running")][0])
-    with tell.stage(_("acceleration")) as done:
-        facts = machine.facts()
-        done(_("KVM") if facts.accel == "kvm" else _("no usable KVM; instances are emulated (slower)"))
 
 
 def _link_command(tell: Tell) -> None:
