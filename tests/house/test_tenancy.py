@@ -137,7 +137,9 @@ def test_a_project_with_things_in_it_stays(two: Two) -> None:
         ctx = two.story.context(session)
         with pytest.raises(Conflict) as refused:
             identity.delete_project(ctx, "default")
-    assert {"instance", "volume", "port", "network"} <= set(refused.value.details["contents"])
+    assert set(refused.value.details["contents"]) == {"image", "instance", "volume", "port"}
+    assert "云主机：1" in refused.value.message.render("zh")
+    assert "instance: 1" in refused.value.message.render("en")
 
 
 def test_the_live_stream_of_a_session_ends_with_it(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from tests.identity.conftest import House
 from yun.base.context import Actor
 from yun.base.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
-from yun.identity import secret, service
+from yun.identity import holdings, secret, service
 from yun.identity.model import ApiToken, Grant, Project, User, WebSession
 from yun.identity.service.first import password_path
 from yun.operations.model import Event, Operation, OperationStep
@@ -163,8 +163,8 @@ def test_only_an_empty_project_can_be_deleted_and_its_name_is_free_then(house: H
     made = house.do(service.create_project, name="lab")
     table = sa.Table("content_of_a_project", sa.MetaData(), sa.Column("project_id", sa.String(40)))
     with house.database.write() as session:
-        service.projects.contents(session, made.subject_id)
-        assert table.name not in service.projects.contents(session, made.subject_id)
+        holdings.contents(session, made.subject_id)
+        assert table.name not in holdings.contents(session, made.subject_id)
     removed = house.do(service.delete_project, "lab")
     with pytest.raises(NotFound):
         house.read(service.get_project, "lab")

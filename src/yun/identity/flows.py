@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from yun.base.errors import Conflict
 from yun.base.messages import _
+from yun.identity import holdings
 from yun.identity.model import ApiToken, Grant, Project, SshKey, User, WebSession
 from yun.identity.service.projects import refuse_full
 from yun.identity.service.projects import subject_of as project_subject
@@ -216,15 +217,19 @@ def _undelete(op: Op, session: Session, output: Any, project_id: str) -> None:
     project = session.get(Project, project_id)
     if project is not None and project.deleted_at is not None:
         project.deleted_at = None
+        session.flush()
+        holdings.bring_back(op, session, output or {})
         emit(session, "project.created", subject=project_subject(project), project_id=project_id, operation_id=op.id)
 
 
-def _delete(op: Op, session: Session, project_id: str) -> None:
-    project = session.get_one(Project, project_id)
+def _delete(op: Op, session: Session, project_id: str) -> dict[str, Any]:
+    project, away = session.get_one(Project, project_id), {}
     if project.deleted_at is None:
         refuse_full(session, project)
+        away = holdings.put_away(op, session, project_id)
         project.deleted_at = op.clock.now()
         emit(session, "project.deleted", subject=project_subject(project), project_id=project_id, operation_id=op.id)
+    return away
 
 
 def _uncreate(op: Op, session: Session, output: Any, project_id: str) -> None:
@@ -273,9 +278,9 @@ def update_project(op: Op, project_id: str, values: dict[str, Any]) -> None:
 
 
 @tx_step(undo=_undelete)
-def delete_empty(op: Op, session: Session, project_id: str) -> None:
-    """Mark an empty project as deleted. Raises `Conflict` where something is in it."""
-    _delete(op, session, project_id)
+def delete_empty(op: Op, session: Session, project_id: str) -> dict[str, Any]:
+    """Mark an empty project as deleted; returns what rooms had given it. Raises `Conflict` where more is in it."""
+    return _delete(op, session, project_id)
 
 
 @operation("project.delete")

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from yun.base.errors import Unauthenticated
 from yun.base.messages import Message, _
 from yun.base.paging import Page
-from yun.identity import service
+from yun.identity import holdings, service
 from yun.identity.agent import short
 from yun.identity.api import gate_of
 from yun.identity.model import Project, User
@@ -375,7 +375,7 @@ def project_page(ctx: Ctx, ref: str) -> Response:
     """One project and its members."""
     project = service.get_project(ctx, ref)
     members = service.list_members(ctx, project.id)
-    contents = service.projects.contents(ctx.session, project.id)
+    contents = [(holdings.noun(k), n) for k, n in holdings.contents(ctx.session, project.id).items()]
     return render(
         ctx, "identity/project.html", project=project, members=members, contents=contents, live=f"project:{project.id}"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from yun.hosts import steps as hosts
-from yun.network import defaults, steps
+from yun.network import defaults, partings, steps
 from yun.operations.flow import Op, operation, periodic
 from yun.operations.intent import Subject
 
@@ -155,6 +155,7 @@ def reconcile(op: Op) -> Any:
     targets = op.step(defaults.welcome_projects)
     if targets:
         op.step(steps.follow, targets)
+    op.step(partings.settle)
     mended = op.step(defaults.compare)
     report = {"purged": purged, "welcomed": len(targets), **(mended or {})}
     return report if any(report.values()) else None

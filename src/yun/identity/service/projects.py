@@ -8,20 +8,15 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from yun.base.context import Context, not_found
-from yun.base.db import Base
 from yun.base.errors import Conflict
 from yun.base.ids import new_id
 from yun.base.messages import _
 from yun.base.paging import Page, paginate
 from yun.identity import names
+from yun.identity.holdings import contents, effects, listed
 from yun.identity.model import Grant, Project, User
 from yun.identity.service.users import find_user
 from yun.operations.intent import Intent, Subject
-
-# Tables that mention a project without being a thing in it.
-NOT_CONTENT = frozenset(
-    ("project", "role_grant", "api_token", "web_session", "audit_entry", "operation", "event", "trash_item", "reply")
-)
 
 
 @dataclass(frozen=True)
@@ -120,24 +115,11 @@ def update_project(ctx: Context, reference: str, *, name: str | None = None, des
     )  # fmt: skip
 
 
-def contents(session: Session, project_id: str) -> dict[str, int]:
-    """How many things of each table belong to the project; what lies in the trash counts too."""
-    found: dict[str, int] = {}
-    for name, table in Base.metadata.tables.items():
-        if name in NOT_CONTENT or "project_id" not in table.c:
-            continue
-        count = session.scalar(sa.select(sa.func.count()).select_from(table).where(table.c.project_id == project_id))
-        if count:
-            found[name] = count
-    return found
-
-
 def refuse_full(session: Session, project: Project) -> None:
     """Raise `Conflict` where something still belongs to the project."""
     if found := contents(session, project.id):
-        listed = ", ".join(f"{kind.replace('_', ' ')}: {count}" for kind, count in sorted(found.items()))
         raise Conflict(
-            _("The project {name} is not empty: {contents}.", name=project.name, contents=listed),
+            _("The project {name} is not empty: {contents}.", name=project.name, contents=listed(found)),
             hint=_("Delete what is in it first, and empty its trash."),
             details={"contents": found},
         )
@@ -151,7 +133,7 @@ def delete_project(ctx: Context, reference: str) -> Intent:
     return Intent(
         kind="project.delete", title=_("Delete project {name}", name=project.name), subject=subject_of(project),
         subjects=(_name_subject(project.name),), arguments={"project_id": project.id}, instant=True,
-        effects=(_("Roles and API tokens of this project no longer hold."),),
+        effects=(_("Roles and API tokens of this project no longer hold."), *effects(ctx.session, project.id)),
     )  # fmt: skip
 
 
