@@ -52,7 +52,18 @@ def test_a_new_users_whole_way(box: PrivateHost) -> None:
     assert box.run(YUN, "down", "--guests", timeout=120)
     assert box.run("sh", "-c", "pgrep -c 'ovs|ovn|libvirtd|virtlogd|qemu' || true").strip() == "0"
 
+    assert "There is no cloud" in box.run("env", f"YUN_STATE_DIR={STATE}-typo", YUN, "down", "--purge", "--yes")
+    box.run("hostname", "renamed")
+    box.run(YUN, "up", "--no-hello", timeout=120)
+    until = time.monotonic() + 60
+    while hello(box) != before:
+        assert time.monotonic() < until, hello(box)
+        time.sleep(0.5)
+    chassis = box.run("ovs-vsctl", "get", "Open_vSwitch", ".", "external_ids:system-id")
+    assert chassis.strip().strip('"') == "barebox"
+
     box.run(YUN, "down", "--purge", "--yes", timeout=120)
+    assert box.run("cat", "/etc/openvswitch/system-id.conf").strip() not in ("barebox", "renamed")
     assert box.run("ls", "-A", STATE) == ""
     assert box.run("nft", "list", "tables").strip() == ""
     assert "br-ex" not in box.run("ip", "-br", "link")

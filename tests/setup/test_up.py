@@ -227,6 +227,27 @@ def test_the_first_machines_key_is_made_once_and_is_private(state: Path, tmp_pat
     assert keys[1:] == ["ssh-rsa AAAA root"]
 
 
+class Slow:
+    """A client of a cloud whose pool is made while it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def items(self, path: str) -> list[dict[str, str]]:
+        assert path == "/pools"
+        self.asked += 1
+        return [{"name": "default"}] if self.asked > 2 else []
+
+
+def test_the_first_image_waits_for_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Slow()
+    hello._await_pool(client)  # type: ignore[arg-type]
+    assert client.asked == 3
+    monkeypatch.setattr(hello, "POOL_SECONDS", 0.0)
+    client.asked = -1000
+    hello._await_pool(client)  # type: ignore[arg-type]
+
+
 def test_the_outside_address_is_found_in_both_forms() -> None:
     assert hello.outside_address({"ports": [{"floating_ip": {"address": "172.31.240.5"}}]}) == "172.31.240.5"
     assert hello.outside_address({"ports": [{"floating_ip": None}, {"floating_ip": "172.31.240.6"}]}) == "172.31.240.6"

@@ -21,6 +21,7 @@ NAME = "hello"
 RECIPE = "tiny"
 SSH_SECONDS = 240.0
 NETWORK_SECONDS = 60.0
+POOL_SECONDS = 30.0
 
 
 def make(client: Client, settings: Settings, tell: Tell) -> str | None:
@@ -77,9 +78,17 @@ def _image(client: Client, tell: Tell) -> str:
             if found["name"] == RECIPE and found["state"] == "active":
                 done(_("{name} is there", name=RECIPE))
                 return str(found["id"])
+        _await_pool(client)
         answer = client.change("POST", "/images/build", {"recipe": RECIPE, "visibility": "public"}, show=False)
         done(_("{name} built", name=RECIPE))
         return str(answer["id"])
+
+
+def _await_pool(client: Client) -> None:
+    """Wait for the storage pool that `yun serve` makes at its first start; building tells why there is none."""
+    until = time.monotonic() + POOL_SECONDS
+    while not list(client.items("/pools")) and time.monotonic() < until:
+        time.sleep(0.2)
 
 
 def _networks(client: Client, tell: Tell) -> None:
