@@ -77,6 +77,7 @@ def test_a_disk_asked_for_twice_under_one_key_is_made_once(desk: Desk) -> None:
     again = desk.http.post("volumes", json=body, headers=key)
     assert (first.status_code, again.status_code, again.content) == (201, 201, first.content)
     assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.headers["Yun-Operation"] == first.headers["Yun-Operation"]
     assert [v.name for v in desk.rows(Volume)] == ["v1"]
     assert desk.http.post("volumes", json={**body, "name": "v2"}, headers=key).status_code == 409
 
@@ -210,3 +211,22 @@ def test_a_role_that_was_changed_meanwhile_is_not_overwritten(desk: Desk) -> Non
     ):  # fmt: skip
         body = {"role": "admin"} if method == "PUT" else None
         assert desk.http.request(method, path, json=body, headers=seen).status_code == 412, path
+
+
+def test_somebody_without_a_project_has_a_panel_that_says_so_and_fills_no_audit(desk: Desk) -> None:
+    desk.story.do(told.MAKE_USER)
+    held = desk.http.post("sessions", json={"name": "u1", "password": "long enough secret"}).json()["token"]
+    browser = TestClient(create_app(desk.story.cloud), cookies={"yun_session": held, "yun_locale": "zh"})
+    first = browser.get("/", headers={"Sec-Fetch-Mode": "navigate"})
+    assert first.status_code == 200
+    assert "您尚未加入任何项目" in first.text
+    assert browser.get("/operations/open").json() == {"ids": []}
+    assert browser.get("/operations/drawer", headers={"HX-Request": "true"}).status_code == 200
+    assert browser.get("/instances", headers={"HX-Request": "true", "Sec-Fetch-Mode": "cors"}).status_code == 200
+
+    def refusals() -> int:
+        return len(desk.http.get("audit", params={"action": "permission.refused"}).json()["items"])
+
+    assert refusals() == 0
+    refused = browser.get("/api/v1/events", headers={"Authorization": f"Bearer {held}"})
+    assert (refused.status_code, refusals()) == (403, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -49,6 +50,9 @@ class Replayed(Exception):
         self.status, self.body = status, body
 
     def response(self) -> Response:
-        """The first answer again, marked as such."""
+        """The first answer again, marked as such, with the header that names its operation."""
         headers = {"Idempotency-Replayed": "true"}
+        told = json.loads(self.body) if self.body else None
+        if isinstance(told, dict) and isinstance(operation := told.get("operation"), dict):
+            headers["Yun-Operation"] = str(operation.get("id"))
         return Response(self.body, self.status, media_type="application/json", headers=headers)
