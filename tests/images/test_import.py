@@ -134,7 +134,7 @@ def test_the_same_name_twice_is_refused_also_while_the_first_lies_in_the_trash(c
 
 def test_a_full_disk_fails_the_import_and_leaves_nothing(cloud: ImageCloud) -> None:
     cloud.store.world.fill()
-    assert "full" in refused(cloud, disk())
+    assert "has {free} left" in refused(cloud, disk())
 
 
 def test_a_file_that_does_not_fit_is_refused_before_anything_begins(cloud: ImageCloud) -> None:

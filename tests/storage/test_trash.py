@@ -20,8 +20,10 @@ from yun.base.units import GIB
 from yun.operations.flow import Op, operation, tx_step
 from yun.operations.intent import Intent, Subject
 from yun.operations.model import Operation
+from yun.operations.service import submit
 from yun.storage import service
 from yun.storage.model import Head, HeadState, TrashItem, Volume, VolumeState
+from yun.storage.service.trash import MARGIN
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +85,7 @@ def test_a_deleted_volume_lies_in_the_trash_with_all_that_matters(cloud: Cloud) 
     made = trashed(cloud)
     item = cloud.all(TrashItem)[0]
     assert (item.kind, item.subject_id, item.name, item.bytes) == ("volume", made.id, "data", made.size_bytes)
-    assert item.purge_at - item.trashed_at == timedelta(days=cloud.settings.undo_days)
+    assert item.purge_at - item.trashed_at == timedelta(days=cloud.settings.undo_days) + MARGIN
     assert cloud.all(Head)[0].state == HeadState.TRASHED
     with cloud.asking() as ctx:
         assert service.list_volumes(ctx).items == []
@@ -129,7 +131,10 @@ def test_time_empties_the_trash_of_every_room_and_orders_nothing_twice(cloud: Cl
     kite(cloud)
     cloud.tend("trash.purge_expired")
     assert len(cloud.all(TrashItem)) == 2
-    cloud.clock.advance(7 * 86400 + 1)
+    cloud.clock.advance(7 * 86400 + MARGIN.total_seconds() - 1)
+    cloud.tend("trash.purge_expired")
+    assert [i.kind for i in cloud.all(TrashItem)] == ["volume"]
+    cloud.clock.advance(1)
     cloud.tend("trash.purge_expired")
     assert (cloud.all(TrashItem), cloud.all(Volume), cloud.world.files) == ([], [], {})
     cloud.tend("trash.purge_expired")
@@ -149,20 +154,69 @@ def test_what_was_brought_back_while_its_purge_waited_is_not_purged(cloud: Cloud
     made = trashed(cloud)
     with cloud.asking() as ctx:
         item = service.get_item(ctx, made.id)
-        from yun.operations.service import submit
-
         submit(ctx, service.restore(ctx, item))
-        submit(ctx, service.purge(ctx, item))
+        with pytest.raises(Conflict):
+            service.purge(ctx, item)
+        submit(ctx, service.purge_intent(item))
     cloud.engine.drain()
     assert cloud.all(Volume)[0].state == VolumeState.AVAILABLE
     assert len(cloud.world.files) == 1
 
 
+def test_what_is_being_brought_back_is_not_purged_though_its_time_is_over(cloud: Cloud) -> None:
+    made = trashed(cloud)
+    cloud.tend("trash.purge_expired")
+    cloud.clock.advance(8 * 86400)
+    with cloud.asking() as ctx:
+        submit(ctx, service.restore(ctx, service.get_item(ctx, made.id)))
+        assert service.due(ctx) == []
+    cloud.engine.drain()
+    assert cloud.all(Volume)[0].state == VolumeState.AVAILABLE
+
+
+def test_a_clock_that_jumps_ahead_empties_no_trash_before_it_has_stood_right_for_an_hour(cloud: Cloud) -> None:
+    trashed(cloud)
+    cloud.tend("trash.purge_expired")
+    cloud.clock.time += timedelta(days=9)
+    cloud.tend("trash.purge_expired")
+    assert cloud.notices() == {"clock-jump"}
+    for minutes in (1, 30, 28):
+        cloud.clock.advance(minutes * 60)
+        cloud.tend("trash.purge_expired")
+    assert len(cloud.all(TrashItem)) == 1
+    cloud.clock.advance(60)
+    cloud.tend("trash.purge_expired")
+    assert (cloud.all(TrashItem), cloud.notices()) == ([], set())
+
+
+def test_a_clock_that_jumps_and_is_put_right_has_emptied_nothing(cloud: Cloud) -> None:
+    trashed(cloud)
+    cloud.tend("trash.purge_expired")
+    for days in (9, -9):
+        cloud.clock.time += timedelta(days=days)
+        cloud.tend("trash.purge_expired")
+        cloud.clock.advance(60)
+    cloud.clock.advance(3600)
+    cloud.tend("trash.purge_expired")
+    assert (len(cloud.all(TrashItem)), cloud.notices()) == (1, set())
+
+
+@pytest.mark.parametrize("looked", [True, False])
+def test_a_host_that_comes_up_days_ahead_empties_no_trash_at_once(cloud: Cloud, looked: bool) -> None:
+    made = trashed(cloud)
+    if looked:
+        cloud.tend("trash.purge_expired")
+    cloud.clock.time += timedelta(days=9)
+    cloud.clock.ticks = -1.0
+    cloud.tend("trash.purge_expired")
+    assert (len(cloud.all(TrashItem)), cloud.notices()) == (1, {"clock-jump"})
+    done = cloud.do(lambda ctx: service.purge(ctx, service.get_item(ctx, made.id)))
+    assert (done.state, cloud.all(TrashItem)) == ("succeeded", [])
+
+
 def test_a_purge_under_way_is_not_ordered_again(cloud: Cloud) -> None:
     made = trashed(cloud)
     with cloud.asking() as ctx:
-        from yun.operations.service import submit
-
         submit(ctx, service.purge(ctx, service.get_item(ctx, made.id)))
         with pytest.raises(Conflict):
             service.purge(ctx, service.get_item(ctx, made.id))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from yun.images import steps
+from yun.images.places import holder
 from yun.operations.flow import Op, operation, periodic
 from yun.storage import steps as storage
 
@@ -17,7 +18,7 @@ def _bring(
     got = op.step(steps.obtain, image_id, pool_id, source, wanted["checksum"])
     found = op.step(steps.inspect, image_id, pool_id, got, wanted["format"])
     path = op.step(steps.convert, image_id, pool_id, got, wanted["compress"])
-    layer = op.step(storage.adopt_layer, layer_id, pool_id, path, steps.holder(image_id))["layer_id"]
+    layer = op.step(storage.adopt_layer, layer_id, pool_id, path, holder(image_id))["layer_id"]
     op.step(steps.activate, image_id, layer, got, found)
     op.step(steps.sweep, image_id, pool_id, source)
     return {"image_id": image_id}
@@ -65,10 +66,14 @@ def delete(op: Op, image_id: str, purge_at: str) -> Any:
 @operation("image.purge", forward=True)
 def purge(op: Op, image_id: str) -> Any:
     """Remove a trashed image for good; its layer goes with the last that needs it."""
-    layer_id = op.step(steps.let_go, image_id)
-    if layer_id:
-        op.step(storage.drop_layer, layer_id, steps.holder(image_id))
-    return {"image_id": image_id}
+    gone = op.step(steps.let_go, image_id)
+    if isinstance(gone, str):  # the layer alone: begun by an earlier version
+        gone = {"layers": [gone], "unfinished": None}
+    for layer_id in gone["layers"] if gone else ():
+        op.step(storage.drop_layer, layer_id, holder(image_id))
+    if gone and gone["unfinished"]:
+        op.step(steps.clear_away, image_id, gone["unfinished"])
+    return {"image_id": image_id, "purged": gone is not None}
 
 
 @operation("image.export")

@@ -43,11 +43,14 @@ FIRMWARES = ("bios", "uefi", "uefi-secure")
 ARCHITECTURES = ("x86_64", "aarch64")
 FORMATS = ("auto", "qcow2", "raw", "vmdk", "vdi", "vhdx", "vpc", "iso")
 
+UNFINISHED = (State.QUEUED, State.IMPORTING)
+"""While an import works on it, or after one was abandoned: only then such an image can be deleted."""
+
 ALLOWED: dict[str, tuple[State, ...]] = {
     "update": (State.QUEUED, State.IMPORTING, State.ACTIVE),
     "set_visibility": (State.QUEUED, State.IMPORTING, State.ACTIVE),
     "export": (State.ACTIVE,),
-    "delete": (State.ACTIVE,),
+    "delete": (State.QUEUED, State.IMPORTING, State.ACTIVE),
     "purge": (State.TRASHED,),
 }
 

@@ -7,63 +7,26 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from yun.base.errors import DriverError, Invalid, Unavailable, YunError
+from yun.base.context import not_found
+from yun.base.errors import Invalid, Unavailable, YunError
 from yun.base.messages import Message, _
-from yun.images import builders, fetch, judge
+from yun.images import builders, fetch, judge, tidying
 from yun.images.catalogue import find_checksum
 from yun.images.faults import not_written
-from yun.images.model import Export, Image, State, Upload
-from yun.images.service.look import subject
+from yun.images.model import Export, Image, State
+from yun.images.places import SHOWN, clear, holder, place, pool_of, share
+from yun.images.service.look import must_allow, subject
+from yun.images.space import check_copy, left, watched
 from yun.operations.events import emit
 from yun.operations.flow import Op, step, tx_step
 from yun.operations.service import close_undo
-from yun.storage.model import Layer, Pool, TrashItem
-
-PARTS = (".part", ".part.json", ".disk", ".qcow2")
-SHOWN = {
-    "fetch": _("Fetching"),
-    "check": _("Checking"),
-    "copy": _("Copying"),
-    "unpack": _("Unpacking"),
-    "convert": _("Converting"),
-    "build": _("Building"),
-}
-
-
-def holder(image_id: str) -> str:
-    """Under what name an image holds its layer."""
-    return f"image:{image_id}"
-
-
-def pool_of(op: Op, pool_id: str) -> Pool:
-    """The pool's row, read afresh."""
-    with op.read() as session:
-        return session.get_one(Pool, pool_id)
-
-
-def place(op: Op, pool_id: str, name: str) -> Path:
-    """Where a file on its way in lies. Raises `DriverError` where the pool's directory is not there."""
-    folder = Path(pool_of(op, pool_id).path) / "incoming"
-    if op.settings.fake:
-        folder.mkdir(parents=True, exist_ok=True)
-    if not folder.is_dir():
-        raise DriverError(
-            _("There is no pool in the directory {path}.", path=str(folder.parent)),
-            hint=_("Check that its file system is mounted."),
-        )
-    return folder / name
-
-
-def _share(op: Op, what: str, start: float, end: float) -> fetch.Progress:
-    """Progress of one part of a step, as a share of the whole operation."""
-    text: Message = SHOWN[what]
-    return lambda part: op.progress(start + (end - start) * part, text)
-
+from yun.storage import service as storage
+from yun.storage.model import Layer, LayerHold, TrashItem
 
 # ── in the database ──
 
@@ -127,16 +90,24 @@ def change(op: Op, session: Session, image_id: str, values: dict[str, Any]) -> d
 def _untrash(op: Op, session: Session, output: Any, image_id: str, purge_at: str) -> None:
     image = session.get(Image, image_id)
     if image is not None and output is not None:
-        image.state, image.purge_at = State.ACTIVE, None
+        image.state, image.purge_at = State(output.get("state", State.ACTIVE)), None
         _drop_item(session, image_id)
         emit(session, "image.restored", subject=subject(image), project_id=image.project_id, operation_id=op.id)
 
 
 @tx_step(undo=_untrash)
 def trash(op: Op, session: Session, image_id: str, purge_at: str) -> dict[str, Any]:
-    """The image lies in the trash until ``purge_at``; its layer stays."""
-    image = session.get_one(Image, image_id)
-    image.state, image.purge_at = State.TRASHED, datetime.fromisoformat(purge_at)
+    """The image lies in the trash until ``purge_at``, longer where the deletion had to wait; its layer stays.
+
+    Raises `NotFound` and `Conflict` where it went meanwhile.
+    """
+    image = session.get(Image, image_id)
+    if image is None:
+        raise not_found("image", image_id)
+    must_allow(image, "delete")
+    was = image.state
+    kept = max(datetime.fromisoformat(purge_at), storage.kept_until(op.clock.now(), op.settings))
+    image.state, image.purge_at = State.TRASHED, kept
     session.add(
         TrashItem(
             kind="image", subject_id=image.id, project_id=image.project_id, name=image.name, bytes=image.size_bytes,
@@ -144,21 +115,31 @@ def trash(op: Op, session: Session, image_id: str, purge_at: str) -> dict[str, A
         )
     )  # fmt: skip
     emit(session, "image.trashed", subject=subject(image), project_id=image.project_id, operation_id=op.id)
-    return {"layer_id": image.layer_id}
+    return {"layer_id": image.layer_id, "state": was}
 
 
 @tx_step()
-def let_go(op: Op, session: Session, image_id: str) -> str | None:
-    """The image's row is gone; returns the layer that it still holds."""
+def let_go(op: Op, session: Session, image_id: str) -> dict[str, Any] | None:
+    """A trashed image's row is gone and it holds no layer any more; which ones it held, and where its unfinished files
+    lie. None where there is nothing to purge: it is gone, or was brought back while the purge waited."""
     image = session.get(Image, image_id)
-    if image is None:
+    if image is None or image.state != State.TRASHED:
         return None
+    held = list(session.scalars(sa.select(LayerHold.layer_id).where(LayerHold.holder == holder(image_id))))
+    for layer_id in held:
+        storage.let_go(session, layer_id, holder(image_id))
     _drop_item(session, image_id)
     close_undo(session, "image", image_id)
     session.delete(image)
     session.flush()
     emit(session, "image.purged", subject=subject(image), project_id=image.project_id, operation_id=op.id)
-    return image.layer_id
+    return {"layers": held, "unfinished": None if image.layer_id else image.pool_id}
+
+
+@step()
+def clear_away(op: Op, image_id: str, pool_id: str) -> None:
+    """Nothing of an import that never ended is left in the pool. No way back: a step of purges."""
+    clear(op, image_id, pool_id)
 
 
 def _drop_item(session: Session, image_id: str) -> None:
@@ -169,8 +150,7 @@ def _drop_item(session: Session, image_id: str) -> None:
 
 
 def _clear(op: Op, output: Any, image_id: str, pool_id: str, source: dict[str, Any], checksum: str) -> None:
-    for ending in PARTS:
-        place(op, pool_id, image_id + ending).unlink(missing_ok=True)
+    clear(op, image_id, pool_id)
     if source["kind"] == "upload":
         Path(source["path"]).unlink(missing_ok=True)
 
@@ -190,7 +170,8 @@ def obtain(op: Op, image_id: str, pool_id: str, source: dict[str, Any], checksum
                 raise Unavailable(_("The uploaded file is gone."), hint=_("Upload it again."))
         case "file":
             try:
-                judge.copy_sparse(source["path"], str(target), _share(op, "copy", 0.0, 0.4))
+                progress = watched(op, pool_of(op, pool_id), share(op, "copy", 0.0, 0.4))
+                judge.copy_sparse(source["path"], str(target), progress)
             except OSError as error:
                 raise _unreadable(source["path"], error) from error
         case "recipe":
@@ -199,10 +180,11 @@ def obtain(op: Op, image_id: str, pool_id: str, source: dict[str, Any], checksum
             checksum = _fetched(op, target, source, checksum, pool_id)
     if not target.stat().st_size:
         raise Invalid(_("The file is empty."))
-    sha256 = judge.check_digest(target, checksum, _share(op, "check", 0.5, 0.6))
+    sha256 = judge.check_digest(target, checksum, share(op, "check", 0.5, 0.6))
     if source.get("compression") == "xz":
         packed, target = target, place(op, pool_id, image_id + ".disk")
-        fetch.unpack_xz(packed, target, _limit(op, pool_id), _share(op, "unpack", 0.6, 0.7))
+        progress = watched(op, pool_of(op, pool_id), share(op, "unpack", 0.6, 0.7))
+        fetch.unpack_xz(packed, target, left(op, pool_of(op, pool_id)), progress)
         packed.unlink()
     return {"path": str(target), "bytes": target.stat().st_size, "sha256": sha256}
 
@@ -216,11 +198,6 @@ def _unreadable(path: str, error: OSError) -> YunError:
     )
 
 
-def _limit(op: Op, pool_id: str) -> int:
-    pool = pool_of(op, pool_id)
-    return max(op.drivers.on(pool.host_id).volume.pool_facts(pool.path).free_bytes - pool.reserve_bytes, 0)
-
-
 def _fetched(op: Op, target: Path, source: dict[str, Any], checksum: str, pool_id: str) -> str:
     if source.get("listing"):
         # The checksum is asked for first: without it nothing is fetched.
@@ -232,8 +209,9 @@ def _fetched(op: Op, target: Path, source: dict[str, Any], checksum: str, pool_i
                 hint=_("It may have been replaced by a newer release; import it by its address."),
             )
         checksum = checksum or found
-    wish = fetch.Wish(source["url"], source["private"], _limit(op, pool_id))
-    fetch.fetch(wish, target, _share(op, "fetch", 0.0, 0.5))
+    pool = pool_of(op, pool_id)
+    wish = fetch.Wish(source["url"], source["private"], left(op, pool))
+    fetch.fetch(wish, target, watched(op, pool, share(op, "fetch", 0.0, 0.5)))
     return checksum
 
 
@@ -280,12 +258,15 @@ def _unconvert(op: Op, output: Any, image_id: str, pool_id: str, *_rest: Any) ->
 
 @step(undo=_unconvert)
 def convert(op: Op, image_id: str, pool_id: str, got: dict[str, Any], compress: bool) -> str:
-    """A copy in our own format, free of whatever else the file held; returns its path."""
+    """A copy in our own format, free of whatever else the file held; returns its path. Raises `NoCapacity` before or
+    while it would touch the pool's reserve."""
     pool = pool_of(op, pool_id)
     target = f"{pool.path}/incoming/{image_id}.qcow2"
+    check_copy(op, pool, got["path"])
+    progress = watched(op, pool, share(op, "convert", 0.7, 0.9))
     op.drivers.on(pool.host_id).volume.convert(
-        got["path"], target, format="qcow2", progress=_share(op, "convert", 0.7, 0.9), compress=compress
-    )
+        got["path"], target, format="qcow2", progress=progress, compress=compress
+    )  # fmt: skip
     return target
 
 
@@ -310,15 +291,19 @@ def _unexport(op: Op, output: Any, export_id: str, compress: bool) -> None:
 
 @step(undo=_unexport)
 def copy_out(op: Op, export_id: str, compress: bool) -> dict[str, Any]:
-    """The image's disk as an independent file to download."""
+    """The image's disk as an independent file to download. Raises `NoCapacity` before or while it would touch the
+    pool's reserve."""
     with op.read() as session:
         export = session.get_one(Export, export_id)
         image = session.get_one(Image, export.image_id)
         layer = session.get_one(Layer, image.layer_id)
-    store = op.drivers.on(pool_of(op, export.pool_id).host_id).volume
-    form = "raw" if export.format == "raw" else "qcow2"
-    store.convert(layer.path, export.path, format=form, progress=_share(op, "convert", 0.0, 0.8), compress=compress)  # type: ignore[arg-type]
-    sha256 = store.digest(export.path, _share(op, "check", 0.8, 1.0))
+    pool = pool_of(op, export.pool_id)
+    store = op.drivers.on(pool.host_id).volume
+    form: Literal["raw", "qcow2"] = "raw" if export.format == "raw" else "qcow2"
+    check_copy(op, pool, layer.path)
+    progress = watched(op, pool, share(op, "convert", 0.0, 0.8))
+    store.convert(layer.path, export.path, format=form, progress=progress, compress=compress)
+    sha256 = store.digest(export.path, share(op, "check", 0.8, 1.0))
     facts = store.inspect(export.path)
     with op.write() as session:
         row = session.get_one(Export, export_id)
@@ -328,15 +313,5 @@ def copy_out(op: Op, export_id: str, compress: bool) -> dict[str, Any]:
 
 @step()
 def tidy(op: Op) -> list[str] | None:
-    """Throw away uploads that nobody goes on with and copies whose time is over; None where there were none."""
-    now = op.clock.now()
-    with op.read() as session:
-        old: list[Upload | Export] = list(session.scalars(sa.select(Upload).where(Upload.expires_at <= now)))
-        old += session.scalars(sa.select(Export).where(Export.expires_at <= now, Export.state == "ready"))
-    for row in old:
-        pool = pool_of(op, row.pool_id)
-        op.drivers.on(pool.host_id).volume.delete(row.path)
-        Path(row.path).unlink(missing_ok=True)
-        with op.write() as session:
-            session.execute(sa.delete(type(row)).where(type(row).id == row.id))
-    return [row.id for row in old] or None
+    """Throw away what is over and what nobody works on (`tidying`); None where there was nothing."""
+    return tidying.tidy(op) or None

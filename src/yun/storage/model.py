@@ -1,4 +1,4 @@
-"""Tables of storage: pools, layers and who needs them, volumes and their heads, attachments, the trash."""
+"""Tables of storage: pools, layers and who needs them, volumes and their heads, attachments, the trash, its clock."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ class HeadState(StrEnum):
 ALLOWED: dict[str, tuple[VolumeState, ...]] = {
     "delete": (VolumeState.AVAILABLE, VolumeState.MISSING, VolumeState.DAMAGED),
     "attach": (VolumeState.AVAILABLE,),
+    "grow": (VolumeState.AVAILABLE,),
     "purge": (VolumeState.TRASHED,),
 }
 """Which verb is allowed in which state of a volume."""
@@ -148,7 +149,8 @@ class Head(Row, Base):
 
 
 class Attachment(Row, Base):
-    """A volume's place in an instance: ``slot`` is the disk's name there (``vda``)."""
+    """A volume's place in an instance: ``slot`` is the disk's name there (``vda``). One that is ``kept`` is let go of
+    when its instance is deleted; others go to the trash with it."""
 
     __tablename__ = "attachment"
     PREFIX = "att"
@@ -160,6 +162,8 @@ class Attachment(Row, Base):
     boot_order: Mapped[int | None]
     readonly: Mapped[bool] = mapped_column(default=False)
     serial: Mapped[str] = mapped_column(sa.String(40), default="")
+    cache: Mapped[str] = mapped_column(sa.String(20), default="none")
+    kept: Mapped[bool] = mapped_column(default=False)
 
     __table_args__ = (sa.UniqueConstraint("instance_id", "slot"),)
 
@@ -181,3 +185,16 @@ class TrashItem(Row, Base):
     operation_id: Mapped[str | None] = mapped_column(sa.String(40))
 
     __table_args__ = (sa.UniqueConstraint("kind", "subject_id"), sa.Index("ix_trash_item_time", "trashed_at", "id"))
+
+
+class ClockMark(Base):
+    """The wall time of the last look at the trash, the ticks of the host's steady clock then, and which start of the
+    host they count from. ``unsettled_since`` is when the wall clock was last seen to jump."""
+
+    __tablename__ = "clock_mark"
+
+    id: Mapped[str] = mapped_column(sa.String(20), primary_key=True)
+    seen_at: Mapped[datetime]
+    ticks: Mapped[float]
+    boot: Mapped[str] = mapped_column(sa.String(40), default="")
+    unsettled_since: Mapped[datetime | None]

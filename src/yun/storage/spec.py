@@ -15,6 +15,7 @@ def disk_of(disk: Disk) -> DiskSpec:
     return DiskSpec(
         slot=place.slot, path=disk.head.path, bus=place.bus, readonly=place.readonly,  # type: ignore[arg-type]
         serial=place.serial or serial_of(disk.volume.id), boot_order=place.boot_order,
+        cache=place.cache,  # type: ignore[arg-type]
     )  # fmt: skip
 
 

@@ -13,8 +13,9 @@ from yun.base.errors import Conflict, Invalid, Unauthenticated
 from yun.base.messages import _
 from yun.base.paging import Page, paginate
 from yun.images.checks import is_id
-from yun.images.model import ALLOWED, Image, State, Visibility
+from yun.images.model import ALLOWED, UNFINISHED, Image, State, Visibility
 from yun.operations.intent import Subject
+from yun.operations.model import OPEN, Operation, OperationSubject
 from yun.storage.model import Head, Layer, Volume
 
 SORTS = {
@@ -145,6 +146,20 @@ def must_allow(image: Image, verb: str) -> None:
             _("The image {name} is {state}.", name=image.name, state=_(image.state)),
             hint=hint,
             details={"state": image.state, "allowed": list(ALLOWED[verb])},
+        )
+
+
+def refuse_unfinished(session: Session, image: Image) -> None:
+    """Raise `Conflict` while an operation makes the image; one that none makes any more was given up."""
+    if image.state not in UNFINISHED:
+        return
+    named = sa.select(OperationSubject.seq).where(OperationSubject.kind == "image", OperationSubject.id == image.id)
+    query = sa.select(Operation.seq).where(Operation.seq.in_(named), Operation.state.in_(OPEN))
+    if session.scalar(query.limit(1)) is not None:
+        raise Conflict(
+            _("The image {name} is {state}.", name=image.name, state=_(image.state)),
+            hint=_("Wait until its import has ended, or cancel it."),
+            details={"state": image.state, "allowed": list(ALLOWED["delete"])},
         )
 
 

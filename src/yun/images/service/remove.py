@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from yun.base.context import Context
 from yun.base.messages import _
 from yun.base.units import format_size
 from yun.images.model import Image
-from yun.images.service.look import get, must_allow, subject, users_of
+from yun.images.service.look import get, must_allow, refuse_unfinished, subject, users_of
 from yun.operations.intent import Intent
 from yun.operations.model import Operation
 from yun.operations.opposites import opposite
+from yun.storage import service as storage
 
 
 def delete(ctx: Context, image: Image) -> Intent:
     """Move the image to the trash: nothing new can be made of it. What stands on it goes on working, and its file
-    stays until the last of that is gone."""
+    stays until the last of that is gone. One whose import was abandoned goes the same way; while an import works on
+    it, it raises `Conflict`."""
     ctx.may("image.delete", image.project_id)
     must_allow(image, "delete")
+    refuse_unfinished(ctx.session, image)
     users = users_of(ctx.session, image)
     effects = [_("No new machine can be made of it.")]
     if users:
@@ -35,7 +36,7 @@ def delete(ctx: Context, image: Image) -> Intent:
         project_id=image.project_id,
         arguments={
             "image_id": image.id,
-            "purge_at": (ctx.clock.now() + timedelta(days=ctx.settings.undo_days)).isoformat(),
+            "purge_at": storage.kept_until(ctx.clock.now(), ctx.settings).isoformat(),
         },
         effects=tuple(effects),
         instant=True,
@@ -54,6 +55,7 @@ def purge(ctx: Context, image: Image) -> Intent:
     """Remove a trashed image for good; its file goes when nothing stands on it any more."""
     ctx.may("image.purge", image.project_id)
     must_allow(image, "purge")
+    storage.refuse_restoring(ctx.session, subject(image))
     return purge_intent(image, users_of(ctx.session, image))
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from yun.base import permissions
+from yun.base.config import Settings
 from yun.base.context import Context, not_found
 from yun.base.errors import Conflict
 from yun.base.messages import _
 from yun.base.paging import Page, paginate
 from yun.operations import service as operations
 from yun.operations.intent import Intent, Subject
-from yun.operations.model import Operation
+from yun.operations.model import OPEN, Operation, OperationSubject
 from yun.storage import names
 from yun.storage.model import TrashItem
 
@@ -20,6 +23,13 @@ SORTS = {
     "trashed_at": TrashItem.trashed_at, "purge_at": TrashItem.purge_at, "name": TrashItem.name,
     "bytes": TrashItem.bytes,
 }  # fmt: skip
+MARGIN = timedelta(hours=1)
+
+
+def kept_until(now: datetime, settings: Settings) -> datetime:
+    """Until when something deleted now is kept: a little longer than its deletion can be undone, so that no purge
+    meets an undo that was asked for in the last moment."""
+    return now + timedelta(days=settings.undo_days) + MARGIN
 
 
 def list_trash(
@@ -67,12 +77,22 @@ def restore(ctx: Context, item: TrashItem, *, through: bool = False) -> Intent:
 
 
 def purge(ctx: Context, item: TrashItem) -> Intent:
-    """Remove a thing for good. Raises `Conflict` where its purge is under way already."""
+    """Remove a thing for good. Raises `Conflict` where its purge is under way already, or its way back."""
     ctx.may("trash.purge", item.project_id)
     ctx.may(f"{item.kind}.purge", item.project_id)
     if item.subject_id in being_purged(ctx.session, [item]):
         raise Conflict(_("{name} is being purged already.", name=item.name))
+    refuse_restoring(ctx.session, Subject(item.kind, item.subject_id, item.name))
     return purge_intent(item)
+
+
+def refuse_restoring(session: Session, subject: Subject) -> None:
+    """Raise `Conflict` where an undo that touches the thing waits or runs: it is on its way out of the trash."""
+    if (subject.kind, subject.id) in being_restored(session, [subject.id]):
+        raise Conflict(
+            _("{name} is being brought back at this moment.", name=subject.name),
+            hint=_("Wait until that undo has ended, or cancel it."),
+        )
 
 
 def purge_intent(item: TrashItem) -> Intent:
@@ -99,11 +119,24 @@ def being_purged(session: Session, items: list[TrashItem]) -> set[str]:
     return set(session.scalars(query))
 
 
+def being_restored(session: Session, subject_ids: list[str]) -> set[tuple[str, str]]:
+    """The subjects, as (kind, id), that an open undo touches."""
+    query = (
+        sa.select(OperationSubject.kind, OperationSubject.id)
+        .join(Operation, Operation.seq == OperationSubject.seq)
+        .where(
+            Operation.kind == "operation.undo", Operation.state.in_(OPEN), OperationSubject.id.in_(subject_ids)
+        )
+    )  # fmt: skip
+    return {(kind, identifier) for kind, identifier in session.execute(query)}
+
+
 def due(ctx: Context, *, limit: int = 100) -> list[TrashItem]:
-    """Items whose time is over and whose purge nobody has ordered yet."""
+    """Items whose time is over, whose purge nobody has ordered yet and which nobody is bringing back."""
     query = sa.select(TrashItem).where(TrashItem.purge_at <= ctx.clock.now()).order_by(TrashItem.purge_at)
     found = [i for i in ctx.session.scalars(query.limit(limit)) if f"{i.kind}.purge" in permissions.NEEDS]
     waiting = being_purged(ctx.session, found)
-    return [i for i in found if i.subject_id not in waiting]
+    coming = being_restored(ctx.session, [i.subject_id for i in found])
+    return [i for i in found if i.subject_id not in waiting and (i.kind, i.subject_id) not in coming]
 
 

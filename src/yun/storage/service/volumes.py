@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -21,6 +20,7 @@ from yun.storage import capacity, names
 from yun.storage.model import ALLOWED, Attachment, Head, Layer, Pool, TrashItem, Volume, VolumeState
 from yun.storage.service.layers import get_layer
 from yun.storage.service.pools import default_pool, get_pool
+from yun.storage.service.trash import kept_until
 
 SORTS = {"name": Volume.name, "created_at": Volume.created_at, "size_bytes": Volume.size_bytes, "state": Volume.state}
 HEAD_BYTES = 1024 * 1024
@@ -269,7 +269,7 @@ def delete_volume(ctx: Context, volume: Volume) -> Intent:
     ctx.may("volume.delete", volume.project_id)
     must_allow(volume, "delete")
     refuse_attached(ctx.session, volume)
-    purge_at = ctx.clock.now() + timedelta(days=ctx.settings.undo_days)
+    purge_at = kept_until(ctx.clock.now(), ctx.settings)
     return Intent(
         kind="volume.delete",
         title=_("Delete volume {name}", name=volume.name),

@@ -3,10 +3,18 @@
 from yun.storage.steps.layers import adopt_layer, collect_layers, drop_layer
 from yun.storage.steps.pools import change_pool, forget_pool, make_pool, remove_directories, tend_pools
 from yun.storage.steps.reconcile import compare
-from yun.storage.steps.volumes import begin_volume, make_volume, may_purge, purge_due, purge_volume, trash_volume
+from yun.storage.steps.volumes import (
+    begin_volume,
+    grow_file,
+    make_volume,
+    may_purge,
+    purge_due,
+    purge_volume,
+    trash_volume,
+)
 
 __all__ = [
     "adopt_layer", "begin_volume", "change_pool", "collect_layers", "compare", "drop_layer", "forget_pool",
-    "make_pool", "make_volume",
-    "may_purge", "purge_due", "purge_volume", "remove_directories", "tend_pools", "trash_volume",
+    "grow_file", "make_pool", "make_volume", "may_purge", "purge_due", "purge_volume", "remove_directories",
+    "tend_pools", "trash_volume",
 ]  # fmt: skip

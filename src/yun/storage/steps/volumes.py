@@ -15,8 +15,9 @@ from yun.operations.events import emit, resolve_notice
 from yun.operations.flow import Op, step, tx_step
 from yun.operations.service import close_undo, submit
 from yun.storage.model import Attachment, Head, HeadState, Layer, TrashItem, Volume, VolumeState
-from yun.storage.service import due, purge_intent
+from yun.storage.service import due, kept_until, purge_intent
 from yun.storage.service.volumes import refuse_attached, subject_of
+from yun.storage.steps.clock import watch_clock
 from yun.storage.steps.layers import collect
 from yun.storage.steps.shared import pool_of, refuse_base, refuse_frozen, store_of
 
@@ -76,7 +77,8 @@ def _untrash(op: Op, session: Session, output: Any, volume_id: str, trash_id: st
 
 @tx_step(undo=_untrash)
 def trash_volume(op: Op, session: Session, volume_id: str, trash_id: str, purge_at: str) -> dict[str, str]:
-    """The volume lies in the trash until ``purge_at`` (ISO 8601); its file stays where it is. Undo takes it out.
+    """The volume lies in the trash until ``purge_at`` (ISO 8601), longer where the deletion had to wait; its file
+    stays where it is. Undo takes it out.
 
     ``trash_id`` is chosen at submit. Raises `Conflict` for an attached volume.
     """
@@ -92,12 +94,22 @@ def trash_volume(op: Op, session: Session, volume_id: str, trash_id: str, purge_
     session.add(
         TrashItem(
             id=trash_id, kind="volume", subject_id=volume.id, project_id=volume.project_id, name=volume.name,
-            bytes=volume.size_bytes, trashed_at=op.clock.now(), purge_at=datetime.fromisoformat(purge_at),
-            operation_id=op.id,
+            bytes=volume.size_bytes, trashed_at=op.clock.now(), operation_id=op.id,
+            purge_at=max(datetime.fromisoformat(purge_at), kept_until(op.clock.now(), op.settings)),
         )
     )  # fmt: skip
     emit(session, "volume.deleted", subject=subject_of(volume), project_id=volume.project_id, operation_id=op.id)
     return {"was": was}
+
+
+def grow_file(op: Op, volume_id: str, size_bytes: int) -> None:
+    """The file of a volume that no running machine has open has ``size_bytes``. Repeating it changes nothing."""
+    with op.read() as session:
+        volume = session.get_one(Volume, volume_id)
+        head = session.scalars(sa.select(Head).where(Head.volume_id == volume_id)).one()
+        refuse_frozen(session, head.path)
+        pool = pool_of(session, volume)
+    store_of(op, pool).grow(head.path, size_bytes)
 
 
 @tx_step()
@@ -149,8 +161,11 @@ def erase(op: Op, volume_id: str, event: str) -> None:
 
 @step(retries=0)
 def purge_due(op: Op) -> int:
-    """Order the purge of everything whose time in the trash is over, whatever room it belongs to; how many."""
+    """Order the purge of everything whose time in the trash is over, whatever room it belongs to; how many. Nothing
+    while the clock cannot be trusted."""
     with op.write() as session:
+        if not watch_clock(session, op.clock):
+            return 0
         ctx = Context(SYSTEM, session, op.settings, clock=op.clock)
         items = due(ctx)
         for item in items:
