@@ -14,7 +14,7 @@ from yun.base.config import Settings
 from yun.base.db import Database
 from yun.drivers.host.fake import FakeMachine
 from yun.drivers.network.fake import FakeNetworkEngine, World
-from yun.drivers.network.port import GroupSpec, NatSpec
+from yun.drivers.network.port import GroupSpec, NatSpec, NetworkSpec
 from yun.identity.model import Project
 from yun.network import service
 from yun.network.defaults import host_resolvers
@@ -114,6 +114,23 @@ def test_leftovers_of_ours_are_removed_and_told(engine: Engine, world: World, da
         notice = session.get(Notice, "network.leftovers")
         assert notice is not None
         assert "sgr_ghost" in notice.message["params"]["list"]
+
+
+def test_what_another_cloud_made_is_no_leftover_and_what_carries_no_mark_is_taken_over(
+    engine: Engine, world: World, plugged: Callable[..., Port], database: Database
+) -> None:
+    plugged()
+    before = set(world.networks)
+    other = FakeNetworkEngine(world)
+    other.own("prj_two")
+    other.apply_network(NetworkSpec("net_theirs", "theirs"))
+    engine.drivers.network.own("prj_one")
+    compare(engine)
+    assert set(world.networks) == {*before, "net_theirs"}
+    assert set(world.marks.values()) == {"prj_one", "prj_two"}
+    assert engine.drivers.network.inventory()["network"] == before
+    with database.read() as session:
+        assert session.get(Notice, "network.leftovers") is None
 
 
 def test_what_is_wanted_again_while_a_comparison_removes_it_stays(
