@@ -11,6 +11,7 @@ from tests.storage.test_volumes import planned, volume
 from yun.base.errors import Conflict
 from yun.base.ids import new_id
 from yun.base.units import GIB
+from yun.operations.service import abandon
 from yun.storage import service
 from yun.storage.model import Head, Layer, LayerHold, LayerState, Volume
 from yun.storage.steps.shared import refuse_base, refuse_frozen
@@ -181,3 +182,49 @@ def spoil(cloud: Cloud, layer: Layer, state: LayerState) -> None:
         del cloud.world.files[layer.path]
     else:
         cloud.world.files[layer.path].truncated = True
+
+
+def test_content_that_rotted_unseen_gives_way_to_the_same_image_brought_in_again(cloud: Cloud) -> None:
+    """No row and no time of writing tells of it: only the content does."""
+    layer_id = cloud.adopted()
+    layer = cloud.all(Layer)[0]
+    cloud.world.files[layer.path].content = "rotten"
+    cloud.tend("storage.reconcile")
+    assert cloud.all(Layer)[0].state == LayerState.ACTIVE
+    again = adopt(cloud, cloud.layer_file("b"), "image:b")
+    assert again.result["value"]["layer_id"] == layer_id
+    assert cloud.store.digest(layer.path, lambda _part: None) == layer.digest
+    assert cloud.all(Layer)[0].state == LayerState.ACTIVE
+
+
+def test_a_mending_that_fails_leaves_the_layer_missing_and_the_next_one_mends_it(cloud: Cloud) -> None:
+    layer_id = cloud.adopted()
+    del cloud.world.files[cloud.all(Layer)[0].path]
+    cloud.world.fail("freeze", 1)
+    assert adopt(cloud, cloud.layer_file("b"), "image:b").state == "failed"
+    assert cloud.all(Layer)[0].state == LayerState.MISSING
+    assert cloud.notices() == {f"layer:{layer_id}"}
+    assert adopt(cloud, cloud.layer_file("c"), "image:c").state == "succeeded"
+    assert cloud.all(Layer)[0].state == LayerState.ACTIVE
+    assert cloud.notices() == set()
+
+
+def test_a_layer_whose_adoption_was_abandoned_is_looked_at_and_one_that_goes_on_is_not(cloud: Cloud) -> None:
+    cloud.adopted()
+    layer = cloud.all(Layer)[0]
+    file, newcomer = cloud.world.files.pop(layer.path), cloud.layer_file("b")
+    cloud.world.fail("delete", 100)
+    stuck = adopt(cloud, newcomer, "image:b")
+    assert stuck.state == "stuck"
+    with cloud.database.write() as session:
+        session.get_one(Layer, layer.id).state = LayerState.ADOPTING
+        service.hold(session, layer.id, "image:b")
+    cloud.world.faults.clear()
+    cloud.world.files[layer.path] = file
+    cloud.tend("storage.reconcile")
+    assert cloud.all(Layer)[0].state == LayerState.ADOPTING
+    with cloud.asking() as ctx:
+        abandon(ctx, stuck.id)
+    cloud.tend("storage.reconcile")
+    assert cloud.all(Layer)[0].state == LayerState.ACTIVE
+    assert cloud.notices() == set()

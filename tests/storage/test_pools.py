@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 
 from tests.storage.conftest import Cloud
 from yun.base.context import Actor
 from yun.base.errors import Conflict, Forbidden, Invalid, NoCapacity, NotFound, Unavailable
 from yun.base.units import GIB, TIB
+from yun.images.model import Image
 from yun.storage import service
 from yun.storage.capacity import check
 from yun.storage.model import Pool, PoolState
@@ -173,3 +175,42 @@ def test_members_see_pools_and_only_administrators_change_them(cloud: Cloud, mem
             service.get_pool(ctx, "none")
 
 
+def test_a_new_pool_of_the_same_name_or_place_stands_in_the_way_of_undoing_a_deletion(cloud: Cloud) -> None:
+    made = cloud.do(lambda ctx: service.create_pool(ctx, name="fast", path="/srv/fast"))
+    gone = cloud.do(lambda ctx: service.delete_pool(ctx, "fast"))
+    for name, path in (("fast", "/srv/other"), ("other", "/srv/fast")):
+        again = cloud.do(lambda ctx, n=name, p=path: service.create_pool(ctx, name=n, path=p))
+        assert (made.state, again.state) == ("succeeded", "succeeded")
+        with pytest.raises(Conflict) as caught:
+            cloud.undo(gone.id)
+        assert caught.value.details["blockers"][0]["id"] == again.id
+        cloud.do(lambda ctx, n=name: service.delete_pool(ctx, n))
+
+
+def test_an_undo_that_finds_its_pools_place_taken_ends_failed_and_takes_nothing_back(cloud: Cloud) -> None:
+    """However the place was taken: the undo looks before it touches anything."""
+    cloud.do(lambda ctx: service.create_pool(ctx, name="fast", path="/srv/fast"))
+    gone = cloud.do(lambda ctx: service.delete_pool(ctx, "fast"))
+    with cloud.database.write() as session:
+        session.add(Pool(host_id=cloud.pool.host_id, name="fast", path="/srv/elsewhere"))
+    done = cloud.undo(gone.id)
+    assert done.state == "failed"
+    assert done.error is not None
+    assert done.error["code"] == "conflict"
+    assert "/srv/fast" not in cloud.world.pools
+    assert cloud.operation(gone.id).state == "succeeded"
+
+
+def test_a_pool_that_a_room_above_still_uses_is_not_deleted(cloud: Cloud) -> None:
+    cloud.do(lambda ctx: service.create_pool(ctx, name="fast", path="/srv/fast"))
+    with cloud.database.write() as session:
+        pool_id = session.scalars(sa.select(Pool.id).where(Pool.name == "fast")).one()
+        session.add(
+            Image(project_id=cloud.project_id, name="tiny", state="importing", pool_id=pool_id, source="upload")
+        )
+    done = cloud.do(lambda ctx: service.delete_pool(ctx, "fast"))
+    assert done.state == "failed"
+    assert done.error is not None
+    assert done.error["code"] == "conflict"
+    assert "/srv/fast" in cloud.world.pools
+    assert len(cloud.all(Pool)) == 2

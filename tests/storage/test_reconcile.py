@@ -9,9 +9,10 @@ import sqlalchemy as sa
 
 from tests.storage.conftest import Cloud
 from tests.storage.test_volumes import planned, volume
+from yun.base.ids import new_id
 from yun.base.units import GIB
 from yun.drivers.volume.fake import FakeFile
-from yun.operations.model import Operation
+from yun.operations.model import Notice, Operation
 from yun.operations.service import cancel, submit
 from yun.storage import service
 from yun.storage.model import Head, Layer, LayerState, Volume, VolumeState
@@ -210,3 +211,54 @@ def test_a_look_at_many_files_asks_the_database_no_more_often_than_at_few(cloud:
     for number in range(12):
         volume(cloud, f"b{number}", GIB)
     assert statements() == few
+
+
+def test_a_file_that_cannot_be_mended_is_told_and_the_others_are_looked_at_all_the_same(cloud: Cloud) -> None:
+    lost = planned(cloud, cloud.adopted())
+    layer, head = cloud.all(Layer)[0], cloud.all(Head)[0]
+    cloud.world.files[layer.path].writable = True
+    del cloud.world.files[head.path]
+    cloud.world.fail("protect", 2)
+    compare(cloud)
+    assert cloud.notices() == {f"file:{layer.path}", f"volume:{lost}"}
+    told = remembered(cloud)
+    compare(cloud)
+    assert (remembered(cloud), cloud.notices()) == (told, {f"file:{layer.path}", f"volume:{lost}"})
+    compare(cloud)
+    assert cloud.notices() == {f"layer-writable:{layer.id}", f"volume:{lost}"}
+
+
+def test_a_pool_that_goes_away_in_the_middle_tells_of_no_single_file(cloud: Cloud) -> None:
+    planned(cloud, cloud.adopted())
+    cloud.world.fail("glance", 1, retryable=True)
+    cloud.world.fail("inspect", 1, retryable=True)
+    cloud.world.fail("pool_facts", 1, retryable=True)
+    compare(cloud)
+    assert cloud.notices() == set()
+
+
+def test_a_layer_that_cannot_be_removed_is_told_and_the_others_go(cloud: Cloud) -> None:
+    ids = [cloud.adopted(name, f"image:{name}", size=n * GIB) for n, name in enumerate(("a", "b"), 1)]
+    with cloud.database.write() as session:
+        for layer_id, name in zip(ids, ("a", "b"), strict=True):
+            service.let_go(session, layer_id, f"image:{name}")
+    cloud.world.fail("delete", 1)
+    compare(cloud)
+    assert len(cloud.all(Layer)) == 1
+    assert cloud.notices() == {f"layer:{cloud.all(Layer)[0].id}"}
+    compare(cloud)
+    assert (cloud.all(Layer), cloud.notices()) == ([], set())
+
+
+def test_seeds_of_no_machine_are_told_and_left_alone(cloud: Cloud) -> None:
+    mine, lost = new_id("ins"), new_id("ins")
+    with cloud.database.write() as session:
+        service.attach(session, volume_id=volume(cloud).id, instance_id=mine, slot="vda")
+    for owner in (mine, lost):
+        cloud.store.write_seed(f"{cloud.pool.path}/seeds/{owner}.iso", {"meta-data": b""})
+    files = set(cloud.world.files)
+    compare(cloud)
+    assert cloud.notices() == {f"pool-unknown:{cloud.pool.id}"}
+    assert set(cloud.world.files) == files
+    notice = cloud.all(Notice)[0]
+    assert (notice.message["params"]["count"], lost in notice.message["params"]["names"]) == (1, True)

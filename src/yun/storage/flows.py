@@ -34,7 +34,7 @@ def update_pool(op: Op, pool_id: str, changes: dict[str, Any]) -> Any:
 def delete_pool(op: Op, pool_id: str) -> Any:
     """The row, then the empty directories."""
     was = op.step(steps.forget_pool, pool_id)
-    op.step(steps.remove_directories, was["host_id"], was["path"])
+    op.step(steps.remove_directories, was["host_id"], was["path"], was["name"])
     return {"pool_id": pool_id}
 
 

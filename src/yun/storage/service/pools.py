@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,18 @@ class PoolChanges:
 def subject_of(pool: Pool) -> Subject:
     """The pool as the subject of an operation."""
     return Subject("pool", pool.id, pool.name)
+
+
+def place_subjects(host_id: str, name: str, path: str) -> tuple[Subject, Subject]:
+    """A pool's name and directory as things operations touch: whoever takes freed ones stands in the way of undoing
+    what freed them."""
+    place = hashlib.sha256(f"{host_id}:{path}".encode()).hexdigest()[:24]
+    return Subject("pool-name", name, name), Subject("pool-path", place, path)
+
+
+def place_keys(host_id: str, name: str, path: str) -> tuple[Key, ...]:
+    """The keys of whatever takes or frees a pool's name and directory."""
+    return tuple(Key(f"{subject.kind}:{subject.id}") for subject in place_subjects(host_id, name, path))
 
 
 def list_pools(ctx: Context, *, sort: str = "name", cursor: str | None = None, limit: int = 100) -> Page[Pool]:
@@ -90,8 +103,9 @@ def create_pool(ctx: Context, *, name: str, path: str) -> Intent:
         kind="pool.create",
         title=_("Create pool {name}", name=name),
         subject=Subject("pool", pool_id, name),
+        subjects=place_subjects(host.id, name, path),
         arguments={"pool_id": pool_id, "host_id": host.id, "name": name, "path": path},
-        keys=(Key(f"pool:{pool_id}"), Key(f"pool-name:{name}")),
+        keys=(Key(f"pool:{pool_id}"), *place_keys(host.id, name, path)),
         effects=(_("The directory {path} on {host} will hold disks.", path=path, host=host.name),),
         undoable=False,
         no_undo=_("Delete the pool instead, once it is empty."),
@@ -137,11 +151,21 @@ def delete_pool(ctx: Context, reference: str) -> Intent:
         kind="pool.delete",
         title=_("Delete pool {name}", name=pool.name),
         subject=subject_of(pool),
+        subjects=place_subjects(pool.host_id, pool.name, pool.path),
         arguments={"pool_id": pool.id},
-        keys=(Key(f"pool:{pool.id}"), Key(f"pool-name:{pool.name}")),
+        keys=(Key(f"pool:{pool.id}"), *place_keys(pool.host_id, pool.name, pool.path)),
         effects=(_("The directory {path} is no longer used.", path=pool.path),),
         deadline=120.0,
     )
+
+
+def refuse_taken(session: Session, host_id: str, name: str, path: str) -> None:
+    """Pass where no pool has this name or directory. Raises `Conflict`."""
+    same_place = sa.and_(Pool.host_id == host_id, Pool.path == path)
+    found = session.scalar(sa.select(Pool).where(sa.or_(Pool.name == name, same_place)).limit(1))
+    if found is not None:
+        value, field = (name, "name") if found.name == name else (path, "path")
+        raise Conflict(_("There is a pool {value} already.", value=value), fields={field: _("another one")})
 
 
 def refuse_full(session: Session, pool: Pool) -> None:

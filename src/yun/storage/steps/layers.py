@@ -14,9 +14,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from yun.base.errors import Conflict, DriverError, Invalid
-from yun.base.messages import _
+from yun.base.messages import Message, _
 from yun.drivers.volume.port import FileFacts, VolumeStore
-from yun.operations.events import emit, resolve_notice
+from yun.operations.events import emit, raise_notice, resolve_notice
 from yun.operations.flow import Op, step
 from yun.operations.intent import Subject
 from yun.storage.model import Head, Layer, LayerHold, LayerState, Pool
@@ -40,7 +40,8 @@ def subject_of(layer: Layer) -> Subject:
 
 
 def _unadopt(op: Op, output: Any, layer_id: str, pool_id: str, path: str, holder: str) -> None:
-    """The holder lets go; the incoming file is gone; the layer too where nothing else needs it."""
+    """The holder lets go; the incoming file is gone; the layer too where nothing else needs it. One that others need
+    and whose file was to be mended is missing as before."""
     with op.write() as session:
         pool = session.get(Pool, pool_id)
         held = list(session.scalars(sa.select(LayerHold.layer_id).where(LayerHold.holder == holder)))
@@ -49,8 +50,28 @@ def _unadopt(op: Op, output: Any, layer_id: str, pool_id: str, path: str, holder
     # The layer's own id too: a death right after the hold was let go must not leave its row behind.
     for each in {layer_id, *held}:
         collect(op, each)
+        _not_mended(op, each)
     if pool is not None:
         store_of(op, pool).delete(path)
+
+
+def _not_mended(op: Op, layer_id: str) -> None:
+    with op.write() as session:
+        row = session.get(Layer, layer_id, with_for_update=True)
+        if row is None or row.state != LayerState.ADOPTING:
+            return
+        row.state = LayerState.MISSING
+        emit(session, "layer.missing", subject=subject_of(row), operation_id=op.id, data={"digest": row.digest})
+        tell_unusable(session, row, _("the attempt to mend it failed"))
+
+
+def tell_unusable(session: Session, layer: Layer, why: Message) -> None:
+    """Raise the notice about a base file that cannot be used."""
+    raise_notice(
+        session, f"layer:{layer.id}", subject=subject_of(layer), level="error",
+        message=_("The base file {digest} is unusable: {reason}", digest=layer.digest[:12], reason=why),
+        hint=_("Put {path} back from a copy, or import the same image again: that mends it.", path=layer.path),
+    )  # fmt: skip
 
 
 @step(undo=_unadopt)
@@ -58,8 +79,9 @@ def adopt_layer(op: Op, layer_id: str, pool_id: str, path: str, holder: str) -> 
     """Freeze a finished file of the pool's ``incoming`` into ``layers/<sha256>.qcow2``, held by ``holder``.
 
     ``layer_id`` is chosen at submit and used where the pool has no file with this content yet; else the newcomer is
-    dropped and the known layer held (and mended, where its file was gone or spoilt). ``holder`` names who needs it,
-    such as ``image:img_…``, and names one adoption only. Returns layer_id, digest, path, format, virtual_bytes,
+    dropped and the known layer held. A known layer's file is read again each time, whatever its row says: one that is
+    gone, has another length or whose content has another digest gives way to the newcomer. ``holder`` names who needs
+    it, such as ``image:img_…``, and names one adoption only. Returns layer_id, digest, path, format, virtual_bytes,
     file_bytes, fresh. Undo lets go, and the file goes with the last that needs it.
     """
     arrival = Arrival(layer_id, pool_id, path, holder)
@@ -91,7 +113,7 @@ def _claim(op: Op, store: VolumeStore, pool: Pool, arrival: Arrival) -> Layer:
     digest = store.digest(arrival.path, lambda f: op.progress(f, _("Reading the content")))
     into = f"{pool.path}/layers/{digest}.qcow2"
     busy = DriverError(_("The same content is being taken in or removed by another operation."), retryable=True)
-    there = _seen(store, into)
+    sound = _holds(op, store, into, facts.length, digest)
     try:
         with op.write() as session:
             query = sa.select(Layer).where(Layer.pool_id == pool.id, Layer.digest == digest).with_for_update()
@@ -106,7 +128,7 @@ def _claim(op: Op, store: VolumeStore, pool: Pool, arrival: Arrival) -> Layer:
                 session.flush()
             elif row.state in (LayerState.ADOPTING, LayerState.REMOVING):
                 raise busy
-            elif row.state != LayerState.ACTIVE or there is None or there.length != row.length:
+            elif row.state != LayerState.ACTIVE or not sound:
                 row.state = LayerState.ADOPTING
             hold(session, row.id, arrival.holder)
     except IntegrityError as error:
@@ -116,13 +138,7 @@ def _claim(op: Op, store: VolumeStore, pool: Pool, arrival: Arrival) -> Layer:
 
 def _bring_in(op: Op, store: VolumeStore, row: Layer, path: str) -> None:
     """The layer's file is at its place and frozen; a spoilt one there gives way to the newcomer."""
-    newcomer, there = store.glance(path), _seen(store, row.path)
-    if newcomer.exists and there is not None:
-        same = there.exists and there.length == row.length
-        same = same and store.digest(row.path, lambda _f: op.check_cancel()) == row.digest
-        if there.exists and not same:
-            store.delete(row.path)
-    elif newcomer.exists:
+    if store.glance(path).exists and not _holds(op, store, row.path, row.length, row.digest):
         store.delete(row.path)
     store.freeze(path, row.path)
 
@@ -140,6 +156,14 @@ def _settle(op: Op, store: VolumeStore, layer_id: str) -> Layer:
         resolve_notice(session, f"layer:{row.id}")
         emit(session, "layer.added", subject=subject_of(row), operation_id=op.id, data={"digest": row.digest})
     return row
+
+
+def _holds(op: Op, store: VolumeStore, path: str, length: int, digest: str) -> bool:
+    """Whether a file has exactly this content, found by reading it."""
+    there = _seen(store, path)
+    if there is None or not there.exists or there.length != length:
+        return False
+    return store.digest(path, lambda _f: op.check_cancel()) == digest
 
 
 def _seen(store: VolumeStore, path: str) -> FileFacts | None:
@@ -161,11 +185,28 @@ def drop_layer(op: Op, layer_id: str, holder: str) -> bool:
 
 @step(retries=0)
 def collect_layers(op: Op) -> int:
-    """Remove every layer that nothing needs: what an interrupted purge left; how many."""
+    """Remove every layer that nothing needs: what an interrupted purge left; how many. One that cannot be removed is
+    told, and the others go all the same."""
     with op.read() as session:
         rows = session.scalars(sa.select(Layer.id).where(Layer.state != LayerState.ADOPTING))
         unneeded = [i for i in rows if not layer_is_needed(session, i)]
-    return sum(collect(op, i) for i in unneeded)
+    return sum(_collected(op, layer_id) for layer_id in unneeded)
+
+
+def _collected(op: Op, layer_id: str) -> bool:
+    try:
+        return collect(op, layer_id)
+    except DriverError as error:
+        with op.write() as session:
+            row = session.get(Layer, layer_id)
+            if row is not None:
+                raise_notice(
+                    session, f"layer:{row.id}", subject=subject_of(row),
+                    message=_("The base file {digest} cannot be removed: {reason}", digest=row.digest[:12],
+                              reason=error.message),
+                    hint=_("Mend what the host says of it; it is looked at again within minutes."),
+                )  # fmt: skip
+        return False
 
 
 def collect(op: Op, layer_id: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from yun.base.errors import Conflict, DriverError
@@ -14,7 +15,7 @@ from yun.drivers.volume.port import PoolFacts
 from yun.operations.events import emit, raise_notice, resolve_notice
 from yun.operations.flow import Op, step, tx_step
 from yun.storage.model import Pool, PoolState
-from yun.storage.service.pools import refuse_full, subject_of
+from yun.storage.service.pools import refuse_full, refuse_taken, subject_of
 
 FIELDS = ("id", "host_id", "name", "path", "state", "is_default", "overcommit", "reserve_bytes")
 
@@ -35,9 +36,7 @@ def write_pool(op: Op, session: Session, values: dict[str, Any], facts: PoolFact
     """The pool's row is there; the first pool is the default. Raises `Conflict` for a name or place that is taken."""
     if session.get(Pool, values["id"]) is not None:
         return
-    same_place = sa.and_(Pool.host_id == values["host_id"], Pool.path == values["path"])
-    if session.scalar(sa.select(Pool.id).where(sa.or_(Pool.name == values["name"], same_place))) is not None:
-        raise Conflict(_("There is a pool {value} already.", value=values["name"]), fields={"name": _("another one")})
+    refuse_taken(session, values["host_id"], values["name"], values["path"])
     first = session.scalar(sa.select(sa.func.count()).select_from(Pool)) == 0
     pool = Pool(
         **{"is_default": first, "reserve_bytes": min(GIB, facts.capacity_bytes // 50), **values},
@@ -50,6 +49,7 @@ def write_pool(op: Op, session: Session, values: dict[str, Any], facts: PoolFact
 
 def _remember_pool(op: Op, session: Session, output: Any, pool_id: str) -> None:
     if output and session.get(Pool, pool_id) is None:
+        refuse_taken(session, output["host_id"], output["name"], output["path"])
         pool = Pool(**output)
         session.add(pool)
         session.flush()
@@ -58,22 +58,35 @@ def _remember_pool(op: Op, session: Session, output: Any, pool_id: str) -> None:
 
 @tx_step(undo=_remember_pool)
 def forget_pool(op: Op, session: Session, pool_id: str) -> dict[str, Any]:
-    """The pool's row is gone; what it was. Raises `Conflict` for one that is not empty."""
+    """The pool's row is gone; what it was. Raises `Conflict` for one that is not empty, also of what belongs to rooms
+    above (images on their way, uploads, copies): the database itself is asked."""
     pool = session.get_one(Pool, pool_id)
     refuse_full(session, pool)
     was = {name: getattr(pool, name) for name in FIELDS}
-    emit(session, "pool.deleted", subject=subject_of(pool), operation_id=op.id, data={"path": pool.path})
-    session.delete(pool)
+    subject = subject_of(pool)
+    try:
+        with session.begin_nested():
+            session.delete(pool)
+            session.flush()
+    except IntegrityError as error:
+        raise Conflict(
+            _("The pool {pool} still holds images, uploads or copies for a download.", pool=was["name"]),
+            hint=_("Purge the images that lie in it; drop its uploads or wait until they and the copies have expired."),
+        ) from error
+    emit(session, "pool.deleted", subject=subject, operation_id=op.id, data={"path": was["path"]})
     return was
 
 
-def _make_directories(op: Op, output: Any, host_id: str, path: str) -> None:
+def _make_directories(op: Op, output: Any, host_id: str, path: str, name: str = "") -> None:
+    with op.read() as session:
+        refuse_taken(session, host_id, name, path)
     op.drivers.on(host_id).volume.prepare_pool(path)
 
 
 @step(undo=_make_directories)
-def remove_directories(op: Op, host_id: str, path: str) -> None:
-    """The pool's empty directories are gone; a directory with anybody's file in it stays."""
+def remove_directories(op: Op, host_id: str, path: str, name: str = "") -> None:
+    """The pool's empty directories are gone; a directory with anybody's file in it stays. Undo makes them again, and
+    raises `Conflict` where another pool has the name or the directory by now."""
     op.drivers.on(host_id).volume.remove_pool(path)
 
 

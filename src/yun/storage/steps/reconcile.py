@@ -6,6 +6,8 @@ moment it is written: what was purged meanwhile is no finding.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -14,20 +16,24 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from yun.base.errors import DriverError, Invalid
+from yun.base.log import logger
 from yun.base.messages import Message, _
-from yun.drivers.volume.port import FileFacts, VolumeStore
+from yun.drivers.volume.port import FINISHED, FileFacts, VolumeStore
 from yun.operations.events import emit, raise_notice, resolve_notice
 from yun.operations.flow import Op, step
-from yun.operations.model import OPEN, Notice, Operation, OperationSubject
-from yun.storage.model import Head, Layer, LayerState, Pool, PoolState, Volume, VolumeState
+from yun.operations.model import OPEN, Notice, Operation, OperationStep, OperationSubject
+from yun.storage.model import Head, Layer, LayerHold, LayerState, Pool, PoolState, Volume, VolumeState
 from yun.storage.service.pools import subject_of as pool_subject
 from yun.storage.service.volumes import subject_of as volume_subject
+from yun.storage.steps.layers import adopt_layer, tell_unusable
 from yun.storage.steps.layers import subject_of as layer_subject
 from yun.storage.steps.shared import store_of
+from yun.storage.steps.strangers import tell_unknown
 from yun.storage.steps.volumes import erase
 
 FORGOTTEN = timedelta(minutes=10)
-SAMPLE = 5
+NAMED, MOST = 190, 50
+log = logger(__name__)
 
 
 @dataclass
@@ -38,6 +44,7 @@ class Findings:
     spoilt: list[str] = field(default_factory=list)
     healed: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any] | None:
@@ -47,19 +54,46 @@ class Findings:
 
 @step(retries=0)
 def compare(op: Op) -> dict[str, Any] | None:
-    """Every file of every reachable pool is as its row says, or the row and a notice say what is wrong."""
+    """Every file of every reachable pool is as its row says, or the row and a notice say what is wrong. One file that
+    cannot be looked at is told, and the others are looked at all the same."""
     found = Findings()
     _give_up_forgotten(op, found)
     with op.read() as session:
         pools = list(session.scalars(sa.select(Pool).where(Pool.state == PoolState.ACTIVE)))
     for pool in pools:
         op.check_cancel()
+        failed: dict[str, Message] = {}
         try:
-            _compare_pool(op, pool, found)
+            _compare_pool(op, pool, found, failed)
         except DriverError as error:
-            if not error.retryable:
-                raise
+            if error.retryable:
+                continue
+            failed[pool.path] = error.message
+        _tell_failed(op, pool, failed, found)
     return found.to_json()
+
+
+def _tell_failed(op: Op, pool: Pool, failed: dict[str, Message], found: Findings) -> None:
+    """A notice for each file that could not be looked at, none for those that can be again."""
+    keys = {f"file:{path[-NAMED:]}": path for path in failed}
+    mine = sa.select(Notice.key).where(
+        Notice.key.startswith("file:"), Notice.subject_kind == "pool", Notice.subject_id == pool.id
+    )
+    with op.read() as session:
+        told = set(session.scalars(mine))
+    if not keys and not told:
+        return
+    with op.write() as session:
+        for key in told - keys.keys():
+            resolve_notice(session, key)
+        for key, path in list(keys.items())[:MOST]:
+            if key not in told:
+                found.unseen.append(path)
+            raise_notice(
+                session, key, subject=pool_subject(pool), level="error",
+                message=_("{path} cannot be looked at or mended: {reason}", path=path, reason=failed[path]),
+                hint=_("Mend what the host says of it; it is looked at again within minutes."),
+            )  # fmt: skip
 
 
 def _give_up_forgotten(op: Op, found: Findings) -> None:
@@ -76,29 +110,58 @@ def _give_up_forgotten(op: Op, found: Findings) -> None:
         )
         rows = list(session.scalars(query))
     for volume_id in rows:
-        erase(op, volume_id, "volume.given_up")
+        try:
+            erase(op, volume_id, "volume.given_up")
+        except DriverError as error:
+            log.warning("%s is not given up yet: %s", volume_id, error)
+            continue
         found.forgotten.append(volume_id)
 
 
-def _compare_pool(op: Op, pool: Pool, found: Findings) -> None:
+def _compare_pool(op: Op, pool: Pool, found: Findings, failed: dict[str, Message]) -> None:
+    """``failed`` gets what could not be looked at. Raises `DriverError` where the pool itself does not answer."""
     store = store_of(op, pool)
-    listed = store.list_files(pool.path)
+    listed = store.list_files(pool.path, (*FINISHED, "seeds"))
     with op.read() as session:
         layers = list(session.scalars(sa.select(Layer).where(Layer.pool_id == pool.id)))
         query = sa.select(Head, Volume).join(Volume, Volume.id == Head.volume_id).where(Volume.pool_id == pool.id)
         heads = [(h, v) for h, v in session.execute(query)]
         told = set(session.scalars(sa.select(Notice.key).where(Notice.subject_kind == "volume")))
+        adopting = _being_adopted(session)
     paths = {layer.id: layer.path for layer in layers}
     for layer in layers:
         op.check_cancel()
-        if layer.state in (LayerState.ACTIVE, LayerState.MISSING, LayerState.DAMAGED):
-            _compare_layer(op, store, layer, found)
+        if layer.state != LayerState.REMOVING and layer.id not in adopting:
+            with _going_on(store, pool, layer.path, failed):
+                _compare_layer(op, store, layer, found)
     for head, volume in heads:
         op.check_cancel()
         if volume.state != VolumeState.BUILDING:
             base = paths.get(head.layer_id, "?") if head.layer_id else ""
-            _compare_head(op, store, head, volume, base, found, told=f"volume:{volume.id}" in told)
-    _tell_unknown(op, store, pool, listed, found)
+            with _going_on(store, pool, head.path, failed):
+                _compare_head(op, store, head, volume, base, found, told=f"volume:{volume.id}" in told)
+    found.unknown += tell_unknown(op, store, pool, listed)
+
+
+@contextmanager
+def _going_on(store: VolumeStore, pool: Pool, path: str, failed: dict[str, Message]) -> Iterator[None]:
+    """What a driver says against one file is noted; where the whole pool is away, that is raised instead."""
+    try:
+        yield
+    except DriverError as error:
+        store.pool_facts(pool.path)
+        failed[path] = error.message
+
+
+def _being_adopted(session: Session) -> set[str]:
+    """The layers that an open operation is taking in: its journal names under whose name."""
+    steps = (
+        sa.select(OperationStep.arguments)
+        .join(Operation, Operation.seq == OperationStep.seq)
+        .where(OperationStep.name == adopt_layer.name, Operation.state.in_(OPEN))
+    )
+    holders = [arguments[3] for arguments in session.scalars(steps)]
+    return set(session.scalars(sa.select(LayerHold.layer_id).where(LayerHold.holder.in_(holders))))
 
 
 # ── layers ──
@@ -119,11 +182,7 @@ def _compare_layer(op: Op, store: VolumeStore, layer: Layer, found: Findings) ->
             found.healed.append(row.id)
             return
         found.spoilt.append(row.id)
-        raise_notice(
-            session, f"layer:{row.id}", subject=layer_subject(row), level="error",
-            message=_("The base file {digest} is unusable: {reason}", digest=row.digest[:12], reason=why),
-            hint=_("Put {path} back from a copy, or import the same image again: that mends it.", path=row.path),
-        )  # fmt: skip
+        tell_unusable(session, row, why)
 
 
 def _judge_layer(op: Op, store: VolumeStore, layer: Layer, found: Findings) -> tuple[str, Message]:
@@ -219,44 +278,3 @@ def _note_volume(op: Op, volume: Volume, why: Message | None, found: Findings) -
             message=_("The disk of the volume {name} is unusable: {reason}", name=volume.name, reason=why),
             hint=_("Put the file back from a copy; it is noticed within minutes."),
         )  # fmt: skip
-
-
-# ── strangers ──
-
-
-def _tell_unknown(op: Op, store: VolumeStore, pool: Pool, listed: list[str], found: Findings) -> None:
-    """Files that no row names: told, never deleted. Rows are read after the files were listed, then asked again."""
-    with op.read() as session:
-        known = _known(session, pool)
-    strangers = [p for p in listed if p not in known]
-    strangers = [p for p in strangers if _still_there(store, p)]
-    key = f"pool-unknown:{pool.id}"
-    with op.write() as session:
-        known = _known(session, pool) if strangers else set()
-        strangers = [p for p in strangers if p not in known]
-        if not strangers:
-            resolve_notice(session, key)
-            return
-        names = ", ".join(p.removeprefix(pool.path + "/") for p in strangers[:SAMPLE])
-        before = session.get(Notice, key)
-        if before is None or before.message["params"]["count"] != len(strangers):
-            found.unknown += strangers[:100]
-        raise_notice(
-            session, key, subject=pool_subject(pool),
-            message=_("In the pool {pool} lie {count} files that belong to nothing: {names}", pool=pool.name,
-                      count=len(strangers), names=names),
-            hint=_("They are left alone. Remove them by hand once you know what they are."),
-        )  # fmt: skip
-
-
-def _known(session: Session, pool: Pool) -> set[str]:
-    heads = sa.select(Head.path).join(Volume, Volume.id == Head.volume_id).where(Volume.pool_id == pool.id)
-    layers = sa.select(Layer.path).where(Layer.pool_id == pool.id)
-    return {*session.scalars(heads), *session.scalars(layers)}
-
-
-def _still_there(store: VolumeStore, path: str) -> bool:
-    try:
-        return store.glance(path).exists
-    except Invalid:
-        return True
