@@ -58,6 +58,13 @@ document.addEventListener("change", (event) => {
   if (field) field.dataset.touched = "1";
 });
 
+// A preview names the fields that are still wrong as the form does.
+onLoad("[data-field-name]", (line) => {
+  const label = document.querySelector(`#form [data-field="${CSS.escape(line.dataset.fieldName)}"] :is(label, legend, .form-label)`);
+  const title = label?.textContent.trim();
+  if (title && line.firstElementChild) line.firstElementChild.replaceWith(Object.assign(document.createElement("b"), { textContent: title }));
+});
+
 // A choice shows the parts of the form that belong to it: data-show-when="name=value|value".
 onLoad("[data-show-when]", (element) => {
   const form = element.closest("form");

@@ -65,6 +65,12 @@ function freshen(root) {
 htmx.onLoad(freshen);
 setInterval(() => freshen(document), 20_000);
 
+// On a narrow screen the open tab may lie beyond the edge.
+onLoad(".tabs", (bar) => {
+  const open = bar.querySelector("[aria-current]");
+  if (open) bar.scrollLeft = open.offsetLeft - bar.offsetLeft - (bar.clientWidth - open.offsetWidth) / 2;
+});
+
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;

@@ -116,6 +116,7 @@ def duration(seconds: float | None) -> str:
     """Seconds as ``1 h 05 min``, ``12.3 s``."""
     if seconds is None:
         return "–"
+    seconds = max(seconds, 0.0)  # clocks of two processes may differ a little
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes = int(seconds // 60)
