@@ -139,7 +139,10 @@ class Story:
         engine: Any = self.drivers.network
         world = local.hypervisor.world
         domains = {
-            uuid: (repr(domain.spec), str(domain.power)) for uuid, domain in sorted(world.domains.items())
+            uuid: (
+                repr(domain.spec), str(domain.power), domain.live and sorted(d.path for d in domain.live.disks),
+            )
+            for uuid, domain in sorted(world.domains.items())
         }  # fmt: skip
         return {"domains": domains, "files": local.volume.world.snapshot(), "network": engine.world.snapshot()}
 
@@ -302,6 +305,21 @@ SCENES: dict[str, Scene] = {
         lambda ctx: storage.purge(ctx, storage.get_item(ctx, "v1")),
         (MAKE_VOLUME, lambda ctx: storage.delete_volume(ctx, storage.get_volume(ctx, "v1"))),
         undoable=False,
+    ),
+    "volume.attach": Scene(
+        lambda ctx: compute.attach(ctx, storage.get_volume(ctx, "v1"), compute.get(ctx, "m1")),
+        (instance(), MAKE_VOLUME),
+    ),
+    "volume.detach": Scene(
+        lambda ctx: compute.detach(ctx, storage.get_volume(ctx, "v1")),
+        (
+            instance(), MAKE_VOLUME,
+            lambda ctx: compute.attach(ctx, storage.get_volume(ctx, "v1"), compute.get(ctx, "m1")),
+        ),
+    ),
+    "instance.add_disk": Scene(on(compute.add_disk, size_bytes=1 << 30), (instance(),)),
+    "volume.grow": Scene(
+        lambda ctx: compute.grow(ctx, storage.get_volume(ctx, "v1"), 2 << 30), (MAKE_VOLUME,), undoable=False
     ),
     "volume.create": Scene(MAKE_VOLUME),
     "volume.delete": Scene(lambda ctx: storage.delete_volume(ctx, storage.get_volume(ctx, "v1")), (MAKE_VOLUME,)),

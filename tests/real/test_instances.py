@@ -27,6 +27,7 @@ def test_the_whole_life_of_a_machine(desk: Desk) -> None:
     before = desk.definition(identifier)
     desk.ssh(address, "echo mark > /root/mark; sync")
 
+    disks_come_and_go(desk, identifier, address)
     killed_is_noticed_and_mended(desk, identifier)
     pulled_plug_is_noticed(desk, identifier)
     power(desk, identifier)
@@ -39,15 +40,47 @@ def test_the_whole_life_of_a_machine(desk: Desk) -> None:
     assert desk.shown(NAME)["state"] == "running"
     assert desk.shown(NAME)["floating_ips"] == [address]
     assert desk.definition(identifier) == before
+    assert desk.yun("volume", "show", "data")["attachment"] is None
     assert until(lambda: desk.ssh(address, "cat /root/mark"), 120) == "mark"
 
     heads = Path("/var/lib/yun/pool/heads")
     assert desk.host.run("ls", str(heads)).split()
     desk.yun("instance", "delete", NAME, "--force")
     desk.yun("instance", "purge", NAME)
+    desk.yun("volume", "delete", "data")
+    for name in ("data", "extra"):
+        desk.yun("trash", "purge", name, "--yes")
     assert desk.host.run("ls", str(heads)).split() == []
     assert desk.host.run("ls", str(heads.parent / "seeds")).split() == []
     assert desk.yun("instance", "list", "--state", "trashed") == []
+
+
+def disks_come_and_go(desk: Desk, identifier: str, address: str) -> None:
+    """Plugged in, written to, grown, taken out and put back while the guest runs; the definition says the same."""
+
+    def blocks(slot: str) -> int:
+        """KiB that the guest sees in a slot; 0 for an empty one."""
+        return int(desk.ssh(address, f"grep ' {slot}$' /proc/partitions | awk '{{print $3}}'") or 0)
+
+    desk.yun("volume", "create", "data", "--size", "32M")
+    attached = desk.yun("volume", "attach", "data", identifier)
+    until(lambda: blocks("vdb") == 32 * 1024, 20)
+    desk.ssh(address, "echo kept > /dev/vdb; sync")
+    desk.yun("volume", "grow", "data", "64M")
+    until(lambda: blocks("vdb") == 64 * 1024, 20)
+    detached = desk.yun("volume", "detach", "data")
+    assert detached["operation"]["result"]["effect"] == "live"
+    until(lambda: blocks("vdb") == 0, 20)
+    assert "vdb" not in desk.definition(identifier)
+    desk.yun("undo", detached["operation"]["id"])
+    until(lambda: blocks("vdb") == 64 * 1024, 20)
+    assert desk.ssh(address, "head -c 4 /dev/vdb") == "kept"
+    desk.yun("undo", attached["operation"]["id"])
+    until(lambda: blocks("vdb") == 0, 20)
+    added = desk.yun("instance", "add-disk", identifier, "--size", "16M", "--bus", "scsi", "--name", "extra")
+    until(lambda: blocks("sda") == 16 * 1024, 20)
+    desk.yun("undo", added["operation"]["id"])
+    desk.yun("volume", "delete", "extra")
 
 
 def killed_is_noticed_and_mended(desk: Desk, identifier: str) -> None:

@@ -13,6 +13,7 @@ from yun.compute import service
 from yun.compute.console import api as console
 from yun.compute.model import Instance
 from yun.operations.answer import answer
+from yun.storage.service import get_volume
 from yun.web.api import Ctx, Match, Route, tag
 
 Cursor = Annotated[str | None, Query(max_length=500)]
@@ -24,6 +25,7 @@ PublicKey = Annotated[str, Field(max_length=9000)]
 
 router = APIRouter(route_class=Route)
 instances = APIRouter(route_class=Route, prefix="/instances", tags=["instances"])
+volumes = APIRouter(route_class=Route, prefix="/volumes", tags=["storage"])
 flavors = APIRouter(route_class=Route, prefix="/flavors", tags=["flavors"])
 
 
@@ -248,6 +250,86 @@ def metrics(ctx: Ctx, ref: str) -> dict[str, Any]:
     return service.metrics(ctx, service.get(ctx, ref))
 
 
+# ── disks ──
+
+
+class NewPlace(Body):
+    """How a disk is put into an instance."""
+
+    bus: str = Field("virtio", max_length=20, description="virtio, scsi or sata")
+    slot: str = Field("", max_length=10, description="The disk's name, such as vdb; the first free one by default.")
+    readonly: bool = False
+    cache: str = Field("none", max_length=20, description="none, writeback, writethrough, directsync or unsafe")
+
+    def place(self) -> service.Place:
+        """As the verb wants it."""
+        return service.Place(bus=self.bus, slot=self.slot, readonly=self.readonly, cache=self.cache)
+
+
+class NewDisk(NewPlace):
+    """An empty disk for an instance."""
+
+    size_bytes: int
+    name: str | None = Field(None, max_length=400, description="The volume's name.")
+    pool: str | None = Field(None, max_length=70, description="Pool by name or id; the default one otherwise.")
+
+
+class Target(NewPlace):
+    """The instance that is to have the volume."""
+
+    instance: Word
+
+
+class Removal(Body):
+    """How patiently a guest is asked."""
+
+    timeout: int = Field(30, description="Seconds a running guest has to let go of the disk.")
+    boot_disk: bool = Field(False, description="Say so where the instance boots from it.")
+
+
+class NewVolumeSize(Body):
+    """A larger size."""
+
+    size_bytes: int
+
+
+@instances.post("/{ref}/add-disk", summary="Add a disk to an instance", status_code=202)
+def add_disk(ctx: Ctx, ref: str, body: NewDisk, match: Match, dry_run: bool = False) -> JSONResponse:
+    """Make an empty volume and attach it, at once where the instance runs and the bus allows it."""
+    found = service.get(ctx, ref)
+    match.check(found)
+    intent = service.add_disk(
+        ctx, found, size_bytes=body.size_bytes, name=body.name, pool=body.pool, place=body.place()
+    )
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: _row(ctx, found))
+
+
+@volumes.post("/{ref}/attach", summary="Attach a volume to an instance", status_code=202)
+def attach(ctx: Ctx, ref: str, body: Target, match: Match, dry_run: bool = False) -> JSONResponse:
+    """At once where the instance runs and the bus allows it, else at its next start."""
+    volume, instance = get_volume(ctx, ref), service.get(ctx, body.instance)
+    match.check(volume)
+    intent = service.attach(ctx, volume, instance, body.place())
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: _row(ctx, instance))
+
+
+@volumes.post("/{ref}/detach", summary="Detach a volume from its instance", status_code=202)
+def detach(ctx: Ctx, ref: str, body: Removal, match: Match, dry_run: bool = False) -> JSONResponse:
+    """A running guest is asked for it; the volume stays with its data."""
+    volume = get_volume(ctx, ref)
+    match.check(volume)
+    intent = service.detach(ctx, volume, timeout=body.timeout, boot_disk=body.boot_disk)
+    return answer(ctx, intent, dry_run=dry_run)
+
+
+@volumes.post("/{ref}/grow", summary="Grow a volume", status_code=202)
+def grow(ctx: Ctx, ref: str, body: NewVolumeSize, match: Match, dry_run: bool = False) -> JSONResponse:
+    """Enlarge it; a running guest sees it at once. It never shrinks."""
+    volume = get_volume(ctx, ref)
+    match.check(volume)
+    return answer(ctx, service.grow(ctx, volume, body.size_bytes), dry_run=dry_run)
+
+
 # ── flavors ──
 
 
@@ -285,6 +367,7 @@ def delete_flavor(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> JS
 
 
 router.include_router(instances)
+router.include_router(volumes)
 router.include_router(flavors)
 router.include_router(console.router)
 routers = (console.sockets,)

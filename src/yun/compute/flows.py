@@ -114,6 +114,7 @@ def delete(op: Op, instance_id: str, seconds: float, trash_id: str, purge_at: st
     op.step(steps.undefine, instance_id)
     for port_id in plan["ports"]:
         op.step(network.unplug_port, port_id)
+    op.step(steps.release_kept, instance_id)
     op.step(steps.trash, instance_id, trash_id, purge_at, was)
     return {"instance_id": instance_id, "was": was[0]}
 
@@ -161,6 +162,43 @@ def tend_all(op: Op) -> None:
 def sample(op: Op) -> None:
     """Measure what running machines use."""
     op.step(steps.measure)
+
+
+@operation("instance.add_disk")
+def add_disk(op: Op, instance_id: str, volume_id: str, place: dict[str, Any]) -> Any:
+    """An empty volume, then as any other."""
+    op.step(storage.begin_volume, volume_id)
+    op.step(storage.make_volume, volume_id)
+    op.step(steps.before_definition, instance_id)
+    op.step(steps.put_in_place, volume_id, instance_id, place)
+    effect = op.step(steps.plug_in, instance_id, volume_id)
+    return {"volume_id": volume_id, "instance_id": instance_id, "effect": effect}
+
+
+@operation("volume.attach")
+def attach_volume(op: Op, volume_id: str, instance_id: str, place: dict[str, Any]) -> Any:
+    """Rows, definition, and the running machine."""
+    op.step(steps.before_definition, instance_id)
+    op.step(steps.put_in_place, volume_id, instance_id, place)
+    effect = op.step(steps.plug_in, instance_id, volume_id)
+    return {"volume_id": volume_id, "instance_id": instance_id, "effect": effect}
+
+
+@operation("volume.detach")
+def detach_volume(op: Op, volume_id: str, instance_id: str, seconds: float) -> Any:
+    """The running machine, rows, and definition."""
+    op.step(steps.before_definition, instance_id)
+    effect = op.step(steps.pull_out, instance_id, volume_id, seconds)
+    op.step(steps.take_from_place, volume_id, instance_id)
+    op.step(steps.redefine, instance_id)
+    return {"volume_id": volume_id, "instance_id": instance_id, "effect": effect}
+
+
+@operation("volume.grow")
+def grow_volume(op: Op, volume_id: str, size_bytes: int) -> Any:
+    """The guest, or the file, and the row."""
+    effect = op.step(steps.grow_volume, volume_id, size_bytes)
+    return {"volume_id": volume_id, "size_bytes": size_bytes, "effect": effect}
 
 
 @operation("flavor.create")

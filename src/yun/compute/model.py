@@ -17,8 +17,9 @@ from yun.compute.console.model import ConsoleTicket  # noqa: F401 (its table bel
 declare(
     "instance", list="reader", show="reader", metrics="reader", create="member", start="member", stop="member",
     reboot="member", pause="member", resume="member", rename="member", update="member", tag="member",
-    delete="member", purge="member", console="member", tend="member",
+    delete="member", purge="member", console="member", tend="member", add_disk="member",
 )  # fmt: skip
+declare("volume", attach="member", detach="member", grow="member")
 declare("flavor", list="reader", show="reader")
 declare("flavor", "cloud", create="admin", delete="admin")
 
@@ -53,6 +54,9 @@ ALLOWED: dict[str, tuple[State, ...]] = {
     "console": LIVE,
 }
 
+DISKS_CHANGE_IN = SETTLED
+"""In these states an instance takes another disk, or gives one away."""
+
 DOING: dict[str, Message] = {
     "create": _("creating…"),
     "start": _("starting…"),
@@ -65,6 +69,10 @@ DOING: dict[str, Message] = {
     "tag": _("changing…"),
     "delete": _("deleting…"),
     "purge": _("purging…"),
+    "add_disk": _("attaching a disk…"),
+    "attach": _("attaching a disk…"),
+    "detach": _("detaching a disk…"),
+    "grow": _("growing a disk…"),
     "undo": _("being undone…"),
 }
 """What is shown in the place of a state while a verb is being done."""

@@ -1,6 +1,7 @@
 """The verbs of instances and flavors. What changes returns an `Intent`; what reads returns rows or JSON."""
 
 from yun.compute.service.create import Wish, create, free_name, size_of
+from yun.compute.service.disks import Place, add_disk, attach, detach, free_volumes, grow
 from yun.compute.service.edit import rename, set_autostart, set_protection, tag, update
 from yun.compute.service.flavors import create_flavor, delete_flavor, ensure_flavors, get_flavor, list_flavors
 from yun.compute.service.look import count_instances, get, list_instances, list_values
@@ -11,9 +12,9 @@ from yun.compute.service.tending import nudged, tend
 from yun.compute.service.view import add_usage, completed, detail, rendered, show_flavor
 
 __all__ = [
-    "Wish", "add_usage", "completed", "count_instances", "create", "create_flavor", "delete", "delete_flavor", "detail",
-    "ensure_flavors", "free_name", "get", "get_flavor", "histories", "latest", "list_flavors", "list_instances",
-    "list_values",
-    "metrics", "nudged", "pause", "purge", "reboot", "rename", "rendered", "resume", "set_autostart",
-    "set_protection", "show_flavor", "size_of", "start", "stop", "tag", "tend", "update",
+    "Place", "Wish", "add_disk", "add_usage", "attach", "completed", "count_instances", "create", "create_flavor",
+    "delete", "delete_flavor", "detach", "detail", "ensure_flavors", "free_name", "free_volumes", "get",
+    "get_flavor", "grow", "histories", "latest", "list_flavors", "list_instances", "list_values", "metrics",
+    "nudged", "pause", "purge", "reboot", "rename", "rendered", "resume", "set_autostart", "set_protection",
+    "show_flavor", "size_of", "start", "stop", "tag", "tend", "update",
 ]  # fmt: skip

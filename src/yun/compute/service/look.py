@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -103,7 +104,12 @@ def _visible(ctx: Context, q: str) -> sa.Select[Any]:
 
 def must_allow(instance: Instance, verb: str) -> None:
     """Raise `Conflict` where the verb makes no sense in the instance's state, saying what would help."""
-    if instance.state in ALLOWED[verb]:
+    must_be(instance, ALLOWED[verb])
+
+
+def must_be(instance: Instance, states: Sequence[State]) -> None:
+    """Raise `Conflict` where the instance is in none of ``states``, saying what would help."""
+    if instance.state in states:
         return
     hint = None
     if instance.state == State.TRASHED:
@@ -112,7 +118,7 @@ def must_allow(instance: Instance, verb: str) -> None:
         hint = _("Wait until it has been created, or delete it.")
     raise Conflict(
         _("The instance {name} is {state}.", name=instance.name, state=_(instance.state)), hint=hint,
-        details={"state": instance.state, "allowed": list(ALLOWED[verb])},
+        details={"state": instance.state, "allowed": list(states)},
     )  # fmt: skip
 
 

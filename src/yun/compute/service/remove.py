@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -20,6 +18,7 @@ from yun.operations.intent import Intent, Subject
 from yun.operations.model import OPEN, Operation
 from yun.operations.opposites import opposite
 from yun.storage.model import TrashItem
+from yun.storage.service import kept_until
 
 
 def delete(ctx: Context, instance: Instance, *, timeout: int | None = None, force: bool = False) -> Intent:
@@ -37,7 +36,7 @@ def delete(ctx: Context, instance: Instance, *, timeout: int | None = None, forc
         )
     seconds = 0 if force else min(check_seconds(timeout, instance), 30 if timeout is None else 3600)
     disks = disks_of(ctx.session, instance.id)
-    purge_at = ctx.clock.now() + timedelta(days=ctx.settings.undo_days)
+    purge_at = kept_until(ctx.clock.now(), ctx.settings)
     return Intent(
         kind="instance.delete",
         title=_("Delete instance {name}", name=instance.name),
@@ -53,7 +52,8 @@ def delete(ctx: Context, instance: Instance, *, timeout: int | None = None, forc
             *((_("It is stopped first; after {seconds} s its power is cut.", seconds=seconds),)
               if instance.state in LIVE else ()),
             _("It goes to the trash with {count} disks and is removed for good on {day}.",
-              count=len(disks), day=purge_at.date().isoformat()),
+              count=len([d for d in disks if not d["kept"]]), day=purge_at.date().isoformat()),
+            *(_("The volume {name} is detached and stays.", name=d["name"]) for d in disks if d["kept"]),
             *(_("Its address {address} stays reserved.", address=a)
               for a in [*addresses(ctx.session, [instance.id]).get(instance.id, ()),
                         *floating_ips(ctx.session, [instance.id]).get(instance.id, ())]),

@@ -127,7 +127,7 @@ def disks_of(session: Session, instance_id: str) -> list[dict[str, Any]]:
         {
             "volume_id": disk.volume.id, "name": disk.volume.name, "size_bytes": disk.volume.size_bytes,
             "slot": disk.attachment.slot, "bus": disk.attachment.bus, "boot_order": disk.attachment.boot_order,
-            "readonly": disk.attachment.readonly,
+            "readonly": disk.attachment.readonly, "cache": disk.attachment.cache, "kept": disk.attachment.kept,
         }
         for disk in attachments_of(session, instance_id)
     ]  # fmt: skip

@@ -1,6 +1,15 @@
 """The journaled steps of an instance's life, each with its undo; flows of this room and of rooms above walk them."""
 
 from yun.compute.steps.definition import define, define_now, redefine, remove_files, undefine, write_seed
+from yun.compute.steps.disks import (
+    before_definition,
+    grow_volume,
+    plug_in,
+    pull_out,
+    put_in_place,
+    release_kept,
+    take_from_place,
+)
 from yun.compute.steps.measuring import measure
 from yun.compute.steps.power import go_on, power_off, power_on, start_now, suspend
 from yun.compute.steps.rows import (
@@ -19,9 +28,9 @@ from yun.compute.steps.shared import load, place, set_state
 from yun.compute.steps.tending import bring_back, look, look_at_all
 
 __all__ = [
-    "begin_building", "begin_purge", "bring_back", "define", "define_now", "edit", "finish_purge",
-    "finish_stopped",
-    "go_on", "load", "look", "look_at_all", "make_flavor", "measure", "parts", "place", "power_off", "power_on",
-    "redefine", "remember", "remove_files", "set_state", "start_now", "suspend", "trash", "undefine",
-    "withdraw_flavor", "write_seed",
+    "before_definition", "begin_building", "begin_purge", "bring_back", "define", "define_now", "edit",
+    "finish_purge", "finish_stopped", "go_on", "grow_volume", "load", "look", "look_at_all", "make_flavor",
+    "measure", "parts", "place", "plug_in", "power_off", "power_on", "pull_out", "put_in_place", "redefine",
+    "release_kept", "remember", "remove_files", "set_state", "start_now", "suspend", "take_from_place", "trash",
+    "undefine", "withdraw_flavor", "write_seed",
 ]  # fmt: skip

@@ -35,6 +35,14 @@ def upgrade() -> None:
     with op.batch_alter_table('audit_entry', schema=None) as batch_op:
         batch_op.create_index('ix_audit_entry_at', ['at'], unique=False)
 
+    op.create_table('clock_mark',
+    sa.Column('id', sa.String(length=20), nullable=False),
+    sa.Column('seen_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('ticks', sa.Double(), nullable=False),
+    sa.Column('boot', sa.String(length=40), nullable=False),
+    sa.Column('unsettled_since', sa.DateTime(timezone=True), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_clock_mark'))
+    )
     op.create_table('console_ticket',
     sa.Column('digest', sa.String(length=64), nullable=False),
     sa.Column('kind', sa.String(length=10), nullable=False),
@@ -718,6 +726,8 @@ def upgrade() -> None:
     sa.Column('boot_order', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
     sa.Column('readonly', sa.Boolean(), nullable=False),
     sa.Column('serial', sa.String(length=40), nullable=False),
+    sa.Column('cache', sa.String(length=20), nullable=False),
+    sa.Column('kept', sa.Boolean(), nullable=False),
     sa.Column('id', sa.String(length=40), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('updated_at', sa.DateTime(timezone=True), nullable=False),
@@ -1057,6 +1067,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_console_ticket_expires_at'))
 
     op.drop_table('console_ticket')
+    op.drop_table('clock_mark')
     with op.batch_alter_table('audit_entry', schema=None) as batch_op:
         batch_op.drop_index('ix_audit_entry_at')
 

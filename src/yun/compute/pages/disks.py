@@ -1,0 +1,118 @@
+"""Pages of an instance's disks: add an empty one, attach a volume, detach it, grow it."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from yun.base.context import Context
+from yun.base.errors import Invalid
+from yun.base.messages import _
+from yun.base.units import parse_size
+from yun.compute import service
+from yun.compute.model import Instance
+from yun.compute.service.disks import CACHES, LETTERS
+from yun.operations.intent import Intent
+from yun.operations.service import submit
+from yun.storage.service import get_volume, list_pools
+from yun.web.pages import Ctx, FormData, PageRoute, Typed, accepted, live_preview, preview, render, ticked, word
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+def _place(form: FormData) -> service.Place:
+    return service.Place(
+        bus=word(form, "bus") or "virtio", slot=word(form, "slot") or "", readonly=ticked(form, "readonly"),
+        cache=word(form, "cache") or "none",
+    )  # fmt: skip
+
+
+def _size(form: FormData) -> int:
+    return parse_size(word(form, "size_bytes") or "", field="size_bytes", default_unit="g")
+
+
+# ── a new one ──
+
+
+@router.get("/instances/{ref}/disks/new")
+def disk_form(ctx: Ctx, ref: str) -> Response:
+    """The form for one more disk."""
+    row = service.get(ctx, ref)
+    ctx.may("instance.add_disk", row.project_id)
+    base = f"/instances/{row.id}/disks"
+    pools = [p for p in list_pools(ctx, limit=1000).items if p.host_id == row.host_id]
+    return render(
+        ctx, "compute/disk_form.html", row=row, action=base, preview_url=f"{base}/new/preview", pools=pools,
+        buses=list(LETTERS), caches=CACHES,
+    )  # fmt: skip
+
+
+def _new_disk(ctx: Context, row: Instance, form: FormData) -> Intent:
+    return service.add_disk(
+        ctx, row, size_bytes=_size(form), name=word(form, "name"), pool=word(form, "pool"), place=_place(form)
+    )
+
+
+@router.post("/instances/{ref}/disks/new/preview")
+def plan_disk(ctx: Ctx, ref: str, typed: Typed) -> Response:
+    """What adding it would do."""
+    return live_preview(ctx, lambda: _new_disk(ctx, service.get(ctx, ref), typed))
+
+
+@router.post("/instances/{ref}/disks")
+def add_disk(ctx: Ctx, ref: str, typed: Typed) -> Response:
+    """Make it and attach it."""
+    row = service.get(ctx, ref)
+    return accepted(ctx, submit(ctx, _new_disk(ctx, row, typed)), location=f"/instances/{row.id}/disks")
+
+
+# ── a volume that is there ──
+
+
+@router.get("/instances/{ref}/disks/attach")
+def attach_dialog(ctx: Ctx, ref: str) -> Response:
+    """The dialog that chooses a volume."""
+    row = service.get(ctx, ref)
+    ctx.may("volume.attach", row.project_id)
+    return render(
+        ctx, "compute/attach_dialog.html", row=row, action=f"/instances/{row.id}/disks/attach",
+        volumes=service.free_volumes(ctx, row), buses=list(LETTERS),
+    )  # fmt: skip
+
+
+@router.post("/instances/{ref}/disks/attach")
+def attach(ctx: Ctx, ref: str, typed: Typed) -> Response:
+    """Attach it."""
+    row = service.get(ctx, ref)
+    chosen = word(typed, "volume")
+    if not chosen:
+        raise Invalid(_("Which volume?"), fields={"volume": _("choose one")})
+    intent = service.attach(ctx, get_volume(ctx, chosen), row, _place(typed))
+    return accepted(ctx, submit(ctx, intent), location=f"/instances/{row.id}/disks")
+
+
+@router.get("/volumes/{ref}/detach/preview")
+def detach_preview(ctx: Ctx, ref: str) -> Response:
+    """What detaching does."""
+    volume = get_volume(ctx, ref)
+    return preview(ctx, service.detach(ctx, volume), action=f"/volumes/{volume.id}/detach", confirm=_("Detach"))
+
+
+@router.post("/volumes/{ref}/detach")
+def detach(ctx: Ctx, ref: str) -> Response:
+    """Detach it."""
+    return accepted(ctx, submit(ctx, service.detach(ctx, get_volume(ctx, ref))))
+
+
+@router.get("/volumes/{ref}/grow")
+def grow_dialog(ctx: Ctx, ref: str) -> Response:
+    """The dialog that asks for a larger size."""
+    volume = get_volume(ctx, ref)
+    ctx.may("volume.grow", volume.project_id)
+    return render(ctx, "compute/grow_dialog.html", volume=volume, action=f"/volumes/{volume.id}/grow")
+
+
+@router.post("/volumes/{ref}/grow")
+def grow(ctx: Ctx, ref: str, typed: Typed) -> Response:
+    """Grow it."""
+    return accepted(ctx, submit(ctx, service.grow(ctx, get_volume(ctx, ref), _size(typed))))

@@ -1,0 +1,201 @@
+"""Steps of disks: a volume's place in the rows, in the definition and in the running machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from yun.base.errors import Conflict
+from yun.base.messages import _
+from yun.compute.model import Instance
+from yun.compute.steps.definition import define_now
+from yun.compute.steps.shared import load, place
+from yun.drivers.hypervisor.port import DiskSpec, Hypervisor, Power
+from yun.operations.events import emit
+from yun.operations.flow import Op, step, tx_step
+from yun.operations.intent import Subject
+from yun.storage import service as storage
+from yun.storage.model import Attachment, Volume
+from yun.storage.spec import disk_of
+from yun.storage.steps import grow_file
+
+LOOK_EVERY = 0.1
+UNDO_SECONDS = 30.0
+"""How long a guest may take to let go of a disk whose attaching is undone."""
+HOT = ("virtio", "scsi")
+UP = (Power.RUNNING, Power.PAUSED)
+PLACE = ("id", "slot", "bus", "boot_order", "readonly", "serial", "cache", "kept")
+
+
+def _define_from_rows(op: Op, output: Any, instance_id: str) -> None:
+    define_now(op, instance_id)
+
+
+@step(undo=_define_from_rows)
+def before_definition(op: Op, instance_id: str) -> None:
+    """Nothing yet. Stands before steps that change the rows, so that undo defines the machine after those were
+    taken back."""
+
+
+def _displace(op: Op, session: Session, output: Any, volume_id: str, instance_id: str, wanted: dict[str, Any]) -> None:
+    storage.detach(session, volume_id)
+    _tell(op, session, "volume.detached", volume_id, instance_id)
+
+
+@tx_step(undo=_displace)
+def put_in_place(op: Op, session: Session, volume_id: str, instance_id: str, wanted: dict[str, Any]) -> None:
+    """The rows say that the instance has the volume. Raises `Conflict` where either changed meanwhile."""
+    volume = session.get_one(Volume, volume_id)
+    storage.must_allow(volume, "attach")
+    load(session, instance_id)
+    storage.refuse_attached(session, volume)
+    session.add(Attachment(volume_id=volume_id, instance_id=instance_id, kept=True, **wanted))
+    session.flush()
+    _tell(op, session, "volume.attached", volume_id, instance_id)
+
+
+def _place_again(op: Op, session: Session, output: Any, volume_id: str, instance_id: str) -> None:
+    if output is None or storage.attachment_of(session, volume_id) is not None:
+        return
+    session.add(Attachment(volume_id=volume_id, instance_id=instance_id, **output))
+    session.flush()
+    _tell(op, session, "volume.attached", volume_id, instance_id)
+
+
+@tx_step(undo=_place_again)
+def take_from_place(op: Op, session: Session, volume_id: str, instance_id: str) -> dict[str, Any] | None:
+    """The rows say that the volume is nowhere; what its place was is the output."""
+    found = storage.attachment_of(session, volume_id)
+    if found is None or found.instance_id != instance_id:
+        return None
+    was = {name: getattr(found, name) for name in PLACE}
+    storage.detach(session, volume_id)
+    _tell(op, session, "volume.detached", volume_id, instance_id)
+    return was
+
+
+def _release_back(op: Op, session: Session, output: Any, instance_id: str) -> None:
+    for volume_id, was in (output or {}).items():
+        taken = storage.attachment_of(session, volume_id)
+        if taken is not None:
+            name = session.get_one(Volume, volume_id).name
+            raise Conflict(_("The volume {name} has been attached to another instance since.", name=name))
+        if session.get(Volume, volume_id) is not None:
+            session.add(Attachment(volume_id=volume_id, instance_id=instance_id, **was))
+    session.flush()
+
+
+@tx_step(undo=_release_back)
+def release_kept(op: Op, session: Session, instance_id: str) -> dict[str, dict[str, Any]]:
+    """Volumes that outlive the instance are let go of; their places are the output."""
+    kept = [disk for disk in storage.attachments_of(session, instance_id) if disk.attachment.kept]
+    was = {disk.volume_id: {name: getattr(disk.attachment, name) for name in PLACE} for disk in kept}
+    for disk in kept:
+        storage.detach(session, disk.volume_id)
+        _tell(op, session, "volume.detached", disk.volume_id, instance_id)
+    return was
+
+
+def _pull(op: Op, output: Any, instance_id: str, volume_id: str) -> None:
+    """Undo of plugging in: what the guest got a moment ago, or long ago, is asked for."""
+    row, hypervisor, disk = _disk(op, instance_id, volume_id)
+    if disk is not None:
+        unplug_now(op, hypervisor, row, disk, UNDO_SECONDS)
+
+
+@step(undo=_pull)
+def plug_in(op: Op, instance_id: str, volume_id: str) -> str:
+    """The definition has the disk, and so has the machine if it runs and its bus allows it: ``live`` or ``next``."""
+    define_now(op, instance_id)
+    row, hypervisor, disk = _disk(op, instance_id, volume_id)
+    if disk is None or disk.bus not in HOT or hypervisor.state(row.uuid).power not in UP:
+        return "next"
+    hypervisor.attach_disk(row.uuid, disk)
+    return "live"
+
+
+def _plug_back(op: Op, output: Any, instance_id: str, volume_id: str, seconds: float) -> None:
+    row, hypervisor, disk = _disk(op, instance_id, volume_id)
+    if disk is None or output == "next" or hypervisor.state(row.uuid).power not in UP:
+        return
+    if disk.bus in HOT:
+        hypervisor.attach_disk(row.uuid, disk)
+
+
+@step(undo=_plug_back, retries=2)
+def pull_out(op: Op, instance_id: str, volume_id: str, seconds: float) -> str:
+    """A running guest has let go of the disk: ``live``; ``next`` where it has to wait for the machine's next start.
+
+    Raises `Conflict` where the guest keeps it for ``seconds``; it is plugged in as before then.
+    """
+    row, hypervisor, disk = _disk(op, instance_id, volume_id)
+    if disk is None or hypervisor.state(row.uuid).power not in UP:
+        return "next"
+    if disk.bus not in HOT:
+        return "next"
+    unplug_now(op, hypervisor, row, disk, seconds)
+    return "live"
+
+
+def unplug_now(op: Op, hypervisor: Hypervisor, row: Instance, disk: DiskSpec, seconds: float) -> None:
+    """Ask the guest for a disk until it has let go of it. Raises `Conflict` after ``seconds``.
+
+    The hypervisor's answer proves nothing: a guest that is paused, boots or is unwilling keeps the disk, and may let go
+    of it much later; so it is looked for.
+    """
+    end = op.clock.monotonic() + seconds
+    asked = False
+    while (now := hypervisor.disks(row.uuid).get(disk.slot)) is not None and now.path == disk.path:
+        if op.clock.monotonic() >= end:
+            paused = hypervisor.state(row.uuid).power == Power.PAUSED
+            raise Conflict(
+                _("The guest did not let go of {slot} within {seconds:.0f} s.", slot=disk.slot, seconds=seconds),
+                hint=_("It is paused; resume it.") if paused else _("Unmount it in the guest, or stop the instance."),
+            )
+        if not asked:
+            hypervisor.detach_disk(row.uuid, disk.slot)
+            asked = True
+        if op.undoing is None:
+            op.progress(0.5, _("Waiting for the guest to let go of {slot}", slot=disk.slot))
+        op.sleep(LOOK_EVERY)
+
+
+@step()
+def grow_volume(op: Op, volume_id: str, size_bytes: int) -> str:
+    """The volume has ``size_bytes``, in its file, in its row and for a guest that runs (``live``, else ``file``)."""
+    with op.read() as session:
+        found = storage.attachment_of(session, volume_id)
+        instance = session.get(Instance, found.instance_id) if found is not None else None
+        slot = found.slot if found is not None else ""
+    hypervisor = op.drivers.on(instance.host_id).hypervisor if instance is not None else None
+    live = hypervisor is not None and instance is not None and slot in hypervisor.disks(instance.uuid)
+    if live:
+        assert hypervisor is not None
+        assert instance is not None
+        hypervisor.resize_disk(instance.uuid, slot, size_bytes)
+    else:
+        grow_file(op, volume_id, size_bytes)
+    with op.write() as session:
+        volume = session.get_one(Volume, volume_id)
+        volume.size_bytes = size_bytes
+        emit(
+            session, "volume.grown", subject=Subject("volume", volume.id, volume.name), project_id=volume.project_id,
+            data={"size_bytes": size_bytes}, operation_id=op.id,
+        )  # fmt: skip
+    return "live" if live else "file"
+
+
+def _disk(op: Op, instance_id: str, volume_id: str) -> tuple[Instance, Hypervisor, DiskSpec | None]:
+    row, hypervisor = place(op, instance_id)
+    with op.read() as session:
+        found = {disk.volume_id: disk_of(disk) for disk in storage.attachments_of(session, instance_id)}
+    return row, hypervisor, found.get(volume_id)
+
+
+def _tell(op: Op, session: Session, event: str, volume_id: str, instance_id: str) -> None:
+    volume = session.get_one(Volume, volume_id)
+    emit(
+        session, event, subject=Subject("volume", volume.id, volume.name), project_id=volume.project_id,
+        data={"instance_id": instance_id}, operation_id=op.id,
+    )  # fmt: skip

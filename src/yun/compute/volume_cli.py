@@ -1,0 +1,69 @@
+"""Commands of volumes that concern instances: attach, detach, grow. They join the noun of the room of storage."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import click
+
+from yun.base.messages import _
+from yun.compute.cli import instance
+from yun.storage.cli import size_of, volume
+from yun.web.client import Client
+from yun.web.command import option, pass_client
+
+BUSES = click.Choice(["virtio", "scsi", "sata"])
+CACHES = click.Choice(["none", "writeback", "writethrough", "directsync", "unsafe"])
+bus = option("--bus", type=BUSES, default="virtio", help=_("How the guest sees it."))
+slot = option("--slot", default="", help=_("The disk's name, such as vdb; the first free one by default."))
+readonly = option("--read-only", "readonly", is_flag=True, help=_("The guest can only read it."))
+cache = option("--cache", type=CACHES, default="none", help=_("How the host caches it."))
+
+
+@instance.command("add-disk", help=_("Add an empty disk, while the instance runs where its bus allows it."))
+@click.argument("ref")
+@option("--size", required=True, help=_("Its size, such as 10G."))
+@option("--name", help=_("The volume's name."))
+@option("--pool", help=_("The pool it lies in."))
+@bus
+@slot
+@readonly
+@cache
+@pass_client
+def add_disk(client: Client, ref: str, size: str, name: str | None, pool: str | None, **place: object) -> None:
+    """Add a disk."""
+    body = {"size_bytes": size_of(size, "size"), "name": name, "pool": pool, **place}
+    client.change("POST", f"/instances/{quote(ref, safe='')}/add-disk", body)
+
+
+@volume.command("attach", help=_("Attach a volume to an instance."))
+@click.argument("ref")
+@click.argument("instance_ref", metavar="INSTANCE")
+@bus
+@slot
+@readonly
+@cache
+@pass_client
+def attach(client: Client, ref: str, instance_ref: str, **place: object) -> None:
+    """Attach."""
+    client.change("POST", f"/volumes/{quote(ref, safe='')}/attach", {"instance": instance_ref, **place})
+
+
+@volume.command("detach", help=_("Detach a volume from its instance; the volume stays."))
+@click.argument("ref")
+@option("--timeout", type=int, default=30, show_default=True, help=_("Seconds a running guest has to let go of it."))
+@option("--boot-disk", is_flag=True, help=_("The instance boots from it, and this is meant."))
+@pass_client
+def detach(client: Client, ref: str, timeout: int, boot_disk: bool) -> None:
+    """Detach."""
+    body = {"timeout": timeout, "boot_disk": boot_disk}
+    client.change("POST", f"/volumes/{quote(ref, safe='')}/detach", body)
+
+
+@volume.command("grow", help=_("Grow a volume, also while its instance runs."))
+@click.argument("ref")
+@click.argument("size")
+@pass_client
+def grow(client: Client, ref: str, size: str) -> None:
+    """Grow."""
+    client.change("POST", f"/volumes/{quote(ref, safe='')}/grow", {"size_bytes": size_of(size, "size")})
