@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,8 @@ class Site:
     statuses: dict[str, int] = field(default_factory=dict)
     ranges: bool = True
     lengths: bool = True
+    trickles: list[tuple[int, float]] = field(default_factory=list)
+    mutters: bool = False
     seen: list[str] = field(default_factory=list)
     url: str = ""
 
@@ -50,6 +53,9 @@ def site() -> Iterator[Site]:
         def do_GET(self) -> None:
             self.path = self.path.partition("?")[0]
             made.seen.append(f"{self.path} {self.headers.get('Range', '')}".strip())
+            if made.mutters:
+                self._trickle(b"HTTP/1.0 200 OK\r\nX: " + b"x" * 1000, 0, 0.05)
+                return
             if self.path in made.moved:
                 self.send_response(302)
                 self.send_header("Location", made.moved[self.path])
@@ -74,7 +80,21 @@ def site() -> Iterator[Site]:
                 self.send_header("Content-Length", str(len(data)))
             self.send_header("ETag", tag)
             self.end_headers()
+            if made.trickles:
+                self._trickle(data, *made.trickles.pop(0))
+                return
             self.wfile.write(data[: made.breaks.pop(0)] if made.breaks else data)
+
+        def _trickle(self, data: bytes, whole: int, pause: float) -> None:
+            """The beginning at once, then a byte from time to time, until nobody listens."""
+            self.wfile.write(data[:whole])
+            for n in range(whole, len(data)):
+                try:
+                    self.wfile.write(data[n : n + 1])
+                    self.wfile.flush()
+                except OSError:
+                    return
+                time.sleep(pause)
 
         def log_message(self, *_args: object) -> None:
             """Quiet."""
@@ -117,6 +137,32 @@ def test_a_broken_connection_is_continued_where_it_broke(site: Site, tmp_path: P
     assert fetch.fetch(wish(site.url + "/a"), tmp_path / "a", quiet) == 3 * MIB
     assert (tmp_path / "a").read_bytes() == site.files["/a"]
     assert site.seen == ["/a", f"/a bytes={MIB + 5}-", f"/a bytes={2 * MIB + 5}-"]
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patience for half a second."""
+    monkeypatch.setattr(fetch, "PACE_SECONDS", 0.5)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_server_that_trickles_is_left_and_what_it_gave_is_kept(site: Site, tmp_path: Path) -> None:
+    site.files["/slow"], site.trickles = disk(3 * MIB), [(MIB, 0.05)]
+    with pytest.raises(DriverError) as caught:
+        fetch.fetch(wish(site.url + "/slow"), tmp_path / "x", quiet)
+    assert caught.value.retryable
+    assert "too slowly" in caught.value.message.render("en")
+    assert fetch.fetch(wish(site.url + "/slow"), tmp_path / "x", quiet) == 3 * MIB
+    assert (tmp_path / "x").read_bytes() == site.files["/slow"]
+    assert "bytes=10" in site.seen[1]
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_server_that_never_comes_to_the_end_of_its_headers_is_left(site: Site, tmp_path: Path) -> None:
+    site.mutters = True
+    for ask in (lambda: fetch.fetch(wish(site.url + "/x"), tmp_path / "x", quiet), lambda: fetch.text(wish(site.url))):
+        with pytest.raises(DriverError, match="too slowly"):
+            ask()
 
 
 def test_a_file_that_changed_meanwhile_begins_anew(site: Site, tmp_path: Path) -> None:

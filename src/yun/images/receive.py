@@ -6,7 +6,8 @@ import asyncio
 import fcntl
 import hashlib
 import os
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect
@@ -19,6 +20,8 @@ from yun.images.faults import FULL, not_written
 
 SYNC_EVERY = 64 * MIB
 GATHER = MIB
+ALIVE_SECONDS = 300.0
+Alive = Callable[[], Awaitable[object]]
 
 
 class ChecksumMismatch(Invalid):
@@ -29,24 +32,27 @@ class ChecksumMismatch(Invalid):
 
 @dataclass(frozen=True)
 class Piece:
-    """Where a piece goes: the upload's file, the offset the client says, the whole length, and its checksum."""
+    """Where a piece goes: the upload's file, the offset the client says, the whole length, its checksum, and how many
+    bytes of the disk must stay free."""
 
     path: str
     offset: int
     length: int
     checksum: tus.Checksum | None = None
+    reserve: int = 0
 
 
-async def receive(piece: Piece, stream: AsyncIterator[bytes]) -> int:
+async def receive(piece: Piece, stream: AsyncIterator[bytes], alive: Alive | None = None) -> int:
     """Append ``stream`` to the upload's file and return how long it is then; safely on the disk.
 
     A client that goes away in the middle leaves what it had sent, unless it promised a checksum. No transaction and no
-    thread is held while waiting for the client. Raises `Conflict` for another offset or a second writer at the same
-    time, `Invalid` for more than was announced or a wrong checksum, `NoCapacity` for a full disk.
+    thread is held while waiting for the client. ``alive`` is called every few minutes as long as bytes come. Raises
+    `Conflict` for another offset or a second writer at the same time, `Invalid` for more than was announced or a wrong
+    checksum, `NoCapacity` once no more than the reserve is free.
     """
     descriptor = await asyncio.to_thread(_open, piece)
     try:
-        return await _append(descriptor, piece, stream)
+        return await _append(descriptor, piece, stream, alive)
     finally:
         os.close(descriptor)
 
@@ -71,14 +77,21 @@ def _open(piece: Piece) -> int:
         have = os.fstat(descriptor).st_size
         if have != piece.offset:
             raise tus.wrong_offset(have, piece.offset)
+        _refuse_reserve(descriptor, piece)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
 
 
-async def _append(descriptor: int, piece: Piece, stream: AsyncIterator[bytes]) -> int:
-    at, synced, waiting = piece.offset, piece.offset, bytearray()
+def _refuse_reserve(descriptor: int, piece: Piece) -> None:
+    space = os.fstatvfs(descriptor)
+    if space.f_bavail * space.f_frsize < piece.reserve:
+        raise _full("reserve")
+
+
+async def _append(descriptor: int, piece: Piece, stream: AsyncIterator[bytes], alive: Alive | None) -> int:
+    at, synced, waiting, told = piece.offset, piece.offset, bytearray(), time.monotonic()
     seen = hashlib.new(piece.checksum.algorithm) if piece.checksum else None
     try:
         async for chunk in stream:
@@ -94,6 +107,10 @@ async def _append(descriptor: int, piece: Piece, stream: AsyncIterator[bytes]) -
                 await asyncio.to_thread(_write, descriptor, bytes(waiting), at)
                 at += len(waiting)
                 waiting.clear()
+                _refuse_reserve(descriptor, piece)
+            if alive and time.monotonic() - told > ALIVE_SECONDS:
+                told = time.monotonic()
+                await alive()
             if at - synced >= SYNC_EVERY:
                 await asyncio.to_thread(os.fdatasync, descriptor)
                 synced = at
@@ -127,9 +144,13 @@ def _write(descriptor: int, data: bytes, at: int) -> None:
 
 def _stopped(error: OSError) -> YunError:
     if error.errno in FULL:
-        return NoCapacity(
-            _("The disk is full: the upload waits where it stands."),
-            hint=_("Make room, then go on with the same upload."),
-            private=str(error),
-        )
+        return _full(str(error))
     return not_written(error, "upload")
+
+
+def _full(private: str) -> NoCapacity:
+    return NoCapacity(
+        _("The disk is full: the upload waits where it stands."),
+        hint=_("Make room, then go on with the same upload."),
+        private=private,
+    )

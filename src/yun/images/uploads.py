@@ -19,7 +19,6 @@ from yun.base.messages import _
 from yun.images import service, tus
 from yun.images.model import Upload
 from yun.images.receive import ChecksumMismatch, Piece, receive
-from yun.images.service.uploads import KEPT
 from yun.operations.answer import HEADER, answer, moment
 from yun.operations.service import submit
 from yun.web import problem
@@ -148,17 +147,22 @@ async def add(
     checksum: Annotated[str | None, Header(alias="Upload-Checksum")] = None,
 ) -> Response:
     """The piece must begin at ``Upload-Offset``. Once all has come, the import begins."""
+
+    def adding(ctx: Context) -> tuple[Upload, int]:
+        return _adding(ctx, identifier)
+
     check_version(version)
     if request.headers.get("content-type") != tus.CONTENT_TYPE:
         return Response(status_code=415, headers=tus.BASE | {"Accept-Patch": tus.CONTENT_TYPE})
     said, expected = tus.number(at, "Upload-Offset"), tus.checksum(checksum)
-    upload = await in_context(request, lambda ctx: service.get_upload(ctx, identifier), write=False)
+    upload, reserve = await in_context(request, adding, write=True)
     if upload.operation_id is not None:
         if said == upload.length_bytes:
             return Response(status_code=204, headers=_headers(upload, said))
         raise tus.wrong_offset(upload.length_bytes, said)
     try:
-        have = await receive(Piece(upload.path, said, upload.length_bytes, expected), request.stream())
+        piece = Piece(upload.path, said, upload.length_bytes, expected, reserve)
+        have = await receive(piece, request.stream(), lambda: in_context(request, adding, write=True))
     except ChecksumMismatch as error:
         body = problem.problem_of(error, request).to_json() | {"status": 460}
         return JSONResponse(body, 460, headers=tus.BASE, media_type="application/problem+json")
@@ -168,9 +172,16 @@ async def add(
     return Response(status_code=204, headers=_headers(upload, have))
 
 
+def _adding(ctx: Context, identifier: str) -> tuple[Upload, int]:
+    """The upload, kept for another day since somebody adds to it, and what its disk keeps in reserve."""
+    upload = service.get_upload(ctx, identifier)
+    service.touch(ctx, upload)
+    return upload, service.reserve_of(ctx, upload)
+
+
 def _added(ctx: Context, identifier: str, have: int) -> Upload:
     upload = service.get_upload(ctx, identifier)
-    upload.expires_at = ctx.clock.now() + KEPT
+    service.touch(ctx, upload)
     if have < upload.length_bytes:
         return upload
     if upload.operation_id is not None:

@@ -5,10 +5,19 @@ from yun.images.service.edit import set_visibility, update
 from yun.images.service.exports import export, export_stat, get_export
 from yun.images.service.look import get, get_bootable, list_images, users_of
 from yun.images.service.remove import delete, purge
-from yun.images.service.uploads import MAX_LENGTH, begin_upload, drop_upload, get_upload, list_uploads, received
+from yun.images.service.room import received
+from yun.images.service.uploads import (
+    MAX_LENGTH,
+    begin_upload,
+    drop_upload,
+    get_upload,
+    list_uploads,
+    reserve_of,
+    touch,
+)
 
 __all__ = [
     "MAX_LENGTH", "NewImage", "begin_upload", "build", "delete", "drop_upload", "export", "export_stat", "get",
     "get_bootable", "get_export", "get_upload", "import_address", "import_file", "import_upload", "list_images",
-    "list_uploads", "pull", "purge", "received", "set_visibility", "update", "users_of",
+    "list_uploads", "pull", "purge", "received", "reserve_of", "set_visibility", "touch", "update", "users_of",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from yun.base.context import Context
-from yun.base.errors import Invalid, NoCapacity, Unavailable
+from yun.base.errors import Invalid
 from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.base.units import format_size
@@ -19,9 +19,8 @@ from yun.images.catalogue import entry
 from yun.images.model import Image, State, Upload, Visibility
 from yun.images.recipes import recipe as find_recipe
 from yun.images.service.look import name_subject, refuse_taken
+from yun.images.service.room import room_for
 from yun.operations.intent import Intent, Key, Subject
-from yun.storage import service as storage
-from yun.storage.model import Pool
 
 WORK = Key("image-work", slots=2)
 
@@ -144,25 +143,6 @@ def home_project(ctx: Context) -> str:
     return ctx.project_id or identity.default_project(ctx.session).id
 
 
-def room_for(session: Session, need: int) -> Pool:
-    """The pool that images go to. Raises `NoCapacity` where ``need`` bytes do not fit."""
-    pool = storage.default_pool(session)
-    if pool.state != "active":
-        raise Unavailable(
-            _("The pool {pool} does not answer.", pool=pool.name), hint=_("Check that its file system is mounted.")
-        )
-    free = max(pool.free_bytes - pool.reserve_bytes, 0)
-    if need > free:
-        raise NoCapacity(
-            _(
-                "The file of {need} does not fit: the pool {pool} has {free} left.",
-                need=format_size(need), pool=pool.name, free=format_size(free),
-            ),
-            hint=_("Empty the trash, delete what is not needed, or enlarge the file system of the pool."),
-        )  # fmt: skip
-    return pool
-
-
 def may_make(ctx: Context, verb: str, new: NewImage, project_id: str) -> None:
     """Pass where the actor may make this image in the project and its name is free."""
     ctx.must_see(project_id, "project", project_id)
@@ -175,7 +155,7 @@ def may_make(ctx: Context, verb: str, new: NewImage, project_id: str) -> None:
 def _bring(ctx: Context, verb: str, new: NewImage, source: Source, project_id: str | None = None) -> Intent:
     project = project_id or home_project(ctx)
     may_make(ctx, verb, new, project)
-    pool = room_for(ctx.session, source.bytes)
+    pool = room_for(ctx.session, source.bytes, besides=source.details.get("upload_id"))
     identifier = new_id(Image.PREFIX)
 
     def write(session: Session) -> None:

@@ -13,8 +13,9 @@ from yun.base.ids import new_id
 from yun.base.messages import _
 from yun.base.units import format_size
 from yun.images.model import Export, Image
-from yun.images.service.bring import WORK, room_for
+from yun.images.service.bring import WORK
 from yun.images.service.look import must_allow, must_be_somebody, subject
+from yun.images.service.room import room_for
 from yun.images.service.uploads import incoming
 from yun.operations.intent import Intent, Key
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,8 +13,9 @@ from yun.base.ids import new_id
 from yun.base.messages import _
 from yun.base.units import TIB, format_size
 from yun.images.model import Upload
-from yun.images.service.bring import NewImage, home_project, may_make, room_for
+from yun.images.service.bring import NewImage, home_project, may_make
 from yun.images.service.look import must_be_somebody
+from yun.images.service.room import room_for
 from yun.storage.model import Pool
 
 KEPT = timedelta(hours=24)
@@ -26,8 +26,8 @@ MAX_OPEN = 20
 def begin_upload(ctx: Context, new: NewImage, *, length: int, filename: str = "") -> Upload:
     """A new, empty upload of ``length`` bytes that will become the image ``new``.
 
-    Everything that can be known now is checked now: permission, name, properties, space. Its file is made when its
-    first bytes come. Raises `Invalid`, `Conflict`, `NoCapacity`.
+    Everything that can be known now is checked now: permission, name, properties, space, beside what other uploads
+    were promised. Its file is made when its first bytes come. Raises `Invalid`, `Conflict`, `NoCapacity`.
     """
     ctx.may("image.upload")
     new = new.checked()
@@ -79,14 +79,15 @@ def list_uploads(ctx: Context) -> list[Upload]:
     return list(ctx.session.scalars(query.order_by(Upload.created_at.desc()).limit(100)))
 
 
-def received(upload: Upload) -> int:
-    """How many bytes have come: the length of the file, all of it once it has become an image."""
-    if upload.operation_id is not None:
-        return upload.length_bytes
-    try:
-        return min(os.path.getsize(upload.path), upload.length_bytes)
-    except FileNotFoundError:
-        return 0
+def touch(ctx: Context, upload: Upload) -> None:
+    """Somebody adds to an unfinished upload: it is kept for a day from now on."""
+    if upload.operation_id is None:
+        upload.expires_at = ctx.clock.now() + KEPT
+
+
+def reserve_of(ctx: Context, upload: Upload) -> int:
+    """How many bytes of the disk are not to be filled; nothing in `yun dev`, whose pool is no real one."""
+    return 0 if ctx.settings.fake else ctx.session.get_one(Pool, upload.pool_id).reserve_bytes
 
 
 def drop_upload(ctx: Context, upload: Upload) -> None:
