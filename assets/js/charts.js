@@ -39,7 +39,7 @@ export function chart(figure) {
   const draw = (data) => {
     plot?.destroy();
     plot = new uPlot({
-      width: box.clientWidth, height: 160, cursor: { points: { size: 6 } }, legend: { live: true }, padding: [8, 8, 0, 0],
+      width: box.clientWidth, height: 160, cursor: { points: { size: 6 } }, legend: { live: true }, padding: [8, 28, 0, 0],
       scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, unit === "%" ? Math.max(10, Math.min(100, max * 1.2)) : Math.max(max * 1.15, 1)] } },
       axes: [{ ...axes(), values: (_u, ticks) => ticks.map(clock) }, { ...axes(), space: 30, size: 64, ...(unit.startsWith("B") ? { incrs: STEPS } : {}), values: (_u, ticks) => ticks.map((v) => text(v, unit)) }],
       series: [{ label: "\u00a0", value: (_u, v) => (v == null ? "" : clock(v)) }, ...labels.map((label, i) => ({ label, stroke: colour(COLOURS[i]), width: 1.5, points: { show: false }, value: (_u, v) => text(v, unit), ...(i === 0 ? { fill: faint(colour(COLOURS[0])) } : {}) }))],

@@ -24,7 +24,13 @@ if (dialog) {
     const about = document.querySelector("#main h1")?.textContent.trim() ?? say("action");
     const there = new Set(fixed.map((item) => item.querySelector("a").getAttribute("href")));
     const controls = document.querySelectorAll("#main .page-actions :is(button, a[href]), #bulk-bar:not([hidden]) button:not([data-bulk-none])");
-    const items = [...controls].filter((control) => !control.disabled && !there.has(control.getAttribute("href"))).map((control) => {
+    const wanted = [...controls].filter((control) => {
+      const does = control.getAttribute("href") ?? control.getAttribute("hx-get") ?? control.getAttribute("hx-post");
+      const fresh = !control.disabled && !there.has(does);
+      if (does) there.add(does);
+      return fresh;
+    });
+    const items = wanted.map((control) => {
       const title = control.textContent.trim() || control.getAttribute("aria-label") || "";
       const picture = control.querySelector("svg use")?.getAttribute("href").split("#")[1] ?? "player-play";
       const link = el("a", { href: "#", tabindex: "-1" }, icon(picture), el("span", {}, title), el("small", {}, about));
