@@ -15,7 +15,7 @@ import pytest
 
 from tests.images.conftest import MEMBER, MIB, ROOT, ImageCloud, disk
 from yun.base.errors import DriverError, Invalid, NoCapacity, Unavailable
-from yun.images import catalogue, checks, fetch, service
+from yun.images import catalogue, checks, fetch, pace, service
 from yun.images.service import NewImage
 from yun.operations.model import State
 
@@ -142,7 +142,7 @@ def test_a_broken_connection_is_continued_where_it_broke(site: Site, tmp_path: P
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Patience for half a second."""
-    monkeypatch.setattr(fetch, "PACE_SECONDS", 0.5)
+    monkeypatch.setattr(pace, "SECONDS", 0.5)
 
 
 @pytest.mark.usefixtures("hurried")

@@ -13,14 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from yun.base.context import not_found
-from yun.base.errors import Invalid, Unavailable, YunError
+from yun.base.errors import Invalid, Unavailable
 from yun.base.messages import Message, _
-from yun.images import builders, fetch, judge, tidying
-from yun.images.catalogue import find_checksum
-from yun.images.faults import not_written
+from yun.images import fetch, judge, tidying
 from yun.images.model import Export, Image, State
-from yun.images.places import SHOWN, clear, holder, place, pool_of, share
+from yun.images.places import clear, holder, place, pool_of, share
 from yun.images.service.look import must_allow, subject
+from yun.images.sources import built, fetched, unreadable
 from yun.images.space import check_copy, left, watched
 from yun.operations.events import emit
 from yun.operations.flow import Op, step, tx_step
@@ -173,11 +172,11 @@ def obtain(op: Op, image_id: str, pool_id: str, source: dict[str, Any], checksum
                 progress = watched(op, pool_of(op, pool_id), share(op, "copy", 0.0, 0.4))
                 judge.copy_sparse(source["path"], str(target), progress)
             except OSError as error:
-                raise _unreadable(source["path"], error) from error
+                raise unreadable(source["path"], error) from error
         case "recipe":
-            target = _built(op, source["recipe"])
+            target = built(op, source["recipe"])
         case _:
-            checksum = _fetched(op, target, source, checksum, pool_id)
+            checksum = fetched(op, target, source, checksum, pool_id)
     if not target.stat().st_size:
         raise Invalid(_("The file is empty."))
     sha256 = judge.check_digest(target, checksum, share(op, "check", 0.5, 0.6))
@@ -187,40 +186,6 @@ def obtain(op: Op, image_id: str, pool_id: str, source: dict[str, Any], checksum
         fetch.unpack_xz(packed, target, left(op, pool_of(op, pool_id)), progress)
         packed.unlink()
     return {"path": str(target), "bytes": target.stat().st_size, "sha256": sha256}
-
-
-def _unreadable(path: str, error: OSError) -> YunError:
-    if error.filename is None:
-        return not_written(error, path.rpartition("/")[2])
-    return Invalid(
-        _("{path} cannot be read: {reason}", path=path, reason=error.strerror or "?"),
-        fields={"path": _("an absolute path of a file on the host")},
-    )
-
-
-def _fetched(op: Op, target: Path, source: dict[str, Any], checksum: str, pool_id: str) -> str:
-    if source.get("listing"):
-        # The checksum is asked for first: without it nothing is fetched.
-        listing = fetch.text(fetch.Wish(source["listing"], source["private"], fetch.LISTING_LIMIT))
-        found = find_checksum(listing, source["filename"], source["algorithm"])
-        if found is None:
-            raise Unavailable(
-                _("The list of checksums does not name {filename}.", filename=source["filename"]),
-                hint=_("It may have been replaced by a newer release; import it by its address."),
-            )
-        checksum = checksum or found
-    pool = pool_of(op, pool_id)
-    wish = fetch.Wish(source["url"], source["private"], left(op, pool))
-    fetch.fetch(wish, target, watched(op, pool, share(op, "fetch", 0.0, 0.5)))
-    return checksum
-
-
-def _built(op: Op, recipe: str) -> Path:
-    cache = op.settings.state_dir / "builds"
-    if op.settings.fake:
-        return builders.pretend(recipe, cache)
-    op.progress(0.05, SHOWN["build"])
-    return builders.build(recipe, cache, op.check_cancel)
 
 
 def _under_its_own_name(op: Op, image_id: str, error: Invalid) -> Invalid:
