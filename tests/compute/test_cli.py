@@ -164,3 +164,31 @@ def test_bad_words_say_what_would_be_right(run: Run, tmp_path: Path) -> None:
     assert run(*CREATE, "--user-data", str(binary)).exit_code == 2
     assert run(*CREATE, "--key", "nobody").exit_code == 5
     assert run("instance", "start", "nothing").exit_code == 5
+
+
+def test_the_history_of_a_thing_is_found_under_the_name_it_has_and_the_one_it_had(run: Run) -> None:
+    run(*CREATE)
+    run("instance", "rename", "web", "shop")
+    kinds = [o["kind"] for o in parsed(run("-o", "json", "history", "instance", "shop"))]
+    assert kinds == ["instance.rename", "instance.create"]
+    run("instance", "delete", "shop")
+    run("instance", "purge", "shop", "--yes")
+    assert "instance.purge" in [o["kind"] for o in parsed(run("-o", "json", "history", "instance", "shop"))]
+    assert run("history", "instance", "nothing").exit_code == 5
+
+
+def test_disks_are_added_attached_detached_and_grown(lab: Lab, run: Run) -> None:
+    run(*CREATE)
+    added = parsed(run("-o", "json", "instance", "add-disk", "web", "--size", "2G", "--name", "data"))
+    assert added["operation"]["state"] == "succeeded"
+    assert [d["slot"] for d in parsed(run("-o", "json", "instance", "show", "web"))["disks"]] == ["vda", "vdb"]
+    assert "vdb" in run("volume", "detach", "data", "--dry-run").stdout
+    assert run("volume", "detach", "data").exit_code == 0
+    assert run("volume", "grow", "data", "3G").exit_code == 0
+    assert run("volume", "attach", "data", "web", "--bus", "scsi", "--read-only").exit_code == 0
+    place = parsed(run("-o", "json", "volume", "show", "data"))["attachment"]
+    assert (place["slot"], place["bus"], place["readonly"]) == ("sdb", "scsi", True)
+    refused = run("volume", "grow", "data", "1G")
+    assert refused.exit_code == 2
+    assert "size_bytes" in refused.stderr
+    assert run("volume", "attach", "data", "web").exit_code != 0

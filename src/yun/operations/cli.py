@@ -9,7 +9,7 @@ import click
 
 from yun.base.messages import _
 from yun.web.client import Client
-from yun.web.command import Command, Group, failure, option, output, pass_client, say, wait_for
+from yun.web.command import Command, Failure, Group, failure, option, output, pass_client, say, wait_for
 from yun.web.output import Column, Row, preview
 
 # Where a thing is asked for, by the noun of its command; those without a place are known by their history alone.
@@ -153,16 +153,14 @@ def history(client: Client, noun: str | None, name: str | None, limit: int) -> N
     if name is None:
         raise click.UsageError(say(_("Name the thing: yun history {noun} NAME", noun=noun)))
     kind = noun.replace("-", "_")
-    found = list(client.items("/operations", limit=limit, subject_kind=kind, subject=name))
-    if not found:
-        _must_exist(client, noun, name)
+    missing = failure(_("There is no {noun} {reference}.", noun=_(noun), reference=name), "not_found")
+    # What has the name today may have had another one; what is gone is known by the name it had.
+    try:
+        place = PLACES[noun]
+        identifier = client.get(f"{place}/{quote(name, safe='')}")["id"] if place is not None else name
+    except Failure as error:
+        identifier, missing = name, error
+    found = list(client.items("/operations", limit=limit, subject_kind=kind, subject=identifier))
+    if not found and identifier == name:
+        raise missing
     output(found, COLUMNS)
-
-
-def _must_exist(client: Client, noun: str, name: str) -> None:
-    """Pass where there is such a thing. Raises `Failure` where there is none, or none that this person sees."""
-    place = PLACES[noun]
-    if place is not None:
-        client.get(f"{place}/{quote(name, safe='')}")
-        return
-    raise failure(_("There is no {noun} {reference}.", noun=_(noun), reference=name), "not_found")
