@@ -172,7 +172,7 @@ def test_the_history_of_a_thing_is_found_under_the_name_it_has_and_the_one_it_ha
     kinds = [o["kind"] for o in parsed(run("-o", "json", "history", "instance", "shop"))]
     assert kinds == ["instance.rename", "instance.create"]
     run("instance", "delete", "shop")
-    run("instance", "purge", "shop", "--yes")
+    run("instance", "purge", "shop")
     assert "instance.purge" in [o["kind"] for o in parsed(run("-o", "json", "history", "instance", "shop"))]
     assert run("history", "instance", "nothing").exit_code == 5
 
