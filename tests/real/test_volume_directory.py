@@ -309,3 +309,20 @@ def test_a_tool_that_hangs_is_given_up(room: RealRoom) -> None:
     with pytest.raises(DriverError) as caught:
         DirectoryStore(timeout=0.0001).inspect(path)
     assert caught.value.retryable
+
+
+def test_a_small_file_that_holds_a_large_disk_is_measured_by_its_disk(room: RealRoom, home: Path) -> None:
+    source, bomb = home / "full.raw", str(home / "bomb.qcow2")
+    source.write_bytes(b"A" * (64 * MIB))
+    command = ["qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", str(source), bomb]
+    subprocess.run(command, check=True, capture_output=True)
+    assert os.path.getsize(bomb) < MIB
+    assert room.store.measure(bomb) >= 64 * MIB
+
+
+def test_a_backing_file_whose_name_cannot_be_shown_is_refused_before_the_tool_sees_it(room: RealRoom, home: Path) -> None:
+    evil = home / "evil-name.qcow2"
+    evil.write_bytes(qcow2(backing=b"a\0\xff\xfe/x"))
+    with pytest.raises(Invalid) as caught:
+        room.store.inspect(str(evil))
+    assert caught.value.message.render("en").isprintable()
