@@ -149,6 +149,29 @@ def test_the_palette_finds_all_kinds_of_things_and_shows_nobody_more_than_he_may
     assert urls(ADMIN, "state:nowhere") == ""
 
 
+def test_short_lists_are_searched_by_name_and_the_trash_is_seen_from_every_kind(
+    lab: Lab, browser: Callable[..., TestClient]
+) -> None:
+    panel = browser()
+    for name in ("keep-net", "gone-net"):
+        lab.do(lambda ctx, name=name: network.create_network(ctx, network.NewNetwork(name, "", 1442, None)))
+    lab.do(lambda ctx: network.delete_network(ctx, network.get_network(ctx, "gone-net")))
+    for name in ("first-disk", "second-disk"):
+        lab.do(lambda ctx, name=name: storage.create_volume(ctx, name=name, size_bytes=2**30))
+        lab.do(lambda ctx, name=name: storage.delete_volume(ctx, storage.get_volume(ctx, name)))
+
+    def seen(address: str, *names: str) -> list[bool]:
+        return [name in panel.get(address).text for name in names]
+
+    assert seen("/networks?q=KEEP", "keep-net", "gone-net") == [True, False]
+    assert seen("/networks?state=trashed", "keep-net", "gone-net") == [False, True]
+    assert seen("/trash?q=first", "first-disk", "second-disk") == [True, False]
+    assert seen("/hosts?q=local", ">localhost</a>") == [True]
+    assert seen("/hosts?q=elsewhere", ">localhost</a>", "Nothing matches") == [False, True]
+    assert seen("/networks/security-groups?q=elsewhere", "Nothing matches") == [True]
+    assert seen("/trash", "/networks?state=trashed") == [True]
+
+
 # ── changing ──
 
 
@@ -214,7 +237,8 @@ def test_limits_of_hosts_and_pools_and_names_of_projects_do_not_undo_a_colleague
         "was": limits, "description": "mine", "accepts": "true", "reserved_mib": str(old["reserved_mib"]),
         "cpu_overcommit": f"{old['cpu_overcommit']:g}", "memory_overcommit": f"{old['memory_overcommit']:g}",
     }  # fmt: skip
-    assert panel.post(f"/hosts/{host}/update", data=form, headers=HTMX).status_code == 204
+    saved = panel.post(f"/hosts/{host}/update", data=form, headers=HTMX)
+    assert json.loads(saved.headers["hx-location"])["path"] == f"/hosts/{host}/settings"  # what it showed is old now
     form = {"was": books, "overcommit": "3.0", "reserve_bytes": "2G", "is_default": "true"}
     assert panel.post(f"/pools/{pool}/edit", data=form, headers=HTMX).status_code == 204
     form = {"was": named, "name": "renamed", "description": ""}

@@ -123,7 +123,8 @@ def update(ctx: Ctx, ref: str, typed: Typed) -> Response:
     }
     wanted = {name: value for name, value in wanted.items() if value is not None}
     changes = changed(typed, wanted, _kept(host), CHANGEABLE)
-    return accepted(ctx, submit(ctx, service.update(ctx, host.id, service.Changes(**changes))))
+    operation = submit(ctx, service.update(ctx, host.id, service.Changes(**changes)))
+    return accepted(ctx, operation, location=f"/hosts/{host.id}/settings")
 
 
 def _decimal(form: FormData, name: str) -> float | None:
