@@ -320,7 +320,7 @@ def test_a_small_file_that_holds_a_large_disk_is_measured_by_its_disk(room: Real
     assert room.store.measure(bomb) >= 64 * MIB
 
 
-def test_a_backing_file_whose_name_cannot_be_shown_is_refused_before_the_tool_sees_it(room: RealRoom, home: Path) -> None:
+def test_a_backing_file_whose_name_cannot_be_shown_is_refused_before_any_tool(room: RealRoom, home: Path) -> None:
     evil = home / "evil-name.qcow2"
     evil.write_bytes(qcow2(backing=b"a\0\xff\xfe/x"))
     with pytest.raises(Invalid) as caught:
