@@ -125,9 +125,9 @@ def create(client: Client, name: str, image: str, flavor: str | None, vcpus: int
         "floating_ip": floating_ip, "start": start,
     }  # fmt: skip
     answer = client.change("POST", "/instances", body, show=False)
-    if shell().wait:
-        answer = {**client.get(_at(answer["id"])), "operation": answer["operation"]}
-    output(answer, SHEET)
+    if shell().format == "table":
+        output(answer, SHEET)
+    client.told(answer, answer["operation"])
 
 
 def _size_of(text: str, field: str, unit: str) -> int:

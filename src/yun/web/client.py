@@ -166,7 +166,7 @@ class Client:
             if not ended:
                 answer = {**self._now(path, answer), "operation": operation}
         if show:
-            self._told(answer, operation)
+            self.told(answer, operation)
         return answer
 
     def plan(self, method: str, path: str, body: Any = None, **params: Any) -> dict[str, Any]:
@@ -189,7 +189,8 @@ class Client:
             return {k: answer[k] for k in ("id", "name") if k in answer} if gone else answer
         return {**answer, **found} if found.get("id") == answer["id"] else answer
 
-    def _told(self, answer: dict[str, Any], operation: dict[str, Any] | None) -> None:
+    def told(self, answer: dict[str, Any], operation: dict[str, Any] | None) -> None:
+        """Print how a change ended, or the answer itself where a document is wanted."""
         title, identifier = (operation["title"], operation["id"]) if operation else ("", "")
         if self.options.format != "table":
             document(answer)

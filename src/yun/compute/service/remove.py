@@ -51,7 +51,7 @@ def delete(ctx: Context, instance: Instance, *, timeout: int | None = None, forc
         effects=(
             *((_("It is stopped first; after {seconds} s its power is cut.", seconds=seconds),)
               if instance.state in LIVE else ()),
-            _("It goes to the trash with {count} disks and is removed for good on {day}.",
+            _("It goes to the trash with its disks ({count}) and is removed for good on {day}.",
               count=len([d for d in disks if not d["kept"]]), day=purge_at.date().isoformat()),
             *(_("The volume {name} is detached and stays.", name=d["name"]) for d in disks if d["kept"]),
             *(_("Its address {address} stays reserved.", address=a)
