@@ -132,6 +132,7 @@ def image(ctx: Ctx, ref: str) -> Response:
     return render(
         ctx, "images/show.html", image=found, users=service.users_of(ctx.session, found), sources=SOURCES,
         firmwares=dict(FIRMWARES), live=f"image:{found.id}",
+        deletable=found.allows("delete") and not service.is_being_made(ctx.session, found),
     )  # fmt: skip
 
 

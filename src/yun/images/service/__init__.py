@@ -3,7 +3,7 @@
 from yun.images.service.bring import NewImage, build, import_address, import_file, import_upload, pull
 from yun.images.service.edit import set_visibility, update
 from yun.images.service.exports import export, export_stat, get_export
-from yun.images.service.look import get, get_bootable, list_images, users_of
+from yun.images.service.look import get, get_bootable, is_being_made, list_images, users_of
 from yun.images.service.remove import delete, purge
 from yun.images.service.room import received
 from yun.images.service.uploads import (
@@ -18,6 +18,7 @@ from yun.images.service.uploads import (
 
 __all__ = [
     "MAX_LENGTH", "NewImage", "begin_upload", "build", "delete", "drop_upload", "export", "export_stat", "get",
-    "get_bootable", "get_export", "get_upload", "import_address", "import_file", "import_upload", "list_images",
-    "list_uploads", "pull", "purge", "received", "reserve_of", "set_visibility", "touch", "update", "users_of",
+    "get_bootable", "get_export", "get_upload", "import_address", "import_file", "import_upload", "is_being_made",
+    "list_images", "list_uploads", "pull", "purge", "received", "reserve_of", "set_visibility", "touch", "update",
+    "users_of",
 ]  # fmt: skip

@@ -149,13 +149,18 @@ def must_allow(image: Image, verb: str) -> None:
         )
 
 
-def refuse_unfinished(session: Session, image: Image) -> None:
-    """Raise `Conflict` while an operation makes the image; one that none makes any more was given up."""
+def is_being_made(session: Session, image: Image) -> bool:
+    """Whether an operation works on an unfinished image; one that none works on any more was abandoned."""
     if image.state not in UNFINISHED:
-        return
+        return False
     named = sa.select(OperationSubject.seq).where(OperationSubject.kind == "image", OperationSubject.id == image.id)
     query = sa.select(Operation.seq).where(Operation.seq.in_(named), Operation.state.in_(OPEN))
-    if session.scalar(query.limit(1)) is not None:
+    return session.scalar(query.limit(1)) is not None
+
+
+def refuse_unfinished(session: Session, image: Image) -> None:
+    """Raise `Conflict` while an operation makes the image."""
+    if is_being_made(session, image):
         raise Conflict(
             _("The image {name} is {state}.", name=image.name, state=_(image.state)),
             hint=_("Wait until its import has ended, or cancel it."),
