@@ -40,7 +40,8 @@ def dressed(ctx: Context, rows: list[Instance]) -> list[dict[str, Any]]:
             for verb in (*POWER, "delete")
         }
         # Settings are changed also while something else is under way: the change waits for its turn.
-        item["can"]["update"] = item["state"] in ALLOWED["update"] and ctx.allowed("instance.update", item["project_id"])
+        settled = item["state"] in ALLOWED["update"]
+        item["can"]["update"] = settled and ctx.allowed("instance.update", item["project_id"])
         item["line"] = lines.get(item["id"], [])[-60:]
         item["live"] = item["state"] in LIVE
     return items
