@@ -49,7 +49,7 @@ def upload(client: Client, file: Path, body: dict[str, Any]) -> None:
     operation = client.get(f"/operations/{operation_id}")
     if client.options.wait:
         operation = wait_for(client, operation)
-    client._told({"operation": operation, "image_id": operation["subject"]["id"]}, operation)
+    client.told({"operation": operation, "image_id": operation["subject"]["id"]}, operation)
 
 
 def _unfinished(client: Client, filename: str, length: int, body: dict[str, Any]) -> str | None:
