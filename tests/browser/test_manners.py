@@ -109,6 +109,7 @@ def test_a_colleagues_change_of_the_same_field_is_shown_and_saving_again_means_i
     page.goto(f"/instances/{made['id']}/settings")
     changes = {"description": "theirs", "protected": True}
     cloud.api("PATCH", f"/instances/{made['id']}", changes)
+    settle(cloud, made["id"])
     page.fill("#form [name=description]", "mine")
     page.fill("#form [name=shutdown_seconds]", "77")
     save = page.locator("#form button[type=submit]")
@@ -118,7 +119,8 @@ def test_a_colleagues_change_of_the_same_field_is_shown_and_saving_again_means_i
     expect(field.locator("[data-wrong]")).to_have_text("meanwhile: theirs")
     expect(page.locator("#form [name=description]")).to_have_value("mine")
     save.click()
-    expect(page.locator(".toast-success")).to_contain_text("done")
+    expect(page.locator(".toast-success")).to_be_visible()
+    settle(cloud, made["id"])
     now = cloud.api("GET", f"/instances/{made['id']}")
     assert (now["description"], now["shutdown_seconds"], now["protected"]) == ("mine", 77, True)
 
