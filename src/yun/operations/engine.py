@@ -61,6 +61,7 @@ class Engine:
         self._file: IO[str] | None = None
         self._reviewed = 0.0
         self._beaten = time.monotonic()
+        self._beating = False
         self._known: list[str] = []
 
     # ── life ──
@@ -69,6 +70,7 @@ class Engine:
         """Begin to work. Raises `Conflict` where another process holds this SQLite database."""
         self._own_database()
         self.beat()
+        self._beating = not self.database.sqlite
         # Quiet work has threads of its own: what happens to machines is noticed while others wait for slow guests.
         self._pools = {
             False: ThreadPoolExecutor(self.settings.workers, thread_name_prefix="yun-op"),
@@ -213,9 +215,10 @@ class Engine:
 
     @property
     def silent(self) -> bool:
-        """Whether this process has not proved for too long that it lives. Alone on SQLite, nobody waits for proof."""
+        """Whether this process has not proved for too long that it lives. Nobody waits for proof from one that is alone
+        on SQLite, or that only drains."""
         late = time.monotonic() - self._beaten
-        return not self.database.sqlite and late > self.settings.node_timeout * SILENT_SHARE
+        return self._beating and late > self.settings.node_timeout * SILENT_SHARE
 
     # ── periodic work ──
 
