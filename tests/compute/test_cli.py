@@ -192,3 +192,12 @@ def test_disks_are_added_attached_detached_and_grown(lab: Lab, run: Run) -> None
     assert refused.exit_code == 2
     assert "size_bytes" in refused.stderr
     assert run("volume", "attach", "data", "web").exit_code != 0
+
+
+def test_an_instance_is_resized_and_what_waits_is_told(run: Run) -> None:
+    run(*CREATE)
+    assert run("instance", "resize", "web").exit_code == 2
+    resized = parsed(run("-o", "json", "instance", "resize", "web", "--vcpus", "2", "--memory", "1G"))
+    assert resized["pending"] == [
+        {"field": "vcpus", "now": 1, "next": 2}, {"field": "memory_mib", "now": 128, "next": 1024}
+    ]  # fmt: skip

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from tests.compute.conftest import Lab
 from tests.compute.test_tending import tend
 from yun.base.context import Actor
+from yun.base.errors import Conflict
 from yun.compute import service
 from yun.compute.model import Instance, State
 from yun.drivers.hypervisor.port import Power
@@ -24,8 +25,12 @@ def test_what_was_brought_back_while_its_purge_waited_is_not_purged(lab: Lab) ->
     lab.create()
     deletion = lab.do(service.delete, "web")
     with lab.asking() as ctx:
+        planned = service.purge(ctx, service.get(ctx, "web"))
+    with lab.asking() as ctx:
         submit(ctx, undo(ctx, deletion))
-        purge = submit(ctx, service.purge(ctx, service.get(ctx, "web"))).id
+        with pytest.raises(Conflict):
+            service.purge(ctx, service.get(ctx, "web"))
+        purge = submit(ctx, planned).id
     lab.drain()
     assert lab.operation(purge).state == OperationState.SUCCEEDED
     assert lab.row().state == State.RUNNING

@@ -219,6 +219,7 @@ SCENES: dict[str, Scene] = {
     "instance.rename": Scene(rename, (instance(),)),
     "instance.tag": Scene(on(compute.tag, tags=["a", "b"]), (instance(),)),
     "instance.update": Scene(on(compute.update, description="数据库"), (instance(),)),
+    "instance.resize": Scene(on(compute.resize, flavor="small"), (instance(),)),
     "instance.delete": Scene(on(compute.delete), (instance(),)),
     "instance.purge": Scene(on(compute.purge), (instance(), on(compute.delete)), undoable=False),
     "flavor.create": Scene(

@@ -221,6 +221,23 @@ def rename(ctx: Ctx, ref: str, body: NewName, match: Match, dry_run: bool = Fals
     return answer(ctx, service.rename(ctx, found, body.name), dry_run=dry_run, row=lambda: _again(ctx, found.id))
 
 
+class NewSize(Body):
+    """A flavor, or numbers, which win over the flavor's."""
+
+    flavor: Word | None = None
+    vcpus: int | None = None
+    memory_mib: int | None = None
+
+
+@instances.post("/{ref}/resize", summary="Resize an instance", status_code=202)
+def resize(ctx: Ctx, ref: str, body: NewSize, match: Match, dry_run: bool = False) -> JSONResponse:
+    """Other vCPUs and memory, from its next start on; until then they are `pending`."""
+    found = service.get(ctx, ref)
+    match.check(found)
+    intent = service.resize(ctx, found, **body.model_dump())
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: _row(ctx, found))
+
+
 @instances.post("/{ref}/tag", summary="Tag an instance")
 def tag_instance(ctx: Ctx, ref: str, body: Tags, match: Match, dry_run: bool = False) -> JSONResponse:
     """Exactly these tags."""

@@ -284,6 +284,19 @@ def update(client: Client, ref: str, **changes: Any) -> None:
     client.change("PATCH", _at(ref), {k: v for k, v in changes.items() if v is not None})
 
 
+@instance.command("resize", help=_("Give an instance another size, from its next start on."))
+@click.argument("ref")
+@option("--flavor", help=_("The size by name."))
+@option("--vcpus", type=int, help=_("Number of vCPUs; the flavor's by default."))
+@option("--memory", help=_("Memory, such as 512M or 4G; the flavor's by default."))
+@pass_client
+def resize(client: Client, ref: str, flavor: str | None, vcpus: int | None, memory: str | None) -> None:
+    """Resize."""
+    memory_mib = _size_of(memory, "memory", "m") // MIB if memory else None
+    body = {"flavor": flavor, "vcpus": vcpus, "memory_mib": memory_mib}
+    client.change("POST", _at(ref, "resize"), body)
+
+
 @instance.command("purge", help=_("Remove an instance from the trash for good."))
 @click.argument("ref")
 @pass_client

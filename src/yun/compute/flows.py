@@ -102,6 +102,15 @@ def update(op: Op, instance_id: str, values: dict[str, Any]) -> Any:
     return {"instance_id": instance_id}
 
 
+@operation("instance.resize")
+def resize(op: Op, instance_id: str, values: dict[str, Any]) -> Any:
+    """Rows, and the definition that counts from the next start on."""
+    op.step(steps.before_definition, instance_id)
+    op.step(steps.have_size, instance_id, values)
+    op.step(steps.redefine, instance_id)
+    return {"instance_id": instance_id}
+
+
 @operation("instance.delete")
 def delete(op: Op, instance_id: str, seconds: float, trash_id: str, purge_at: str) -> Any:
     """Stop, undefine, unplug, and lay it into the trash; its disks stay attached to it. An instance whose creation was

@@ -18,6 +18,7 @@ declare(
     "instance", list="reader", show="reader", metrics="reader", create="member", start="member", stop="member",
     reboot="member", pause="member", resume="member", rename="member", update="member", tag="member",
     delete="member", purge="member", console="member", tend="member", add_disk="member",
+    resize="member",
 )  # fmt: skip
 declare("volume", attach="member", detach="member", grow="member")
 declare("flavor", list="reader", show="reader")
@@ -69,6 +70,7 @@ DOING: dict[str, Message] = {
     "tag": _("changing…"),
     "delete": _("deleting…"),
     "purge": _("purging…"),
+    "resize": _("resizing…"),
     "add_disk": _("attaching a disk…"),
     "attach": _("attaching a disk…"),
     "detach": _("detaching a disk…"),
@@ -135,7 +137,8 @@ class Instance(Row, Base):
     ``uuid`` is its name for the hypervisor. ``reason`` is a stable word for why it is in its state (``shutdown``,
     ``crashed``, ``destroyed``, ``host_reboot``, …). ``boot_id`` is the host's boot in which it last ran. ``agent``
     tells whether a guest agent is connected. ``shutdown_seconds`` is how long a guest may take to power off before
-    the power is cut. ``password_hash`` is a crypt(3) hash; the password itself is never kept.
+    the power is cut. ``vcpus`` and ``memory_mib`` count from the next start on; the ``running_…`` ones tell what runs.
+    ``password_hash`` is a crypt(3) hash; the password itself is never kept.
     """
 
     PREFIX = "ins"
@@ -169,6 +172,8 @@ class Instance(Row, Base):
     boot_id: Mapped[str] = mapped_column(sa.String(64), default="")
     agent: Mapped[bool] = mapped_column(default=False)
     started_at: Mapped[datetime | None]
+    running_vcpus: Mapped[int | None]
+    running_memory_mib: Mapped[int | None]
     mended_at: Mapped[list[str]] = mapped_column(default=list)
 
     __table_args__ = (

@@ -15,7 +15,7 @@ def catalogue() -> bool:
     newest = max((path.stat().st_mtime for path in po_files()), default=0.0)
     if COMPILED.exists() and COMPILED.stat().st_mtime >= newest:
         return False
-    fresh = COMPILED.with_suffix(".new")
+    fresh = COMPILED.with_suffix(f".{os.getpid()}")  # two builds at once must not write into one file
     fresh.write_bytes(compile_catalogue())
     fresh.replace(COMPILED)
     os.utime(COMPILED)

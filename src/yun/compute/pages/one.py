@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from yun.base.context import Context
 from yun.base.errors import Invalid
 from yun.base.messages import Message, _
+from yun.base.units import MIB, parse_size
 from yun.compute import service
 from yun.compute.model import Instance, OnCrash, State
 from yun.compute.pages.listing import dressed
@@ -157,6 +158,29 @@ def verb_preview(ctx: Ctx, ref: str, verb: Verb) -> Response:
     """What the verb would do."""
     row = service.get(ctx, ref)
     return preview(ctx, VERBS[verb](ctx, row), action=f"/instances/{row.id}/{verb}")
+
+
+@router.get("/instances/{ref}/resize")
+def resize_dialog(ctx: Ctx, ref: str) -> Response:
+    """The dialog that asks for another size."""
+    row = service.get(ctx, ref)
+    ctx.may("instance.resize", row.project_id)
+    return render(
+        ctx, "compute/resize_dialog.html", row=row, action=f"/instances/{row.id}/resize",
+        flavors=service.list_flavors(ctx, limit=1000).items,
+    )  # fmt: skip
+
+
+@router.post("/instances/{ref}/resize")
+def resize(ctx: Ctx, ref: str, typed: Typed) -> Response:
+    """Give it another size: a flavor's, or numbers."""
+    row = service.get(ctx, ref)
+    memory = word(typed, "memory_mib")
+    intent = service.resize(
+        ctx, row, flavor=word(typed, "flavor"), vcpus=number(typed, "vcpus"),
+        memory_mib=parse_size(memory, field="memory_mib", default_unit="m") // MIB if memory else None,
+    )  # fmt: skip
+    return accepted(ctx, submit(ctx, intent), location=f"/instances/{row.id}")
 
 
 @router.post("/instances/{ref}/update")

@@ -8,6 +8,7 @@ from yun.compute.service.look import count_instances, get, list_instances, list_
 from yun.compute.service.metrics import histories, latest, metrics
 from yun.compute.service.power import pause, reboot, resume, start, stop
 from yun.compute.service.remove import delete, purge
+from yun.compute.service.resize import resize
 from yun.compute.service.tending import nudged, tend
 from yun.compute.service.view import add_usage, completed, detail, rendered, show_flavor
 
@@ -15,6 +16,6 @@ __all__ = [
     "Place", "Wish", "add_disk", "add_usage", "attach", "completed", "count_instances", "create", "create_flavor",
     "delete", "delete_flavor", "detach", "detail", "ensure_flavors", "free_name", "free_volumes", "get",
     "get_flavor", "grow", "histories", "latest", "list_flavors", "list_instances", "list_values", "metrics",
-    "nudged", "pause", "purge", "reboot", "rename", "rendered", "resume", "set_autostart", "set_protection",
-    "show_flavor", "size_of", "start", "stop", "tag", "tend", "update",
+    "nudged", "pause", "purge", "reboot", "rename", "rendered", "resize", "resume", "set_autostart",
+    "set_protection", "show_flavor", "size_of", "start", "stop", "tag", "tend", "update",
 ]  # fmt: skip

@@ -27,7 +27,7 @@ SORTS = {
 COLUMNS = (
     "id", "uuid", "name", "description", "project_id", "state", "reason", "vcpus", "memory_mib", "flavor_id",
     "flavor_name", "image_id", "image_name", "host_id", "hostname", "default_user", "firmware", "tags", "autostart",
-    "protected", "on_crash", "shutdown_seconds", "agent", "revision",
+    "protected", "on_crash", "shutdown_seconds", "agent", "revision", "running_vcpus", "running_memory_mib",
 )  # fmt: skip
 MOMENTS = ("started_at", "created_at", "updated_at")
 VALUES = (*COLUMNS, *MOMENTS)

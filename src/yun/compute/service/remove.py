@@ -18,7 +18,7 @@ from yun.operations.intent import Intent, Subject
 from yun.operations.model import OPEN, Operation
 from yun.operations.opposites import opposite
 from yun.storage.model import TrashItem
-from yun.storage.service import kept_until
+from yun.storage.service import kept_until, refuse_restoring
 
 
 def delete(ctx: Context, instance: Instance, *, timeout: int | None = None, force: bool = False) -> Intent:
@@ -91,6 +91,7 @@ def purge(ctx: Context, instance: Instance) -> Intent:
     """Remove a trashed instance for good, with its disks, addresses and history of use. Cannot be undone."""
     ctx.may("instance.purge", instance.project_id)
     must_allow(instance, "purge")
+    refuse_restoring(ctx.session, subject(instance))
     disks = disks_of(ctx.session, instance.id)
     return Intent(
         kind="instance.purge",

@@ -13,6 +13,7 @@ from yun.base.messages import Message
 from yun.compute.model import Flavor, Instance, doing
 from yun.compute.service.look import MOMENTS, VALUES
 from yun.compute.service.metrics import latest, point
+from yun.compute.service.resize import pending
 from yun.hosts.model import Host
 from yun.network.model import FloatingIp, Network, Port
 from yun.operations.model import Operation, OperationKey
@@ -20,7 +21,8 @@ from yun.storage.service import attachments_of
 
 
 def rendered(ctx: Context, rows: Sequence[Instance]) -> list[dict[str, Any]]:
-    """Each row with ``addresses``, ``floating_ips``, ``host_name`` and ``task`` (what is being done to it, or None)."""
+    """Each row with ``addresses``, ``floating_ips``, ``host_name``, ``task`` (what is being done to it, or None) and
+    ``pending`` (what waits for its next start)."""
     return completed(ctx, [{name: getattr(row, name) for name in VALUES} for row in rows])
 
 
@@ -39,6 +41,7 @@ def completed(ctx: Context, items: list[dict[str, Any]]) -> list[dict[str, Any]]
         item["addresses"] = ports.get(identifier, [])
         item["floating_ips"] = floating.get(identifier, [])
         item["task"] = doing.get(identifier)
+        item["pending"] = pending(item)
     return items
 
 

@@ -18,6 +18,7 @@ from yun.compute.steps.rows import (
     edit,
     finish_purge,
     finish_stopped,
+    have_size,
     make_flavor,
     parts,
     remember,
@@ -29,8 +30,8 @@ from yun.compute.steps.tending import bring_back, look, look_at_all
 
 __all__ = [
     "before_definition", "begin_building", "begin_purge", "bring_back", "define", "define_now", "edit",
-    "finish_purge", "finish_stopped", "go_on", "grow_volume", "load", "look", "look_at_all", "make_flavor",
-    "measure", "parts", "place", "plug_in", "power_off", "power_on", "pull_out", "put_in_place", "redefine",
-    "release_kept", "remember", "remove_files", "set_state", "start_now", "suspend", "take_from_place", "trash",
-    "undefine", "withdraw_flavor", "write_seed",
+    "finish_purge", "finish_stopped", "go_on", "grow_volume", "have_size", "load", "look", "look_at_all",
+    "make_flavor", "measure", "parts", "place", "plug_in", "power_off", "power_on", "pull_out", "put_in_place",
+    "redefine", "release_kept", "remember", "remove_files", "set_state", "start_now", "suspend", "take_from_place",
+    "trash", "undefine", "withdraw_flavor", "write_seed",
 ]  # fmt: skip

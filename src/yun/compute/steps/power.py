@@ -29,6 +29,7 @@ def start_now(op: Op, instance_id: str, *, event: str = "instance.started") -> N
         row.boot_id = boot_id
         if row.state not in (State.RUNNING, State.PAUSED) or row.started_at is None:
             row.started_at = datetime.now(UTC)
+            row.running_vcpus, row.running_memory_mib = row.vcpus, row.memory_mib
         if event == "instance.started":
             row.mended_at = []
         set_state(op, session, row, State.RUNNING, reason="user", event=event)

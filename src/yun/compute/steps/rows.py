@@ -110,6 +110,23 @@ def _write(op: Op, session: Session, row: Instance, values: dict[str, Any]) -> N
     )  # fmt: skip
 
 
+def _resize_back(op: Op, session: Session, output: Any, instance_id: str, values: dict[str, Any]) -> None:
+    have_size.call(op, session, instance_id, output)
+
+
+@tx_step(undo=_resize_back)
+def have_size(op: Op, session: Session, instance_id: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The rows say this size, and the host has promised it; the old one is the output. Raises `NoCapacity`."""
+    row = load(session, instance_id)
+    old = {field: getattr(row, field) for field in values}
+    hosts.allocate(
+        session, host_id=row.host_id, owner=row.id, vcpus=values["vcpus"], memory_mib=values["memory_mib"],
+        returning=True,
+    )  # fmt: skip
+    _write(op, session, row, values)
+    return old
+
+
 # ── the trash ──
 
 

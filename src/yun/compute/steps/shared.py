@@ -54,6 +54,7 @@ def set_state(op: Op, session: Session, row: Instance, state: str, *, reason: st
     resolve_notice(session, notice_key(row.id))
     if state not in (State.RUNNING, State.PAUSED):
         row.agent = False
+        row.running_vcpus = row.running_memory_mib = None
     emit(
         session, event or f"instance.{state}", subject=Subject("instance", row.id, row.name),
         project_id=row.project_id, data={"state": state, "reason": reason}, operation_id=op.id,

@@ -86,6 +86,7 @@ def _write(op: Op, session: Session, row: Instance, verdict: Verdict, boot_id: s
     if verdict.state == State.RUNNING and verdict.event == "instance.started":
         row.started_at = op.clock.now()
         row.boot_id = boot_id
+        row.running_vcpus, row.running_memory_mib = row.vcpus, row.memory_mib
     if verdict.start:
         cutoff = op.clock.now() - WINDOW
         recent = [text for text in row.mended_at if datetime.fromisoformat(text) > cutoff]

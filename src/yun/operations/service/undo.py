@@ -24,6 +24,9 @@ from yun.operations.model import (
 from yun.operations.opposites import OPPOSITES
 from yun.operations.service.look import get
 
+NOT_BY_TOKEN = ("user.grant", "user.revoke", "user.disable", "user.enable", "user.delete")
+"""A role that comes back outlives the token that brought it back."""
+
 
 def undo(ctx: Context, reference: str | None = None, *, through: bool = False) -> Intent:
     """The intent that takes a finished operation back; without a reference the actor's newest undoable one.
@@ -100,6 +103,8 @@ def _may_undo(ctx: Context, target: Operation) -> None:
         if permissions.required(target.kind).scope == "self" and ctx.actor.token_id is not None:
             raise Forbidden(_("An API token cannot undo what was done to its owner's account."))
         ctx.may(target.kind, target.project_id)
+        if target.kind in NOT_BY_TOKEN and ctx.actor.token_id is not None:
+            raise Forbidden(_("An API token cannot undo what changed who may do what."))
     elif not ctx.actor.is_admin:
         ctx.may("operation.retry")
 
