@@ -108,7 +108,11 @@ def power(desk: Desk, identifier: str) -> None:
     assert "paused" in desk.host.run("virsh", "domstate", identifier)
     desk.yun("instance", "resume", identifier)
     until(lambda: desk.yun("instance", "metrics", identifier)["points"], 40)
+    resized = desk.yun("instance", "resize", identifier, "--memory", "160M")
+    assert resized["pending"] == [{"field": "memory_mib", "now": 128, "next": 160}]
     desk.yun("instance", "reboot", identifier, "--timeout", "60")
+    assert desk.shown(identifier)["pending"] == []
+    assert "163840 KiB" in desk.host.run("virsh", "dominfo", identifier)
     stopped = desk.yun("instance", "stop", identifier, "--timeout", "90")
     assert stopped["operation"]["result"]["how"] in ("agent", "acpi", "cut")
     assert "shut off" in desk.host.run("virsh", "domstate", identifier)
