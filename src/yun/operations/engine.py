@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from yun.base.clock import Clock, SystemClock
 from yun.base.config import Settings
@@ -40,6 +41,10 @@ REVIEW_SECONDS = 5.0
 QUIET_WORKERS = 4
 SILENT_SHARE = 0.8
 """The share of ``node_timeout`` after which a process that could not prove its life lets go, before others come."""
+
+
+Taken = list[tuple[Operation, bool]]
+"""Claimed operations, and whether each is quiet work."""
 
 
 class Engine:
@@ -150,27 +155,37 @@ class Engine:
             with self.database.write() as session:
                 review(session)
         while seen.claimable and not self._stop.is_set():
-            if not self._fill(False, self.settings.workers) + self._fill(True, QUIET_WORKERS):
+            if not self._fill():
                 return
             seen = glance(self.database, list(self.active), self._known)
 
-    def _fill(self, quiet: bool, workers: int) -> int:
-        """Give the free threads of one kind work; how many got some."""
+    def _fill(self) -> int:
+        """Give the free threads work; how many got some."""
         with self._lock:
-            free = workers - sum(1 for kind in self.active.values() if kind is quiet)
-        taken = self.claim(free, quiet=quiet) if free > 0 else []
-        for operation in taken:
+            busy = list(self.active.values())
+        free = {False: self.settings.workers - busy.count(False), True: QUIET_WORKERS - busy.count(True)}
+        taken = self._claimed(lambda session, me: [
+            (operation, quiet) for quiet, room in free.items() if room > 0
+            for operation in claim(session, me, room, quiet=quiet)
+        ])  # fmt: skip
+        for operation, quiet in taken:
             self._pools[quiet].submit(self._run, operation)
         return len(taken)
 
-    def claim(self, limit: int, *, quiet: bool | None = None, ignore_pauses: bool = False) -> list[Operation]:
+    def claim(self, limit: int, *, ignore_pauses: bool = False) -> list[Operation]:
         """Claim runnable operations for this process and note them as active."""
+        taken = self._claimed(lambda session, me: [
+            (operation, False) for operation in claim(session, me, limit, ignore_pauses=ignore_pauses)
+        ])  # fmt: skip
+        return [operation for operation, _quiet in taken]
+
+    def _claimed(self, call: Callable[[Session, Claimant], Taken]) -> Taken:
         with self._lock:
             me = Claimant(self.node_id, frozenset(self.active), self.database.sqlite, self.settings.node_timeout)
         with self.database.write() as session:
-            taken = claim(session, me, limit, quiet=quiet, ignore_pauses=ignore_pauses)
+            taken = call(session, me)
         with self._lock:
-            self.active.update((o.seq, bool(quiet)) for o in taken)
+            self.active.update((operation.seq, quiet) for operation, quiet in taken)
         return taken
 
     def _run(self, operation: Operation) -> None:
