@@ -163,13 +163,14 @@ class Engine:
         """Give the free threads work; how many got some."""
         with self._lock:
             busy = list(self.active.values())
-        free = {False: self.settings.workers - busy.count(False), True: QUIET_WORKERS - busy.count(True)}
-        taken = self._claimed(lambda session, me: [
-            (operation, quiet) for quiet, room in free.items() if room > 0
-            for operation in claim(session, me, room, quiet=quiet)
-        ])  # fmt: skip
-        for operation, quiet in taken:
-            self._pools[quiet].submit(self._run, operation)
+        loud, quiet = self.settings.workers - busy.count(False), QUIET_WORKERS - busy.count(True)
+        if loud <= 0 and quiet <= 0:
+            return 0
+        only = None if loud > 0 and quiet > 0 else quiet > 0
+        room = min(loud, quiet) if only is None else max(loud, quiet)
+        taken = self._claimed(lambda session, me: [(o, o.quiet) for o in claim(session, me, room, quiet=only)])
+        for operation, kind in taken:
+            self._pools[kind].submit(self._run, operation)
         return len(taken)
 
     def claim(self, limit: int, *, ignore_pauses: bool = False) -> list[Operation]:

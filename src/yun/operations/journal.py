@@ -71,7 +71,7 @@ class Journal:
         self.seq = operation.seq
         self.fence = operation.fence
         self.cancel_known = operation.cancel_requested
-        self._asked = 0.0
+        self._asked = time.monotonic()  # the claim has just told whether somebody asked
         self._shown = 0.0
         self.rows: dict[int, OperationStep] = {}
 

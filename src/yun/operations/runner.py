@@ -58,7 +58,8 @@ class Runner:
         """Walk it as far as it goes now. Never raises for what the operation does; `Fenced` ends silently."""
         token = logs.subject.set(self.operation.id)
         try:
-            self.journal.load()
+            if self.operation.fence > 1:  # nobody can have recorded anything before the first claim
+                self.journal.load()
             self._run()
         except Fenced:
             log.warning("%s was taken over or must let go; this process stops working on it", self.operation.id)
