@@ -7,7 +7,7 @@ from typing import Any
 
 from yun.base.errors import Invalid, Unavailable, YunError
 from yun.base.messages import _
-from yun.images import builders, fetch
+from yun.images import builders
 from yun.images.catalogue import find_checksum
 from yun.images.faults import not_written
 from yun.images.places import SHOWN, pool_of, share
@@ -27,6 +27,8 @@ def unreadable(path: str, error: OSError) -> YunError:
 
 def fetched(op: Op, target: Path, source: dict[str, Any], checksum: str, pool_id: str) -> str:
     """The file at an address is here; the checksum it must have, by its makers' list where they publish one."""
+    from yun.images import fetch  # its HTTP client takes five megabytes of every process that never fetches
+
     if source.get("listing"):
         # The checksum is asked for first: without it nothing is fetched.
         listing = fetch.text(fetch.Wish(source["listing"], source["private"], fetch.LISTING_LIMIT))

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from yun.base.context import not_found
 from yun.base.errors import Invalid, Unavailable
 from yun.base.messages import Message, _
-from yun.images import fetch, judge, tidying
+from yun.images import judge, tidying
 from yun.images.model import Export, Image, State
 from yun.images.places import clear, holder, place, pool_of, share
 from yun.images.service.look import must_allow, subject
@@ -181,6 +181,8 @@ def obtain(op: Op, image_id: str, pool_id: str, source: dict[str, Any], checksum
         raise Invalid(_("The file is empty."))
     sha256 = judge.check_digest(target, checksum, share(op, "check", 0.5, 0.6))
     if source.get("compression") == "xz":
+        from yun.images import fetch
+
         packed, target = target, place(op, pool_id, image_id + ".disk")
         progress = watched(op, pool_of(op, pool_id), share(op, "unpack", 0.6, 0.7))
         fetch.unpack_xz(packed, target, left(op, pool_of(op, pool_id)), progress)

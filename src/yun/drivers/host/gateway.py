@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from yun.drivers.host import ovs
 from yun.drivers.host.command import run
 
 FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+NONLOCAL = Path("/proc/sys/net/ipv4/ip_nonlocal_bind")
 
 
 def rules(cidr: str, bridge: str = ovs.BRIDGE) -> str:
@@ -77,7 +79,7 @@ class Gateway:
     def in_place(self, known: dict[str, str]) -> bool:
         """Whether address, forwarding and rules are as recorded."""
         address = known["address"].partition("/")[0]
-        if FORWARD.read_text().strip() != "1" or address not in addresses(ovs.BRIDGE):
+        if FORWARD.read_text().strip() != "1" or not held(address, ovs.BRIDGE):
             return False
         return run(["nft", "list", "chain", "inet", "yun", "postrouting"], check=False).returncode == 0
 
@@ -131,6 +133,20 @@ def _route() -> Any:
     from pyroute2 import IPRoute
 
     return IPRoute()
+
+
+def held(address: str, link: str) -> bool:
+    """Whether this host has ``address``, as the kernel's readiness to bind to it says: asked every few seconds, so it
+    must cost next to nothing. Where the kernel binds to any address, the link itself is asked."""
+    if NONLOCAL.read_text().strip() != "0":
+        return address in addresses(link)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
 
 
 def addresses(link: str) -> list[str]:
