@@ -218,7 +218,8 @@ def _make_private(path: str) -> None:
 def _sqlite_connect(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    # Two megabytes of pages for each of some thirty connections would be most of the process; the kernel has them too.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-1024"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
