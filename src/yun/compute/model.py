@@ -55,6 +55,9 @@ ALLOWED: dict[str, tuple[State, ...]] = {
     "console": LIVE,
 }
 
+HOT_BUSES = ("virtio", "scsi")
+"""Buses on which a running machine takes disks and gives them away; others wait for its next start."""
+
 DISKS_CHANGE_IN = SETTLED
 """In these states an instance takes another disk, or gives one away."""
 

@@ -14,7 +14,7 @@ from yun.base.errors import Conflict, Invalid
 from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.base.units import format_size
-from yun.compute.model import DISKS_CHANGE_IN, LIVE, Instance
+from yun.compute.model import DISKS_CHANGE_IN, HOT_BUSES, LIVE, Instance
 from yun.compute.service.look import must_be
 from yun.compute.service.power import keys, subject
 from yun.operations.intent import Intent, Key, Subject
@@ -26,8 +26,6 @@ from yun.storage.model import Attachment, Pool, Volume, VolumeState
 
 LETTERS = {"virtio": ("vd", string.ascii_lowercase), "scsi": ("sd", "bcdefg"), "sata": ("sd", "hijklm")}
 """The slots of each bus: the first of SCSI is the seed's, and one controller holds seven."""
-HOT = ("virtio", "scsi")
-"""Buses on which a running machine takes disks and gives them away."""
 CACHES = ("none", "writeback", "writethrough", "directsync", "unsafe")
 DETACH_SECONDS = 30
 
@@ -57,7 +55,7 @@ def attach(ctx: Context, volume: Volume, instance: Instance, place: Place | None
     _same_home(ctx.session, volume, instance)
     place = _checked(place or Place())
     slot = _slot(ctx.session, instance, place)
-    now = instance.state in LIVE and place.bus in HOT
+    now = instance.state in LIVE and place.bus in HOT_BUSES
 
     def write(session: Session) -> None:
         storage.refuse_attached(session, volume)
@@ -103,7 +101,7 @@ def add_disk(
     )  # fmt: skip
     if plan.pool.host_id != instance.host_id:
         raise Conflict(_("The volume lies in the pool {pool}, which another host has.", pool=plan.pool.name))
-    now = instance.state in LIVE and place.bus in HOT
+    now = instance.state in LIVE and place.bus in HOT_BUSES
 
     def write(session: Session) -> None:
         plan.write(session)
@@ -150,7 +148,7 @@ def detach(
     if not 1 <= timeout <= 600:
         raise Invalid(_("A guest cannot be given that long."), fields={"timeout": _("1 to 600 seconds")})
     _refuse_boot_disk(instance, place, boot_disk)
-    now = instance.state in LIVE and place.bus in HOT
+    now = instance.state in LIVE and place.bus in HOT_BUSES
     return Intent(
         kind="volume.detach",
         title=_("Detach volume {name} from instance {instance}", name=volume.name, instance=instance.name),

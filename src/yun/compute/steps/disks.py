@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from yun.base.errors import Conflict
 from yun.base.messages import _
-from yun.compute.model import Instance
+from yun.compute.model import HOT_BUSES, Instance
 from yun.compute.steps.definition import define_now
 from yun.compute.steps.shared import load, place
 from yun.drivers.hypervisor.port import DiskSpec, Hypervisor, Power
@@ -23,7 +23,6 @@ from yun.storage.steps import grow_file
 LOOK_EVERY = 0.1
 UNDO_SECONDS = 30.0
 """How long a guest may take to let go of a disk whose attaching is undone."""
-HOT = ("virtio", "scsi")
 UP = (Power.RUNNING, Power.PAUSED)
 PLACE = ("id", "slot", "bus", "boot_order", "readonly", "serial", "cache", "kept")
 
@@ -109,7 +108,7 @@ def plug_in(op: Op, instance_id: str, volume_id: str) -> str:
     """The definition has the disk, and so has the machine if it runs and its bus allows it: ``live`` or ``next``."""
     define_now(op, instance_id)
     row, hypervisor, disk = _disk(op, instance_id, volume_id)
-    if disk is None or disk.bus not in HOT or hypervisor.state(row.uuid).power not in UP:
+    if disk is None or disk.bus not in HOT_BUSES or hypervisor.state(row.uuid).power not in UP:
         return "next"
     hypervisor.attach_disk(row.uuid, disk)
     return "live"
@@ -119,7 +118,7 @@ def _plug_back(op: Op, output: Any, instance_id: str, volume_id: str, seconds: f
     row, hypervisor, disk = _disk(op, instance_id, volume_id)
     if disk is None or output == "next" or hypervisor.state(row.uuid).power not in UP:
         return
-    if disk.bus in HOT:
+    if disk.bus in HOT_BUSES:
         hypervisor.attach_disk(row.uuid, disk)
 
 
@@ -130,9 +129,7 @@ def pull_out(op: Op, instance_id: str, volume_id: str, seconds: float) -> str:
     Raises `Conflict` where the guest keeps it for ``seconds``; it is plugged in as before then.
     """
     row, hypervisor, disk = _disk(op, instance_id, volume_id)
-    if disk is None or hypervisor.state(row.uuid).power not in UP:
-        return "next"
-    if disk.bus not in HOT:
+    if disk is None or disk.bus not in HOT_BUSES or hypervisor.state(row.uuid).power not in UP:
         return "next"
     unplug_now(op, hypervisor, row, disk, seconds)
     return "live"
