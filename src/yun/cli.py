@@ -8,12 +8,12 @@ from yun.base.messages import _
 from yun.web.command import Root
 
 LAZY = {
-    "instance": ("yun.compute.volume_cli:instance", _("Virtual machines: create, start, stop, delete, …")),
+    "instance": ("yun.compute.cli:instance", _("Virtual machines: create, start, stop, delete, …")),
     "flavor": ("yun.compute.cli:flavor", _("Types of instances: vCPUs, memory, disk.")),
     "console": ("yun.compute.console.cli:console", _("Open an instance's serial console in this terminal.")),
     "ssh": ("yun.compute.console.cli:ssh", _("Log in to an instance by SSH.")),
     "image": ("yun.images.cli:image", _("Images that instances start from.")),
-    "volume": ("yun.compute.volume_cli:volume", _("Volumes: the disks of instances.")),
+    "volume": ("yun.compute.cli:volume", _("Volumes: the disks of instances.")),
     "pool": ("yun.storage.cli:pool", _("Storage pools.")),
     "trash": ("yun.storage.cli:trash", _("What was deleted and can still be brought back.")),
     "network": ("yun.network.cli:network", _("Networks.")),

@@ -1,38 +1,20 @@
-"""REST of instances and flavors: parse, call the verb, render."""
+"""REST of instances: create, list, show, power, change, delete."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from yun.base.context import Context
 from yun.compute import service
-from yun.compute.console import api as console
-from yun.compute.model import Instance
+from yun.compute.api.shared import Body, Cursor, Limit, Sort, Word, again, instances, row_of
 from yun.operations.answer import answer
-from yun.storage.service import get_volume
-from yun.web.api import Ctx, Match, Route, tag
+from yun.web.api import Ctx, Match, tag
 
-Cursor = Annotated[str | None, Query(max_length=500)]
-Limit = Annotated[int, Query(ge=1, le=1000)]
-Sort = Annotated[str, Query(max_length=40)]
 Seconds = Annotated[int | None, Query(ge=0, le=3600, description="Seconds the guest has to power off.")]
-Word = Annotated[str, Field(max_length=200)]
 PublicKey = Annotated[str, Field(max_length=9000)]
-
-router = APIRouter(route_class=Route)
-instances = APIRouter(route_class=Route, prefix="/instances", tags=["instances"])
-volumes = APIRouter(route_class=Route, prefix="/volumes", tags=["storage"])
-flavors = APIRouter(route_class=Route, prefix="/flavors", tags=["flavors"])
-
-
-class Body(BaseModel):
-    """A request's body: what it does not know is refused."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class NewInstance(Body):
@@ -86,27 +68,6 @@ class Tags(Body):
     tags: list[str] = Field(max_length=100)
 
 
-class NewFlavor(Body):
-    """A size to offer."""
-
-    name: str = Field(max_length=400)
-    vcpus: int
-    memory_mib: int
-    disk_bytes: int
-    description: str = ""
-
-
-def _row(ctx: Context, instance: Instance) -> dict[str, Any]:
-    return service.detail(ctx, instance)
-
-
-def _again(ctx: Context, instance_id: str) -> dict[str, Any]:
-    return service.detail(ctx, service.get(ctx, instance_id))
-
-
-# ── instances ──
-
-
 @instances.get("", summary="List instances")
 def list_instances(
     ctx: Ctx,
@@ -136,7 +97,7 @@ def create(ctx: Ctx, body: NewInstance, dry_run: bool = False) -> JSONResponse:
     if values["security_groups"] is not None:
         values["security_groups"] = tuple(values["security_groups"])
     intent = service.create(ctx, service.Wish(**values))
-    return answer(ctx, intent, dry_run=dry_run, status=201, row=lambda: _again(ctx, intent.subject.id))
+    return answer(ctx, intent, dry_run=dry_run, status=201, row=lambda: again(ctx, intent.subject.id))
 
 
 @instances.get("/{ref}", summary="Show an instance")
@@ -144,7 +105,7 @@ def show(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
     """One instance by name or id, with its disks and ports."""
     found = service.get(ctx, ref)
     tag(response, found)
-    return _row(ctx, found)
+    return row_of(ctx, found)
 
 
 @instances.patch("/{ref}", summary="Change an instance")
@@ -153,7 +114,7 @@ def update(ctx: Ctx, ref: str, body: Changes, match: Match, dry_run: bool = Fals
     found = service.get(ctx, ref)
     match.check(found)
     intent = service.update(ctx, found, **body.model_dump(exclude_unset=True))
-    return answer(ctx, intent, dry_run=dry_run, row=lambda: _again(ctx, found.id))
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: again(ctx, found.id))
 
 
 @instances.delete("/{ref}", summary="Delete an instance", status_code=202)
@@ -164,7 +125,7 @@ def delete(
     found = service.get(ctx, ref)
     match.check(found)
     intent = service.delete(ctx, found, timeout=timeout, force=force)
-    return answer(ctx, intent, dry_run=dry_run, row=lambda: _row(ctx, found))
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: row_of(ctx, found))
 
 
 @instances.post("/{ref}/start", summary="Start an instance", status_code=202)
@@ -172,7 +133,7 @@ def start(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> JSONRespon
     """Switch it on."""
     found = service.get(ctx, ref)
     match.check(found)
-    return answer(ctx, service.start(ctx, found), dry_run=dry_run, row=lambda: _row(ctx, found))
+    return answer(ctx, service.start(ctx, found), dry_run=dry_run, row=lambda: row_of(ctx, found))
 
 
 @instances.post("/{ref}/stop", summary="Stop an instance", status_code=202)
@@ -183,7 +144,7 @@ def stop(
     found = service.get(ctx, ref)
     match.check(found)
     intent = service.stop(ctx, found, timeout=timeout, force=force)
-    return answer(ctx, intent, dry_run=dry_run, row=lambda: _row(ctx, found))
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: row_of(ctx, found))
 
 
 @instances.post("/{ref}/reboot", summary="Reboot an instance", status_code=202)
@@ -194,7 +155,7 @@ def reboot(
     found = service.get(ctx, ref)
     match.check(found)
     intent = service.reboot(ctx, found, hard=hard, timeout=timeout)
-    return answer(ctx, intent, dry_run=dry_run, row=lambda: _row(ctx, found))
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: row_of(ctx, found))
 
 
 @instances.post("/{ref}/pause", summary="Pause an instance", status_code=202)
@@ -202,7 +163,7 @@ def pause(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> JSONRespon
     """Let its vCPUs stand still."""
     found = service.get(ctx, ref)
     match.check(found)
-    return answer(ctx, service.pause(ctx, found), dry_run=dry_run, row=lambda: _row(ctx, found))
+    return answer(ctx, service.pause(ctx, found), dry_run=dry_run, row=lambda: row_of(ctx, found))
 
 
 @instances.post("/{ref}/resume", summary="Resume an instance", status_code=202)
@@ -210,7 +171,7 @@ def resume(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> JSONRespo
     """Let it go on."""
     found = service.get(ctx, ref)
     match.check(found)
-    return answer(ctx, service.resume(ctx, found), dry_run=dry_run, row=lambda: _row(ctx, found))
+    return answer(ctx, service.resume(ctx, found), dry_run=dry_run, row=lambda: row_of(ctx, found))
 
 
 @instances.post("/{ref}/rename", summary="Rename an instance")
@@ -218,7 +179,7 @@ def rename(ctx: Ctx, ref: str, body: NewName, match: Match, dry_run: bool = Fals
     """Another display name; the guest's host name stays."""
     found = service.get(ctx, ref)
     match.check(found)
-    return answer(ctx, service.rename(ctx, found, body.name), dry_run=dry_run, row=lambda: _again(ctx, found.id))
+    return answer(ctx, service.rename(ctx, found, body.name), dry_run=dry_run, row=lambda: again(ctx, found.id))
 
 
 class NewSize(Body):
@@ -235,7 +196,7 @@ def resize(ctx: Ctx, ref: str, body: NewSize, match: Match, dry_run: bool = Fals
     found = service.get(ctx, ref)
     match.check(found)
     intent = service.resize(ctx, found, **body.model_dump())
-    return answer(ctx, intent, dry_run=dry_run, row=lambda: _row(ctx, found))
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: row_of(ctx, found))
 
 
 @instances.post("/{ref}/tag", summary="Tag an instance")
@@ -243,7 +204,7 @@ def tag_instance(ctx: Ctx, ref: str, body: Tags, match: Match, dry_run: bool = F
     """Exactly these tags."""
     found = service.get(ctx, ref)
     match.check(found)
-    return answer(ctx, service.tag(ctx, found, body.tags), dry_run=dry_run, row=lambda: _again(ctx, found.id))
+    return answer(ctx, service.tag(ctx, found, body.tags), dry_run=dry_run, row=lambda: again(ctx, found.id))
 
 
 @instances.post("/{ref}/purge", summary="Purge an instance", status_code=202)
@@ -251,140 +212,17 @@ def purge(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> JSONRespon
     """Remove it from the trash for good."""
     found = service.get(ctx, ref)
     match.check(found)
-    return answer(ctx, service.purge(ctx, found), dry_run=dry_run, row=lambda: _row(ctx, found))
+    return answer(ctx, service.purge(ctx, found), dry_run=dry_run, row=lambda: row_of(ctx, found))
 
 
 @instances.post("/{ref}/tend", summary="Look after an instance", status_code=202)
 def tend(ctx: Ctx, ref: str, dry_run: bool = False) -> JSONResponse:
     """Compare it with what the hypervisor says now, and mend it."""
     found = service.get(ctx, ref)
-    return answer(ctx, service.tend(ctx, found), dry_run=dry_run, row=lambda: _row(ctx, found))
+    return answer(ctx, service.tend(ctx, found), dry_run=dry_run, row=lambda: row_of(ctx, found))
 
 
 @instances.get("/{ref}/metrics", summary="What an instance uses")
 def metrics(ctx: Ctx, ref: str) -> dict[str, Any]:
     """Processor, memory, disk and network of the last hour."""
     return service.metrics(ctx, service.get(ctx, ref))
-
-
-# ── disks ──
-
-
-class NewPlace(Body):
-    """How a disk is put into an instance."""
-
-    bus: str = Field("virtio", max_length=20, description="virtio, scsi or sata")
-    slot: str = Field("", max_length=10, description="The disk's name, such as vdb; the first free one by default.")
-    readonly: bool = False
-    cache: str = Field("none", max_length=20, description="none, writeback, writethrough, directsync or unsafe")
-
-    def place(self) -> service.Place:
-        """As the verb wants it."""
-        return service.Place(bus=self.bus, slot=self.slot, readonly=self.readonly, cache=self.cache)
-
-
-class NewDisk(NewPlace):
-    """An empty disk for an instance."""
-
-    size_bytes: int
-    name: str | None = Field(None, max_length=400, description="The volume's name.")
-    pool: str | None = Field(None, max_length=70, description="Pool by name or id; the default one otherwise.")
-
-
-class Target(NewPlace):
-    """The instance that is to have the volume."""
-
-    instance: Word
-
-
-class Removal(Body):
-    """How patiently a guest is asked."""
-
-    timeout: int = Field(30, description="Seconds a running guest has to let go of the disk.")
-    boot_disk: bool = Field(False, description="Say so where the instance boots from it.")
-
-
-class NewVolumeSize(Body):
-    """A larger size."""
-
-    size_bytes: int
-
-
-@instances.post("/{ref}/add-disk", summary="Add a disk to an instance", status_code=202)
-def add_disk(ctx: Ctx, ref: str, body: NewDisk, match: Match, dry_run: bool = False) -> JSONResponse:
-    """Make an empty volume and attach it, at once where the instance runs and the bus allows it."""
-    found = service.get(ctx, ref)
-    match.check(found)
-    intent = service.add_disk(
-        ctx, found, size_bytes=body.size_bytes, name=body.name, pool=body.pool, place=body.place()
-    )
-    return answer(ctx, intent, dry_run=dry_run, row=lambda: _row(ctx, found))
-
-
-@volumes.post("/{ref}/attach", summary="Attach a volume to an instance", status_code=202)
-def attach(ctx: Ctx, ref: str, body: Target, match: Match, dry_run: bool = False) -> JSONResponse:
-    """At once where the instance runs and the bus allows it, else at its next start."""
-    volume, instance = get_volume(ctx, ref), service.get(ctx, body.instance)
-    match.check(volume)
-    intent = service.attach(ctx, volume, instance, body.place())
-    return answer(ctx, intent, dry_run=dry_run, row=lambda: _row(ctx, instance))
-
-
-@volumes.post("/{ref}/detach", summary="Detach a volume from its instance", status_code=202)
-def detach(ctx: Ctx, ref: str, body: Removal, match: Match, dry_run: bool = False) -> JSONResponse:
-    """A running guest is asked for it; the volume stays with its data."""
-    volume = get_volume(ctx, ref)
-    match.check(volume)
-    intent = service.detach(ctx, volume, timeout=body.timeout, boot_disk=body.boot_disk)
-    return answer(ctx, intent, dry_run=dry_run)
-
-
-@volumes.post("/{ref}/grow", summary="Grow a volume", status_code=202)
-def grow(ctx: Ctx, ref: str, body: NewVolumeSize, match: Match, dry_run: bool = False) -> JSONResponse:
-    """Enlarge it; a running guest sees it at once. It never shrinks."""
-    volume = get_volume(ctx, ref)
-    match.check(volume)
-    return answer(ctx, service.grow(ctx, volume, body.size_bytes), dry_run=dry_run)
-
-
-# ── flavors ──
-
-
-@flavors.get("", summary="List flavors")
-def list_flavors(ctx: Ctx, sort: Sort = "memory_mib", cursor: Cursor = None, limit: Limit = 100) -> dict[str, Any]:
-    """The sizes on offer, smallest first."""
-    page = service.list_flavors(ctx, sort=sort, cursor=cursor, limit=limit)
-    return {"items": [service.show_flavor(row) for row in page.items], "next": page.next}
-
-
-@flavors.post("", summary="Create a flavor", status_code=201)
-def create_flavor(ctx: Ctx, body: NewFlavor, dry_run: bool = False) -> JSONResponse:
-    """Offer a size by name."""
-    intent = service.create_flavor(ctx, **body.model_dump())
-
-    def row() -> dict[str, Any]:
-        return service.show_flavor(service.get_flavor(ctx, intent.subject.id))
-
-    return answer(ctx, intent, dry_run=dry_run, status=201, row=row)
-
-
-@flavors.get("/{ref}", summary="Show a flavor")
-def show_flavor(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
-    """One flavor by name or id."""
-    found = service.get_flavor(ctx, ref)
-    tag(response, found)
-    return service.show_flavor(found)
-
-
-@flavors.delete("/{ref}", summary="Delete a flavor")
-def delete_flavor(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> JSONResponse:
-    """Offer it no longer; instances made with it stay."""
-    match.check(service.get_flavor(ctx, ref))
-    return answer(ctx, service.delete_flavor(ctx, ref), dry_run=dry_run)
-
-
-router.include_router(instances)
-router.include_router(volumes)
-router.include_router(flavors)
-router.include_router(console.router)
-routers = (console.sockets,)

@@ -1,4 +1,4 @@
-"""Commands of instances and flavors, over the REST client."""
+"""Commands of instances: create, list, show, power, change, delete."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from yun.base.messages import _
-from yun.base.units import MIB, format_size, parse_size
-from yun.compute.console.cli import verbs as console_verbs
-from yun.web.command import Group, option, output, pass_client, shell
+from yun.base.units import MIB, format_size
+from yun.compute.cli.shared import at, instance, size_of
+from yun.web.command import option, output, pass_client, shell
 from yun.web.output import preview
 
 if TYPE_CHECKING:
@@ -18,12 +18,6 @@ if TYPE_CHECKING:
 
 POLICY = click.Choice(["restart", "leave"])
 File = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
-def _at(reference: str, *rest: str) -> str:
-    from urllib.parse import quote
-
-    return "/".join(["/instances", quote(reference, safe=""), *rest])
 
 
 def _addresses(row: Any) -> str:
@@ -53,11 +47,6 @@ SHEET: list[Any] = [
     (_("Starts after a host reboot"), "autostart"), (_("Protected"), "protected"), (_("When it crashes"), "on_crash"),
     (_("Created"), "created_at"), ("Id", "id"),
 ]  # fmt: skip
-
-
-@click.group("instance", cls=Group, help=_("Instances: virtual machines."))
-def instance() -> None:
-    """Instances."""
 
 
 def _secret(path: Path) -> str:
@@ -116,8 +105,8 @@ def create(client: Client, name: str, image: str, flavor: str | None, vcpus: int
     stored, literal = _public_keys(keys)
     body: dict[str, Any] = {
         "name": name, "image": image, "flavor": flavor, "vcpus": vcpus, "network": network, "address": address,
-        "memory_mib": _size_of(memory, "memory", "m") // MIB if memory else None,
-        "disk_bytes": _size_of(disk, "disk", "g") if disk else None,
+        "memory_mib": size_of(memory, "memory", "m") // MIB if memory else None,
+        "disk_bytes": size_of(disk, "disk", "g") if disk else None,
         "security_groups": list(groups) if groups else None, "keys": stored, "ssh_keys": literal,
         "password": _secret(password_file) if password_file else None, "hostname": hostname,
         "user_data": _text(user_data) if user_data else "", "description": description, "tags": list(tags),
@@ -128,16 +117,6 @@ def create(client: Client, name: str, image: str, flavor: str | None, vcpus: int
     if shell().format == "table":
         output(answer, SHEET)
     client.told(answer, answer["operation"])
-
-
-def _size_of(text: str, field: str, unit: str) -> int:
-    from yun.base.errors import Invalid
-    from yun.web.command import failure
-
-    try:
-        return int(parse_size(text, field=field, default_unit=unit))
-    except Invalid as error:
-        raise failure(error.message, "invalid", _("Say a size such as 10G or 512M.")) from error
 
 
 @instance.command("list", help=_("List instances."))
@@ -161,7 +140,7 @@ def list_(client: Client, q: str, state: str | None, tag: str | None, sort: str,
 @pass_client
 def show(client: Client, ref: str) -> None:
     """Show an instance."""
-    output(client.get(_at(ref)), SHEET)
+    output(client.get(at(ref)), SHEET)
 
 
 @instance.command("start", help=_("Start instances."))
@@ -226,12 +205,12 @@ def _each(client: Client, refs: tuple[str, ...], method: str, *verb: str, **para
     """
     params = {k: (str(v).lower() if isinstance(v, bool) else v) for k, v in params.items()}
     if len(refs) == 1:
-        client.change(method, _at(refs[0], *verb), **params)
+        client.change(method, at(refs[0], *verb), **params)
         return
     table, answers, code = shell().format == "table", [], 0
     for ref in refs:
         try:
-            answers.append(_one_of_many(client, method, _at(ref, *verb), show=table, **params))
+            answers.append(_one_of_many(client, method, at(ref, *verb), show=table, **params))
         except click.ClickException as error:
             code = code or error.exit_code
             if table:
@@ -259,7 +238,7 @@ def _one_of_many(client: Client, method: str, path: str, *, show: bool, **params
 @pass_client
 def rename(client: Client, ref: str, name: str) -> None:
     """Rename."""
-    client.change("POST", _at(ref, "rename"), {"name": name})
+    client.change("POST", at(ref, "rename"), {"name": name})
 
 
 @instance.command("tag", help=_("Give an instance exactly these tags."))
@@ -268,7 +247,7 @@ def rename(client: Client, ref: str, name: str) -> None:
 @pass_client
 def tag(client: Client, ref: str, tags: tuple[str, ...]) -> None:
     """Tag."""
-    client.change("POST", _at(ref, "tag"), {"tags": list(tags)})
+    client.change("POST", at(ref, "tag"), {"tags": list(tags)})
 
 
 @instance.command("update", help=_("Change an instance's description and policies."))
@@ -281,7 +260,7 @@ def tag(client: Client, ref: str, tags: tuple[str, ...]) -> None:
 @pass_client
 def update(client: Client, ref: str, **changes: Any) -> None:
     """Change."""
-    client.change("PATCH", _at(ref), {k: v for k, v in changes.items() if v is not None})
+    client.change("PATCH", at(ref), {k: v for k, v in changes.items() if v is not None})
 
 
 @instance.command("resize", help=_("Give an instance another size, from its next start on."))
@@ -292,9 +271,9 @@ def update(client: Client, ref: str, **changes: Any) -> None:
 @pass_client
 def resize(client: Client, ref: str, flavor: str | None, vcpus: int | None, memory: str | None) -> None:
     """Resize."""
-    memory_mib = _size_of(memory, "memory", "m") // MIB if memory else None
+    memory_mib = size_of(memory, "memory", "m") // MIB if memory else None
     body = {"flavor": flavor, "vcpus": vcpus, "memory_mib": memory_mib}
-    client.change("POST", _at(ref, "resize"), body)
+    client.change("POST", at(ref, "resize"), body)
 
 
 @instance.command("purge", help=_("Remove an instance from the trash for good."))
@@ -302,7 +281,7 @@ def resize(client: Client, ref: str, flavor: str | None, vcpus: int | None, memo
 @pass_client
 def purge(client: Client, ref: str) -> None:
     """Purge."""
-    client.change("POST", _at(ref, "purge"))
+    client.change("POST", at(ref, "purge"))
 
 
 @instance.command("tend", help=_("Compare an instance with what the hypervisor says now, and mend it."))
@@ -310,7 +289,7 @@ def purge(client: Client, ref: str) -> None:
 @pass_client
 def tend(client: Client, ref: str) -> None:
     """Tend."""
-    client.change("POST", _at(ref, "tend"))
+    client.change("POST", at(ref, "tend"))
 
 
 @instance.command("metrics", help=_("What an instance uses now."))
@@ -318,7 +297,7 @@ def tend(client: Client, ref: str) -> None:
 @pass_client
 def metrics(client: Client, ref: str) -> None:
     """Metrics."""
-    found = client.get(_at(ref, "metrics"))
+    found = client.get(at(ref, "metrics"))
     if shell().format != "table":
         output(found)
         return
@@ -333,64 +312,3 @@ def metrics(client: Client, ref: str) -> None:
         (_("NET IN"), rate("net_rx")), (_("NET OUT"), rate("net_tx")),
     ]  # fmt: skip
     output(found["points"][-10:], columns)
-
-
-@click.group("flavor", cls=Group, help=_("Flavors: sizes to choose by name."))
-def flavor() -> None:
-    """Flavors."""
-
-
-FLAVOR: list[Any] = [
-    (_("NAME"), "name"), ("VCPU", "vcpus"), (_("MEMORY"), lambda r: format_size(r["memory_mib"] * MIB)),
-    (_("DISK"), lambda r: format_size(r["disk_bytes"])), (_("DESCRIPTION"), lambda r: r["description"] or "–"),
-]  # fmt: skip
-
-
-@flavor.command("list", help=_("List flavors."))
-@pass_client
-def list_flavors(client: Client) -> None:
-    """List flavors."""
-    output(client.items("/flavors"), FLAVOR)
-
-
-@flavor.command("show", help=_("Show a flavor."))
-@click.argument("ref")
-@pass_client
-def show_flavor(client: Client, ref: str) -> None:
-    """Show a flavor."""
-    output(client.get(_flavor(ref)), [*FLAVOR, ("ID", "id")])
-
-
-@flavor.command("create", help=_("Offer a size by name."))
-@click.argument("name")
-@option("--vcpus", type=int, required=True, help=_("Number of virtual processors."))
-@option("--memory", metavar="SIZE", required=True, help=_("Memory, such as 512M or 2G."))
-@option("--disk", metavar="SIZE", required=True, help=_("Size of the disk, such as 10G."))
-@option("--description", default="", help=_("A text about it."))
-@pass_client
-def create_flavor(client: Client, name: str, vcpus: int, memory: str, disk: str, description: str) -> None:
-    """Create a flavor."""
-    body = {
-        "name": name, "vcpus": vcpus, "memory_mib": _size_of(memory, "memory", "m") // MIB,
-        "disk_bytes": _size_of(disk, "disk", "g"), "description": description,
-    }  # fmt: skip
-    client.change("POST", "/flavors", body)
-
-
-@flavor.command("delete", help=_("Offer a flavor no longer."))
-@click.argument("ref")
-@pass_client
-def delete_flavor(client: Client, ref: str) -> None:
-    """Delete a flavor."""
-    client.change("DELETE", _flavor(ref))
-
-
-def _flavor(reference: str) -> str:
-    from urllib.parse import quote
-
-    return "/flavors/" + quote(reference, safe="")
-
-
-for verb in console_verbs:
-    instance.add_command(verb)
-commands = [instance, flavor]

@@ -1,24 +1,14 @@
-"""The operations of instances and flavors, as recipes of steps; and the watch on the hypervisors' nudges."""
+"""The operations of instances as recipes: create, power, change, delete, purge, tend."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import sqlalchemy as sa
-
-from yun.base.errors import YunError
-from yun.base.log import logger
 from yun.compute import steps
 from yun.compute.model import State
-from yun.compute.service.tending import nudged
-from yun.drivers.hypervisor.port import Hypervisor
-from yun.hosts.model import Host
 from yun.network import steps as network
-from yun.operations.engine import Engine
-from yun.operations.flow import Op, operation, periodic
+from yun.operations.flow import Op, operation
 from yun.storage import steps as storage
-
-log = logger(__name__)
 
 
 @operation("instance.create")
@@ -155,116 +145,3 @@ def tend(op: Op, instance_id: str) -> Any:
         op.step(steps.redefine, instance_id)
         op.step(steps.bring_back, instance_id)
     return news
-
-
-@periodic("instance.tend_all", every=30.0)
-@operation("instance.tend_all")
-def tend_all(op: Op) -> None:
-    """Look at all machines at once, order a closer look at those that are not as their rows say."""
-    for watch in WATCHES:
-        watch.follow_all()
-    op.step(steps.look_at_all)
-
-
-@periodic("instance.sample", every=10.0)
-@operation("instance.sample")
-def sample(op: Op) -> None:
-    """Measure what running machines use."""
-    op.step(steps.measure)
-
-
-@operation("instance.add_disk")
-def add_disk(op: Op, instance_id: str, volume_id: str, place: dict[str, Any]) -> Any:
-    """An empty volume, then as any other."""
-    op.step(storage.begin_volume, volume_id)
-    op.step(storage.make_volume, volume_id)
-    op.step(steps.before_definition, instance_id)
-    op.step(steps.put_in_place, volume_id, instance_id, place)
-    effect = op.step(steps.plug_in, instance_id, volume_id)
-    return {"volume_id": volume_id, "instance_id": instance_id, "effect": effect}
-
-
-@operation("volume.attach")
-def attach_volume(op: Op, volume_id: str, instance_id: str, place: dict[str, Any]) -> Any:
-    """Rows, definition, and the running machine."""
-    op.step(steps.before_definition, instance_id)
-    op.step(steps.put_in_place, volume_id, instance_id, place)
-    effect = op.step(steps.plug_in, instance_id, volume_id)
-    return {"volume_id": volume_id, "instance_id": instance_id, "effect": effect}
-
-
-@operation("volume.detach")
-def detach_volume(op: Op, volume_id: str, instance_id: str, seconds: float) -> Any:
-    """The running machine, rows, and definition."""
-    op.step(steps.before_definition, instance_id)
-    effect = op.step(steps.pull_out, instance_id, volume_id, seconds)
-    op.step(steps.take_from_place, volume_id, instance_id)
-    op.step(steps.redefine, instance_id)
-    return {"volume_id": volume_id, "instance_id": instance_id, "effect": effect}
-
-
-@operation("volume.grow")
-def grow_volume(op: Op, volume_id: str, size_bytes: int) -> Any:
-    """The guest, or the file, and the row."""
-    effect = op.step(steps.grow_volume, volume_id, size_bytes)
-    return {"volume_id": volume_id, "size_bytes": size_bytes, "effect": effect}
-
-
-@operation("flavor.create")
-def create_flavor(op: Op, values: dict[str, Any]) -> Any:
-    """Offer a size."""
-    return op.step(steps.make_flavor, values)
-
-
-@operation("flavor.delete")
-def delete_flavor(op: Op, flavor_id: str) -> Any:
-    """Offer it no longer."""
-    op.step(steps.withdraw_flavor, flavor_id)
-    return {"flavor_id": flavor_id}
-
-
-# ── the watch ──
-
-
-class Watch:
-    """Turns the nudges of every host's hypervisor into looks at instances. Holds no truth: a lost nudge costs time."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.followed: list[Hypervisor] = []
-
-    def follow_all(self) -> None:
-        """Listen to every host's hypervisor that is not listened to yet."""
-        try:
-            with self.engine.database.read() as session:
-                hosts = list(session.scalars(sa.select(Host.id)))
-            for host_id in hosts:
-                hypervisor = self.engine.drivers.on(host_id).hypervisor
-                if hypervisor not in self.followed:
-                    self.followed.append(hypervisor)
-                    hypervisor.subscribe(self.nudge)
-        except YunError as error:
-            log.warning("cannot listen to all hypervisors yet: %s", error)
-
-    def nudge(self, uuid: str) -> None:
-        """A domain changed (all may have, for an empty ``uuid``): order a look. From a thread of the driver's."""
-        try:
-            with self.engine.database.read() as session:
-                meant = nudged(session, uuid)
-        except YunError as error:
-            log.warning("nudge of %s lost: %s", uuid, error)
-            return
-        if meant is not None:
-            kind, subject, arguments = meant
-            self.engine.nudge(kind, subject, **arguments)
-
-
-WATCHES: list[Watch] = []
-
-
-def attach(engine: Engine) -> None:
-    """Begin to watch: called once by the worker when the engine has started."""
-    watch = Watch(engine)
-    WATCHES.append(watch)
-    watch.follow_all()
-    watch.nudge("")

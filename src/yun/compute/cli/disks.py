@@ -7,7 +7,7 @@ from urllib.parse import quote
 import click
 
 from yun.base.messages import _
-from yun.compute.cli import instance
+from yun.compute.cli.shared import instance
 from yun.storage.cli import size_of, volume
 from yun.web.client import Client
 from yun.web.command import option, pass_client

@@ -1,0 +1,89 @@
+"""REST of disks: a volume's way into an instance, out of it, and to a larger size."""
+
+from __future__ import annotations
+
+from fastapi.responses import JSONResponse
+from pydantic import Field
+
+from yun.compute import service
+from yun.compute.api.shared import Body, Word, instances, row_of, volumes
+from yun.operations.answer import answer
+from yun.storage.service import get_volume
+from yun.web.api import Ctx, Match
+
+
+class NewPlace(Body):
+    """How a disk is put into an instance."""
+
+    bus: str = Field("virtio", max_length=20, description="virtio, scsi or sata")
+    slot: str = Field("", max_length=10, description="The disk's name, such as vdb; the first free one by default.")
+    readonly: bool = False
+    cache: str = Field("none", max_length=20, description="none, writeback, writethrough, directsync or unsafe")
+
+    def place(self) -> service.Place:
+        """As the verb wants it."""
+        return service.Place(bus=self.bus, slot=self.slot, readonly=self.readonly, cache=self.cache)
+
+
+class NewDisk(NewPlace):
+    """An empty disk for an instance."""
+
+    size_bytes: int
+    name: str | None = Field(None, max_length=400, description="The volume's name.")
+    pool: str | None = Field(None, max_length=70, description="Pool by name or id; the default one otherwise.")
+
+
+class Target(NewPlace):
+    """The instance that is to have the volume."""
+
+    instance: Word
+
+
+class Removal(Body):
+    """How patiently a guest is asked."""
+
+    timeout: int = Field(30, description="Seconds a running guest has to let go of the disk.")
+    boot_disk: bool = Field(False, description="Say so where the instance boots from it.")
+
+
+class NewVolumeSize(Body):
+    """A larger size."""
+
+    size_bytes: int
+
+
+@instances.post("/{ref}/add-disk", summary="Add a disk to an instance", status_code=202)
+def add_disk(ctx: Ctx, ref: str, body: NewDisk, match: Match, dry_run: bool = False) -> JSONResponse:
+    """Make an empty volume and attach it, at once where the instance runs and the bus allows it."""
+    found = service.get(ctx, ref)
+    match.check(found)
+    intent = service.add_disk(
+        ctx, found, size_bytes=body.size_bytes, name=body.name, pool=body.pool, place=body.place()
+    )
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: row_of(ctx, found))
+
+
+@volumes.post("/{ref}/attach", summary="Attach a volume to an instance", status_code=202)
+def attach(ctx: Ctx, ref: str, body: Target, match: Match, dry_run: bool = False) -> JSONResponse:
+    """At once where the instance runs and the bus allows it, else at its next start."""
+    volume, instance = get_volume(ctx, ref), service.get(ctx, body.instance)
+    match.check(volume)
+    intent = service.attach(ctx, volume, instance, body.place())
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: row_of(ctx, instance))
+
+
+@volumes.post("/{ref}/detach", summary="Detach a volume from its instance", status_code=202)
+def detach(ctx: Ctx, ref: str, body: Removal, match: Match, dry_run: bool = False) -> JSONResponse:
+    """A running guest is asked for it; the volume stays with its data."""
+    volume = get_volume(ctx, ref)
+    match.check(volume)
+    intent = service.detach(ctx, volume, timeout=body.timeout, boot_disk=body.boot_disk)
+    return answer(ctx, intent, dry_run=dry_run)
+
+
+@volumes.post("/{ref}/grow", summary="Grow a volume", status_code=202)
+def grow(ctx: Ctx, ref: str, body: NewVolumeSize, match: Match, dry_run: bool = False) -> JSONResponse:
+    """Enlarge it; a running guest sees it at once. It never shrinks."""
+    volume = get_volume(ctx, ref)
+    match.check(volume)
+    return answer(ctx, service.grow(ctx, volume, body.size_bytes), dry_run=dry_run)

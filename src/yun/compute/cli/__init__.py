@@ -1,0 +1,13 @@
+"""Commands of this room, over the REST client; each module adds its verbs to a noun."""
+
+from __future__ import annotations
+
+from yun.compute.cli import disks, instances  # noqa: F401 (they add their verbs)
+from yun.compute.cli.flavors import flavor
+from yun.compute.cli.shared import instance
+from yun.compute.console.cli import verbs as console_verbs
+from yun.storage.cli import volume
+
+for verb in console_verbs:
+    instance.add_command(verb)
+commands = [instance, flavor, volume]

@@ -1,0 +1,8 @@
+"""The operations of this room, as recipes of steps; and the watch on the hypervisors' nudges."""
+
+from __future__ import annotations
+
+from yun.compute.flows import disks, flavors, instances  # noqa: F401 (they declare operations)
+from yun.compute.flows.watch import WATCHES, Watch, attach
+
+__all__ = ["WATCHES", "Watch", "attach"]

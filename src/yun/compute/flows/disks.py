@@ -1,0 +1,46 @@
+"""The operations of disks as recipes: add, attach, detach, grow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from yun.compute import steps
+from yun.operations.flow import Op, operation
+from yun.storage import steps as storage
+
+
+@operation("instance.add_disk")
+def add_disk(op: Op, instance_id: str, volume_id: str, place: dict[str, Any]) -> Any:
+    """An empty volume, then as any other."""
+    op.step(storage.begin_volume, volume_id)
+    op.step(storage.make_volume, volume_id)
+    op.step(steps.before_definition, instance_id)
+    op.step(steps.put_in_place, volume_id, instance_id, place)
+    effect = op.step(steps.plug_in, instance_id, volume_id)
+    return {"volume_id": volume_id, "instance_id": instance_id, "effect": effect}
+
+
+@operation("volume.attach")
+def attach_volume(op: Op, volume_id: str, instance_id: str, place: dict[str, Any]) -> Any:
+    """Rows, definition, and the running machine."""
+    op.step(steps.before_definition, instance_id)
+    op.step(steps.put_in_place, volume_id, instance_id, place)
+    effect = op.step(steps.plug_in, instance_id, volume_id)
+    return {"volume_id": volume_id, "instance_id": instance_id, "effect": effect}
+
+
+@operation("volume.detach")
+def detach_volume(op: Op, volume_id: str, instance_id: str, seconds: float) -> Any:
+    """The running machine, rows, and definition."""
+    op.step(steps.before_definition, instance_id)
+    effect = op.step(steps.pull_out, instance_id, volume_id, seconds)
+    op.step(steps.take_from_place, volume_id, instance_id)
+    op.step(steps.redefine, instance_id)
+    return {"volume_id": volume_id, "instance_id": instance_id, "effect": effect}
+
+
+@operation("volume.grow")
+def grow_volume(op: Op, volume_id: str, size_bytes: int) -> Any:
+    """The guest, or the file, and the row."""
+    effect = op.step(steps.grow_volume, volume_id, size_bytes)
+    return {"volume_id": volume_id, "size_bytes": size_bytes, "effect": effect}
