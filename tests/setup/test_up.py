@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -246,6 +247,42 @@ def test_the_first_image_waits_for_the_pool(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(hello, "POOL_SECONDS", 0.0)
     client.asked = -1000
     hello._await_pool(client)  # type: ignore[arg-type]
+
+
+class Shelf:
+    """A client of a cloud with these images; what it is asked to build is kept."""
+
+    def __init__(self, *states: str) -> None:
+        self.images = [{"name": f"image-{n}", "state": state, "id": f"img_{n}"} for n, state in enumerate(states)]
+        self.built: list[object] = []
+        self.options = SimpleNamespace(project=None)
+        self.http = SimpleNamespace(headers={})
+
+    def items(self, path: str) -> list[dict[str, str]]:
+        return self.images if path == "/images" else [{"name": "default"}]
+
+    def change(self, method: str, path: str, body: object, **rest: object) -> dict[str, str]:
+        self.built.append((method, path, body))
+        return {"id": "img_new"}
+
+
+@pytest.mark.parametrize(("there", "builds"), [((), 1), (("active",), 0), (("failed",), 1)])
+def test_without_the_first_machine_an_image_is_built_where_there_is_none(
+    state: Path, there: tuple[str, ...], builds: int
+) -> None:
+    state.mkdir()
+    shelf = Shelf(*there)
+    hello.first_image(shelf, Settings(state_dir=state), Tell())  # type: ignore[arg-type]
+    assert len(shelf.built) == builds
+
+
+def test_an_image_that_a_person_took_away_is_not_built_again(state: Path) -> None:
+    state.mkdir()
+    settings = Settings(state_dir=state)
+    hello.first_image(Shelf("active"), settings, Tell())  # type: ignore[arg-type]
+    shelf = Shelf()
+    hello.first_image(shelf, settings, Tell())  # type: ignore[arg-type]
+    assert shelf.built == []
 
 
 def test_the_outside_address_is_found_in_both_forms() -> None:

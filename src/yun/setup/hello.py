@@ -29,8 +29,7 @@ def make(client: Client, settings: Settings, tell: Tell) -> str | None:
 
     What a person did to it since (stopped, deleted) is respected.
     """
-    client.options.project = client.options.project or "default"
-    client.http.headers["X-Yun-Project"] = client.options.project
+    _at_home(client)
     image = _image(client, tell)
     _networks(client, tell)
     key = ssh_key(settings)
@@ -59,6 +58,23 @@ def make(client: Client, settings: Settings, tell: Tell) -> str | None:
         await_ssh(settings, key, f"{user}@{address}")
         done(_("{address} answers", address=address))
     return address
+
+
+def first_image(client: Client, settings: Settings, tell: Tell) -> None:
+    """There is an image to start machines from: the tiny one, where there is none and none was made here before."""
+    _at_home(client)
+    made = settings.state_dir / "image.made"
+    if made.exists() or any(found["state"] == "active" for found in client.items("/images")):
+        made.touch()
+        return
+    _image(client, tell)
+    made.touch()
+
+
+def _at_home(client: Client) -> None:
+    """What `yun up` makes belongs to the default project."""
+    client.options.project = client.options.project or "default"
+    client.http.headers["X-Yun-Project"] = client.options.project
 
 
 def _find(client: Client, path: str) -> dict[str, Any] | None:

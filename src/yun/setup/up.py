@@ -71,7 +71,11 @@ def bring_up(wish: Wish, environ: Mapping[str, str]) -> None:
         try:
             client = _client(settings)
             _await_host(client, tell)
-            address = hello.make(client, settings, tell) if wish.hello else None
+            address = None
+            if wish.hello:
+                address = hello.make(client, settings, tell)
+            else:
+                hello.first_image(client, settings, tell)
             _report(settings, address, tell)
         except BaseException:
             if child is not None:
