@@ -22,11 +22,13 @@ def domain_spec(
 ) -> DomainSpec:  # fmt: skip
     """The machine as rows say it should be at its next start.
 
-    ``seed`` is the path of its NoCloud seed, if it has one: a CD on the SCSI bus, since cloud kernels know no SATA.
+    ``seed`` is the path of its NoCloud seed, if it has one: a CD on the SCSI bus, since cloud kernels know no SATA; on
+    SATA where the machine boots from there, since then nothing paravirtual is expected of its system.
     ``nvram`` is where its variables lie if it boots by UEFI.
     The hypervisor's own autostart stays off: what starts after a reboot of the host is decided here, by policy.
     """
-    cd = (DiskSpec(SEED_SLOT, seed, format="raw", device="cdrom", bus="scsi", readonly=True, discard=False),)
+    bus: Literal["sata", "scsi"] = "sata" if any(d.boot_order == 1 and d.bus == "sata" for d in disks) else "scsi"
+    cd = (DiskSpec(SEED_SLOT, seed, format="raw", device="cdrom", bus=bus, readonly=True, discard=False),)
     return DomainSpec(
         uuid=instance.uuid,
         name=instance.id,

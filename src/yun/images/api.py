@@ -23,8 +23,8 @@ router = APIRouter(route_class=Route, tags=["images"])
 router.include_router(uploads)
 
 PROPERTIES = (
-    "description", "min_disk_bytes", "min_memory_mib", "firmware", "os", "os_version", "default_user", "architecture",
-    "cloud_init",
+    "description", "min_disk_bytes", "min_memory_mib", "firmware", "hardware", "os", "os_version", "default_user",
+    "architecture", "cloud_init",
 )  # fmt: skip
 
 
@@ -37,6 +37,9 @@ class Properties(BaseModel):
     min_disk_bytes: int | None = Field(None, ge=0, description="Least disk of a machine, bytes.")
     min_memory_mib: int | None = Field(None, ge=0, description="Least memory of a machine, MiB.")
     firmware: Literal["bios", "uefi", "uefi-secure"] | None = None
+    hardware: Literal["virtio", "compatible"] | None = Field(
+        None, description="`compatible`: a SATA disk and an e1000 card, for systems without virtio drivers."
+    )
     os: str | None = Field(None, max_length=40)
     os_version: str | None = Field(None, max_length=40)
     default_user: str | None = Field(None, max_length=32, description="The user that keys and passwords are for.")
@@ -117,8 +120,8 @@ def show_image(image: Image) -> dict[str, Any]:
     """An image as JSON."""
     names = (
         "id", "project_id", "name", "description", "visibility", "state", "layer_id", "kind", "format", "source",
-        "source_name", "checksum", "size_bytes", "virtual_bytes", "min_disk_bytes", "min_memory_mib", "firmware", "os",
-        "os_version", "default_user", "architecture", "cloud_init", "revision",
+        "source_name", "checksum", "size_bytes", "virtual_bytes", "min_disk_bytes", "min_memory_mib", "firmware",
+        "hardware", "os", "os_version", "default_user", "architecture", "cloud_init", "revision",
     )  # fmt: skip
     times = ("created_at", "updated_at", "purge_at")
     return {n: getattr(image, n) for n in names} | {n: moment(getattr(image, n)) for n in times}

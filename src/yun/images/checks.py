@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from yun.base.errors import Invalid
 from yun.base.messages import Message, _
 from yun.base.units import TIB, format_size
-from yun.images.model import ARCHITECTURES, FIRMWARES, FORMATS, Visibility
+from yun.images.model import ARCHITECTURES, FIRMWARES, FORMATS, HARDWARE, Visibility
 
 NAME_LENGTH = 100
 MAX_DISK = 64 * TIB
@@ -117,6 +117,7 @@ PROPERTIES: dict[str, Callable[[Any], Any]] = {
     "min_disk_bytes": _number("min_disk_bytes", MAX_DISK, sizes=True),
     "min_memory_mib": _number("min_memory_mib", MAX_MEMORY_MIB, sizes=False),
     "firmware": _one_of("firmware", FIRMWARES),
+    "hardware": _one_of("hardware", HARDWARE),
     "os": _word("os"),
     "os_version": _word("os_version"),
     "default_user": _user,

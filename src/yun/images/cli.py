@@ -34,6 +34,10 @@ def _properties(command: Any) -> Any:
         option("--default-user", help=_("The user that keys and passwords are for.")),
         option("--architecture", type=click.Choice(["x86_64", "aarch64"]), help=_("Processor architecture.")),
         option("--firmware", type=click.Choice(["bios", "uefi", "uefi-secure"]), help=_("What it boots with.")),
+        option(
+            "--hardware", type=click.Choice(["virtio", "compatible"]),
+            help=_("What it has drivers for; compatible: a SATA disk and an e1000 card."),
+        ),
         option("--min-disk", metavar="SIZE", help=_("Least disk of a machine, such as 10G.")),
         option("--min-memory", metavar="SIZE", help=_("Least memory of a machine, such as 512M.")),
         option("--cloud-init/--no-cloud-init", default=None, help=_("Whether cloud-init runs in it.")),
@@ -97,7 +101,8 @@ def show(client: Client, ref: str) -> None:
     columns: list[Any] = [
         (_("Name"), "name"), (_("Description"), "description"), (_("State"), "state"), (_("Visibility"), "visibility"),
         (_("System"), _system), (_("Default user"), "default_user"),
-        (_("Architecture"), "architecture"), (_("Firmware"), "firmware"), ("cloud-init", "cloud_init"),
+        (_("Architecture"), "architecture"), (_("Firmware"), "firmware"), (_("Hardware"), "hardware"),
+        ("cloud-init", "cloud_init"),
         (_("Least disk"), lambda r: format_size(r["min_disk_bytes"])),
         (_("Least memory"), lambda r: f"{r['min_memory_mib']} MiB"),
         (_("Size"), lambda r: format_size(r["size_bytes"])),

@@ -40,6 +40,8 @@ class Visibility(StrEnum):
 
 
 FIRMWARES = ("bios", "uefi", "uefi-secure")
+HARDWARE = ("virtio", "compatible")
+"""What machines made of an image are given: paravirtual devices, or a SATA disk and an Intel e1000 card."""
 ARCHITECTURES = ("x86_64", "aarch64")
 FORMATS = ("auto", "qcow2", "raw", "vmdk", "vdi", "vhdx", "vpc", "iso")
 
@@ -61,7 +63,8 @@ class Image(Row, Base):
     ``layer_id`` is the frozen file that holds it, empty until the image is active. ``format`` is what it came as, as
     found by looking. ``source`` says where from: ``upload``, ``file``, ``address``, ``catalogue``, ``recipe``, with
     ``source_name``. ``checksum`` is the SHA-256 of what came. ``size_bytes`` is what it takes, ``virtual_bytes`` how
-    big its disk is. ``min_disk_bytes`` and ``min_memory_mib`` are what a machine needs at least.
+    big its disk is. ``min_disk_bytes`` and ``min_memory_mib`` are what a machine needs at least. ``hardware`` (of
+    `HARDWARE`) is what its system has drivers for.
     """
 
     PREFIX = "img"
@@ -84,6 +87,7 @@ class Image(Row, Base):
     min_disk_bytes: Mapped[int] = mapped_column(default=0)
     min_memory_mib: Mapped[int] = mapped_column(default=0)
     firmware: Mapped[str] = mapped_column(sa.String(20), default="bios")
+    hardware: Mapped[str] = mapped_column(sa.String(20), default="virtio", server_default="virtio")
     os: Mapped[str] = mapped_column(sa.String(40), default="")
     os_version: Mapped[str] = mapped_column(sa.String(40), default="")
     default_user: Mapped[str] = mapped_column(sa.String(32), default="")
@@ -106,6 +110,9 @@ class Image(Row, Base):
 class Upload(Row, Base):
     """A file on its way in, in pieces. How much has come is the length of its file; nothing else is believed.
 
+    ``purpose``: it becomes an ``image`` as soon as all has come, or waits as an ``appliance`` (an OVA) for somebody to
+    say what instance it shall become.
+
     ``wanted`` are the properties of the image it shall become. ``operation_id`` is set once all has come and the
     import has been accepted. One that nobody has added to until ``expires_at`` is thrown away.
     """
@@ -120,6 +127,7 @@ class Upload(Row, Base):
     name: Mapped[str] = mapped_column(sa.String(120))
     filename: Mapped[str] = mapped_column(sa.String(255), default="")
     length_bytes: Mapped[int]
+    purpose: Mapped[str] = mapped_column(sa.String(20), default="image", server_default="image")
     wanted: Mapped[dict[str, Any]] = mapped_column(default=dict)
     expires_at: Mapped[datetime]
     image_id: Mapped[str | None] = mapped_column(sa.String(40))

@@ -52,6 +52,10 @@ WAYS: tuple[tuple[str, Message, str], ...] = (
     ("address", _("From an address"), "link"),
     ("build", _("Build here"), "box"),
 )
+HARDWARE: tuple[tuple[str, Message], ...] = (
+    ("virtio", _("virtio: fast, for systems that have its drivers")),
+    ("compatible", _("compatible: SATA disk and e1000 card, for every system")),
+)
 FIRMWARES = (("bios", "BIOS"), ("uefi", "UEFI"), ("uefi-secure", "UEFI, Secure Boot"))
 
 
@@ -75,13 +79,13 @@ def new(ctx: Ctx, way: str = "catalogue") -> Response:
     return render(
         ctx, "images/new.html", ways=ways, way=chosen, entries=entries().values(), recipes=RECIPES,
         action=f"/images/new/{chosen}", preview_url=f"/images/new/{chosen}/preview" if chosen != "upload" else "",
-        firmwares=FIRMWARES,
+        firmwares=FIRMWARES, hardware=HARDWARE,
     )  # fmt: skip
 
 
 def _properties(form: FormData) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name in ("description", "os", "os_version", "default_user", "firmware", "architecture"):
+    for name in ("description", "os", "os_version", "default_user", "firmware", "hardware", "architecture"):
         if (text := word(form, name)) is not None:
             found[name] = text
     if (size := word(form, "min_disk_bytes")) is not None:
@@ -131,7 +135,7 @@ def image(ctx: Ctx, ref: str) -> Response:
     found = service.get(ctx, ref)
     return render(
         ctx, "images/show.html", image=found, users=service.users_of(ctx.session, found), sources=SOURCES,
-        firmwares=dict(FIRMWARES), live=f"image:{found.id}",
+        firmwares=dict(FIRMWARES), hardware=dict(HARDWARE), live=f"image:{found.id}",
         deletable=found.allows("delete") and not service.is_being_made(ctx.session, found),
     )  # fmt: skip
 
@@ -142,7 +146,9 @@ def edit(ctx: Ctx, ref: str) -> Response:
     found = service.get(ctx, ref)
     ctx.may("image.update", found.project_id)
     action = f"/images/{found.id}/edit"
-    return render(ctx, "images/edit.html", action=action, image=found, firmwares=FIRMWARES, was=_kept(found))
+    return render(
+        ctx, "images/edit.html", action=action, image=found, firmwares=FIRMWARES, hardware=HARDWARE, was=_kept(found)
+    )
 
 
 EDITABLE: dict[str, Message] = {
@@ -151,6 +157,7 @@ EDITABLE: dict[str, Message] = {
     "os_version": _("Version"),
     "default_user": _("Default user"),
     "firmware": _("Firmware"),
+    "hardware": _("Hardware"),
     "min_memory_mib": _("Least memory"),
     "cloud_init": _("Takes keys and names from cloud-init"),
     "description": _("Description"),

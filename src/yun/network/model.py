@@ -133,6 +133,7 @@ class Port(Trashable, Row, Base):
     """A network card of an instance. ``state``: ``down`` (not wired), ``up``, ``trashed`` (address and MAC kept).
 
     ``instance_id`` names an instance without knowing it. ``device_index`` orders the cards of one instance.
+    ``model`` is the card as its guest sees it: ``virtio``, ``e1000``…
     """
 
     PREFIX = "prt"
@@ -148,6 +149,7 @@ class Port(Trashable, Row, Base):
     device_index: Mapped[int] = mapped_column(default=0)
     hostname: Mapped[str] = mapped_column(sa.String(63), default="")
     host_id: Mapped[str | None] = mapped_column(sa.String(40))
+    model: Mapped[str] = mapped_column(sa.String(20), default="virtio", server_default="virtio")
     port_security: Mapped[bool] = mapped_column(default=True)
     plugged: Mapped[bool] = mapped_column(default=False)
 

@@ -31,6 +31,8 @@ from yun.operations.intent import Intent, Key, Subject
 from yun.storage import service as storage
 
 OWN_DISK = 10 * GIB
+BOOT_DISK = {"virtio": ("vda", "virtio"), "compatible": ("sdh", "sata")}
+"""Where the first disk goes, by the image's hardware; the letters of each bus are those of the verb attach."""
 
 
 @dataclass(frozen=True)
@@ -145,9 +147,11 @@ def _planned(ctx: Context, wish: Wish, row: Instance, image: Image, size: Size) 
     disk = storage.plan_volume(
         ctx, name=row.name, size_bytes=size.disk_bytes, layer_id=image.layer_id, project_id=row.project_id
     )
+    compatible = image.hardware == "compatible"
+    slot, bus = BOOT_DISK[image.hardware]
     port = network.plan_port(
         ctx, network=wish.network, address=wish.address, groups=wish.security_groups, instance_id=row.id,
-        hostname=row.hostname,
+        hostname=row.hostname, model="e1000" if compatible else "virtio",
     )  # fmt: skip
     floating = network.plan_floating_ip(ctx, port=port) if wish.floating_ip else None
 
@@ -157,7 +161,7 @@ def _planned(ctx: Context, wish: Wish, row: Instance, image: Image, size: Size) 
         into.flush()
         hosts.allocate(into, host_id=host.id, owner=row.id, vcpus=row.vcpus, memory_mib=row.memory_mib)
         disk.write(into)
-        storage.attach(into, volume_id=disk.volume_id, instance_id=row.id, slot="vda", boot_order=1)
+        storage.attach(into, volume_id=disk.volume_id, instance_id=row.id, slot=slot, bus=bus, boot_order=1)
         port.write(into)
         if floating is not None:
             floating.write(into)
@@ -177,6 +181,7 @@ def _planned(ctx: Context, wish: Wish, row: Instance, image: Image, size: Size) 
               vcpus=row.vcpus, memory=format_size(row.memory_mib * MIB), host=host.name),
             _("Its disk has {size}.", size=format_size(size.disk_bytes)),
             port.effect,
+            *((_("Its disk is on SATA and its network card an e1000, as the image says."),) if compatible else ()),
             *((floating.effect,) if floating else ()),
             _("It is started.") if wish.start else _("It is not started."),
         ),

@@ -96,11 +96,13 @@ def plan_port(
     groups: Sequence[str] | None = None,
     instance_id: str | None = None,
     hostname: str = "",
+    model: str = "virtio",
 ) -> PortPlan:
     """Choose everything for a port of the context's project; nothing is written before `PortPlan.write`.
 
     ``network`` defaults to the project's own, ``groups`` (names or ids) to its default one; ``groups=[]`` means none.
-    ``address`` asks for a certain one. Raises `Invalid`, `Conflict` for a taken address, `NoCapacity` for a full pool.
+    ``address`` asks for a certain one; ``model`` is the card as the guest sees it. Raises `Invalid`, `Conflict` for a
+    taken address, `NoCapacity` for a full pool.
     """
     project_id = look.project_of(ctx)
     if network is None:
@@ -132,6 +134,7 @@ def plan_port(
         instance_id=instance_id,
         device_index=(ctx.session.scalar(index) or 0) if instance_id else 0,
         hostname=hostname,
+        model=model,
         state="down",
         plugged=False,
         port_security=True,
