@@ -25,6 +25,8 @@ EXEMPT = {
     "operation.prune": "forgets history; tests/operations/test_undo.py",
     "host.tend": "looks and writes what it saw", "host.start_service": "tests/real/test_host.py",
     "instance.tend": "looks and writes what it saw; tests/compute", "instance.tend_all": "asks for tends",
+    "instance.learn_guest": "asks and writes what it was told; tests/compute/test_guest.py",
+    "instance.learn_guests": "asks all guests",
     "instance.sample": "measures", "instance.purge_due": "asks for purges",
     "network.ensure_default": "every scene begins with it", "network.reconcile": "tests/network",
     "network.tend": "looks and writes what it saw",

@@ -13,6 +13,7 @@ from yun.base.db import Base, Row
 from yun.base.messages import Message, _
 from yun.base.permissions import declare
 from yun.compute.console.model import ConsoleTicket  # noqa: F401 (its table belongs to this room)
+from yun.compute.guest import model as guest  # noqa: F401 (so do these)
 
 declare(
     "instance", list="reader", show="reader", metrics="reader", create="member", start="member", stop="member",

@@ -18,6 +18,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.drivers.hypervisor.disk_contract import DiskContract
+from tests.drivers.hypervisor.guest_contract import GuestContract
 from yun.base.errors import DriverError
 from yun.base.ids import as_uuid, new_id
 from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, Hypervisor, Power
@@ -87,7 +88,7 @@ def missing() -> str:
     return as_uuid(new_id("ins"))
 
 
-class Contract(DiskContract):
+class Contract(DiskContract, GuestContract):
     """What every hypervisor driver does."""
 
     def test_facts_tell_versions_and_size(self, room: Room) -> None:

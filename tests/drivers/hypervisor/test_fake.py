@@ -11,14 +11,16 @@ from tests.drivers.hypervisor.contract import Contract, Room, blank, until
 from yun.base.errors import DriverError
 from yun.base.ids import new_id
 from yun.drivers.hypervisor.fake import FakeHypervisor, FakeWorld
-from yun.drivers.hypervisor.port import DomainSpec, Power
+from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, Power
 
 
 class FakeRoom(Room):
     def __init__(self) -> None:
         self.world = FakeWorld()
         self.driver = FakeHypervisor(self.world)
-        self.booted_spec = self.spec(serial_socket="/run/x", serial_log="/run/y")
+        self.booted_spec = self.spec(
+            serial_socket="/run/x", serial_log="/run/y", disks=(DiskSpec("vda", self.blank_disk(96 << 20)),)
+        )
         self.booted = self.made(self.booted_spec, running=True)
 
     def spec(self, **changes: object) -> DomainSpec:

@@ -24,7 +24,7 @@ from yun.web.edits import changed
 from yun.web.pages import Ctx, PageRoute, Typed, accepted, number, preview, render, ticked, word, words
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
-Tab = Literal["overview", "console", "serial", "disks", "network", "activity", "settings"]
+Tab = Literal["overview", "console", "serial", "guest", "disks", "network", "activity", "settings"]
 Verb = Literal["start", "stop", "reboot", "pause", "resume", "delete", "tend", "purge", "kill", "reset"]
 
 TEMPLATES = {"overview": "instance_overview"}
@@ -47,7 +47,8 @@ def tabs_of(ctx: Context, item: dict[str, Any]) -> list[tuple[str, str, str]]:
     """The tabs of an instance as (address, title, name)."""
     base = f"/instances/{item['id']}"
     titles = [
-        ("overview", _("Overview")), ("console", _("Screen")), ("serial", _("Serial console")), ("disks", _("Disks")),
+        ("overview", _("Overview")), ("console", _("Screen")), ("serial", _("Serial console")),
+        ("guest", _("Guest")), ("disks", _("Disks")),
         ("network", _("Network")), ("activity", _("Activity")), ("settings", _("Settings")),
     ]  # fmt: skip
     if not ctx.allowed("instance.console", item["project_id"]):
@@ -72,7 +73,8 @@ def _page(ctx: Context, ref: str, tab: Tab, **values: Any) -> Response:
 def overview(ctx: Ctx, ref: str) -> Response:
     """What it is and what it uses."""
     row = service.get(ctx, ref)
-    return _page(ctx, ref, "overview", history=history_of(ctx, "instance", row.id, limit=5))
+    history = history_of(ctx, "instance", row.id, limit=5)
+    return _page(ctx, ref, "overview", history=history, guest=service.guest(ctx, row))
 
 
 @router.get("/instances/{ref}/console")
@@ -87,6 +89,12 @@ def serial(ctx: Ctx, ref: str) -> Response:
     """Its serial port."""
     ctx.may("instance.console", service.get(ctx, ref).project_id)
     return _page(ctx, ref, "serial")
+
+
+@router.get("/instances/{ref}/guest")
+def guest(ctx: Ctx, ref: str) -> Response:
+    """What its guest tells of itself, and what can be done in there."""
+    return _page(ctx, ref, "guest", guest=service.guest(ctx, service.get(ctx, ref)))
 
 
 @router.get("/instances/{ref}/disks")

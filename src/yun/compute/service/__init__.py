@@ -4,6 +4,7 @@ from yun.compute.service.create import Wish, create, free_name, size_of
 from yun.compute.service.disks import Place, add_disk, attach, detach, free_volumes, grow
 from yun.compute.service.edit import rename, set_autostart, set_protection, tag, update
 from yun.compute.service.flavors import create_flavor, delete_flavor, ensure_flavors, get_flavor, list_flavors
+from yun.compute.service.guest import guest, learn_intent
 from yun.compute.service.look import count_instances, get, list_instances, list_values
 from yun.compute.service.metrics import histories, latest, metrics
 from yun.compute.service.power import pause, reboot, resume, start, stop
@@ -15,7 +16,7 @@ from yun.compute.service.view import add_usage, completed, detail, rendered, sho
 __all__ = [
     "Place", "Wish", "add_disk", "add_usage", "attach", "completed", "count_instances", "create", "create_flavor",
     "delete", "delete_flavor", "detach", "detail", "ensure_flavors", "free_name", "free_volumes", "get",
-    "get_flavor", "grow", "histories", "latest", "list_flavors", "list_instances", "list_values", "metrics",
-    "nudged", "pause", "purge", "reboot", "rename", "rendered", "resize", "resume", "set_autostart",
-    "set_protection", "show_flavor", "size_of", "start", "stop", "tag", "tend", "update",
+    "get_flavor", "grow", "guest", "histories", "latest", "learn_intent", "list_flavors", "list_instances",
+    "list_values", "metrics", "nudged", "pause", "purge", "reboot", "rename", "rendered", "resize", "resume",
+    "set_autostart", "set_protection", "show_flavor", "size_of", "start", "stop", "tag", "tend", "update",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from yun.compute.steps.disks import (
     release_kept,
     take_from_place,
 )
+from yun.compute.steps.guest import learn, learn_all
 from yun.compute.steps.measuring import measure
 from yun.compute.steps.power import go_on, power_off, power_on, start_now, suspend
 from yun.compute.steps.rows import (
@@ -30,8 +31,8 @@ from yun.compute.steps.tending import bring_back, look, look_at_all
 
 __all__ = [
     "before_definition", "begin_building", "begin_purge", "bring_back", "define", "define_now", "edit",
-    "finish_purge", "finish_stopped", "go_on", "grow_volume", "have_size", "load", "look", "look_at_all",
-    "make_flavor", "measure", "parts", "place", "plug_in", "power_off", "power_on", "pull_out", "put_in_place",
-    "redefine", "release_kept", "remember", "remove_files", "set_state", "start_now", "suspend", "take_from_place",
-    "trash", "undefine", "withdraw_flavor", "write_seed",
+    "finish_purge", "finish_stopped", "go_on", "grow_volume", "have_size", "learn", "learn_all", "load", "look",
+    "look_at_all", "make_flavor", "measure", "parts", "place", "plug_in", "power_off", "power_on", "pull_out",
+    "put_in_place", "redefine", "release_kept", "remember", "remove_files", "set_state", "start_now", "suspend",
+    "take_from_place", "trash", "undefine", "withdraw_flavor", "write_seed",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from yun.base.log import logger
 from yun.base.messages import Message, _
 from yun.compute.model import REASONS, SETTLED, Instance, State
 from yun.compute.reality import GAVE_UP, MISSING, WINDOW, Known, Seen, Verdict, judge
+from yun.compute.service.guest import learn_intent
 from yun.compute.service.tending import TEND, tend_intent
 from yun.compute.steps.power import start_now
 from yun.compute.steps.shared import boot_of, notice_key
@@ -66,6 +67,8 @@ def look(op: Op, instance_id: str) -> dict[str, Any] | None:
             return None
         _write(op, session, again, verdict, boot_id)
         if verdict.event == "instance.agent":
+            if verdict.agent:
+                submit(Context(SYSTEM, session, op.settings, clock=op.clock), learn_intent(again))
             return None
         surface(session, op.id, title=_headline(again, verdict), project_id=again.project_id)
     return {"state": verdict.state, "reason": verdict.reason, "define": verdict.define, "start": verdict.start}

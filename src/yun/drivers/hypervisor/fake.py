@@ -25,6 +25,7 @@ from yun.drivers.hypervisor.port import (
     DomainSpec,
     DomainState,
     DomainStats,
+    GuestFacts,
     HypervisorFacts,
     PluggedDisk,
     Power,
@@ -261,6 +262,13 @@ class FakeHypervisor:
             if not self.world.agent_of(domain):
                 raise DriverError(_("The machine's guest agent does not answer."), retryable=True, private=uuid)
             return domain.guest.agent(command, dict(arguments or {}))
+
+    def guest(self, uuid: str) -> GuestFacts:
+        with self._call("guest", uuid):
+            domain = self._active(uuid)
+            if not self.world.agent_of(domain) or domain.live is None:
+                raise DriverError(_("The machine's guest agent does not answer."), retryable=True, private=uuid)
+            return domain.guest.facts(domain.live, self.world.sizes)
 
     def addresses(self, uuid: str) -> dict[str, list[str]]:
         with self._call("addresses", uuid):

@@ -9,19 +9,23 @@ import threading
 from collections.abc import Sequence
 from functools import lru_cache
 
+from yun.drivers.hypervisor.port import DomainSpec, GuestCard, GuestFacts, GuestFileSystem
+
 WIDTH, HEIGHT = 640, 400
 LOG_LIMIT = 1 << 20
 PROMPT = b"$ "
 
 
 class FakeGuest:
-    """What runs in a fake domain. ``pressed`` and ``agent_calls`` record what it was asked."""
+    """What runs in a fake domain. ``pressed`` and ``agent_calls`` record what it was asked; ``mounts``
+    says by slot where a disk besides the first one is mounted."""
 
     def __init__(self) -> None:
         self.title = ""
         self.pressed: list[tuple[int, ...]] = []
         self.agent_calls: list[tuple[str, dict[str, object]]] = []
         self.addresses: dict[str, list[str]] = {}
+        self.mounts: dict[str, str] = {}
         self._lock = threading.RLock()
         self._port = threading.Lock()
         self._serial: socket.socket | None = None
@@ -55,6 +59,24 @@ class FakeGuest:
         """The agent's answer; commands are recorded, all succeed."""
         self.agent_calls.append((command, arguments))
         return {"guest-get-host-name": {"host-name": self.title}}.get(command, {})
+
+    def facts(self, spec: DomainSpec, sizes: dict[str, int]) -> GuestFacts:
+        """What it tells of itself: the first disk is ``/``, others are where ``mounts`` says."""
+        found = []
+        disks = [d for d in spec.disks if d.device == "disk"]
+        for number, disk in enumerate(disks):
+            mount = "/" if number == 0 else self.mounts.get(disk.slot, "")
+            if mount:
+                total = (sizes.get(disk.path, 0) or 2 << 30) * 19 // 20
+                serials = (disk.serial,) if disk.serial else ()
+                found.append(
+                    GuestFileSystem(mount, "ext4", f"/dev/{disk.slot}", total, total // 7, (disk.slot,), serials)
+                )
+        cards = tuple(
+            GuestCard(f"eth{number}", nic.mac, tuple(self.addresses.get(nic.mac, [_link_local(nic.mac)])))
+            for number, nic in enumerate(spec.nics)
+        )
+        return GuestFacts("fake", "Fake Linux 1", "6.1.0-fake", self.title, "UTC", tuple(found), cards)
 
     def remember(self, log: bytes) -> None:
         """The serial port printed this before, when the machine was defined under the same files."""
@@ -144,6 +166,12 @@ def with_shutdown(end: socket.socket) -> None:
         end.shutdown(socket.SHUT_RDWR)
     except OSError:
         return
+
+
+def _link_local(mac: str) -> str:
+    first, *rest = (int(part, 16) for part in mac.split(":"))
+    a, b, c, d, e = rest
+    return f"fe80::{first ^ 2:02x}{a:02x}:{b:02x}ff:fe{c:02x}:{d:02x}{e:02x}/64"
 
 
 def _run(line: str) -> bytes:

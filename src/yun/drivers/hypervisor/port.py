@@ -119,6 +119,43 @@ class PluggedDisk:
 
 
 @dataclass(frozen=True)
+class GuestFileSystem:
+    """A mounted file system as the guest sees it: sizes in bytes (None where it does not say), and the disks below by
+    ``slots`` (target names as in `DiskSpec`, where the hypervisor recognizes them) and ``serials``."""
+
+    mount: str
+    type: str
+    device: str
+    total_bytes: int | None = None
+    used_bytes: int | None = None
+    slots: tuple[str, ...] = ()
+    serials: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class GuestCard:
+    """A network card as the guest sees it; ``addresses`` with their prefix lengths."""
+
+    name: str
+    mac: str
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class GuestFacts:
+    """What a guest tells of itself through its agent; empty texts where it does not say. ``os_id`` is a stable word
+    such as ``debian`` or ``mswindows``, ``os_name`` the name for people."""
+
+    os_id: str = ""
+    os_name: str = ""
+    kernel: str = ""
+    hostname: str = ""
+    time_zone: str = ""
+    file_systems: tuple[GuestFileSystem, ...] = ()
+    cards: tuple[GuestCard, ...] = ()
+
+
+@dataclass(frozen=True)
 class HypervisorFacts:
     """What the daemon says of itself."""
 
@@ -247,6 +284,10 @@ class Hypervisor(Protocol):
         self, uuid: str, command: str, arguments: Mapping[str, object] | None = None, timeout: float = 5
     ) -> object:
         """One guest-agent command, its ``return`` value. `DriverError` where no agent answers within ``timeout`` s."""
+        ...
+
+    def guest(self, uuid: str) -> GuestFacts:
+        """What the guest tells of itself. `DriverError` where no agent answers, retryable."""
         ...
 
     def addresses(self, uuid: str) -> dict[str, list[str]]:

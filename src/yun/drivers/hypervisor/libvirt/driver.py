@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
-from yun.drivers.hypervisor.libvirt import disks, files, look
+from yun.drivers.hypervisor.libvirt import disks, files, guest, look
 from yun.drivers.hypervisor.libvirt.connect import Connection, binding
 from yun.drivers.hypervisor.libvirt.domain_xml import domain_xml
 from yun.drivers.hypervisor.libvirt.errors import NO_DOMAIN, OPERATION_INVALID
@@ -20,6 +20,7 @@ from yun.drivers.hypervisor.port import (
     DomainSpec,
     DomainState,
     DomainStats,
+    GuestFacts,
     HypervisorFacts,
     PluggedDisk,
     Power,
@@ -266,6 +267,15 @@ class LibvirtHypervisor:
             _must_run(domain)
             answer = libvirt_qemu.qemuAgentCommand(domain, json.dumps(question), max(1, round(timeout)), 0)
             return json.loads(answer)["return"]
+
+        return self._on(uuid, ask)
+
+    def guest(self, uuid: str) -> GuestFacts:
+        def ask(domain: Any) -> GuestFacts:
+            _must_run(domain)
+            if not agent_connected(domain.XMLDesc(0)):
+                raise DriverError(_("The machine's guest agent does not answer."), retryable=True, private=uuid)
+            return guest.ask(domain)
 
         return self._on(uuid, ask)
 
