@@ -83,6 +83,12 @@ class LibvirtRoom(Room):
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), str(size)], check=True)
         return str(path)
 
+    def head_on(self, path: str, size: int) -> str:
+        head = self.folder / f"{new_id('hed')}.qcow2"
+        under = ["-u", "-b", path, "-F", "qcow2"]
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *under, str(head), str(size)], check=True)
+        return str(head)
+
     def crash(self, uuid: str) -> None:
         self.host.run("kill", "-9", self._qemu(uuid))
 

@@ -42,7 +42,8 @@ class GuestNic:
 
 @dataclass(frozen=True)
 class Guest:
-    """All that the seed of one machine is made from. ``password_hash`` is a crypt(3) hash or empty."""
+    """All that the seed of one machine is made from. ``password_hash`` is a crypt(3) hash or empty. ``renew`` is for a
+    machine whose disk was another's: what cloud-init itself does not renew is renewed too."""
 
     instance_id: str
     hostname: str
@@ -50,6 +51,18 @@ class Guest:
     password_hash: str = ""
     user_data: str = ""
     nics: tuple[GuestNic, ...] = ()
+    renew: bool = False
+
+
+RENEW = [
+    "cloud-init-per", "instance", "yun-machine-id", "sh", "-c",
+    "[ -e /etc/machine-id ] || exit 0; rm -f /etc/machine-id /var/lib/dbus/machine-id /var/lib/systemd/random-seed; "
+    "if command -v systemd-machine-id-setup >/dev/null; then systemd-machine-id-setup; "
+    "else tr -d - </proc/sys/kernel/random/uuid >/etc/machine-id; fi; "
+    "[ -d /var/lib/dbus ] && ln -sf /etc/machine-id /var/lib/dbus/machine-id || true",
+]
+"""Run early in the first boot of a copy: cloud-init renews host name and SSH host keys, but not the machine ID.
+systemd-machine-id-setup alone might take the ID from the hypervisor's UUID, which is the copy's own: fine as well."""
 
 
 def hash_password(password: str) -> str:
@@ -142,6 +155,9 @@ def _joined(config: dict[str, Any], guest: Guest) -> dict[str, Any]:
     if "fqdn" not in out:
         out.setdefault("hostname", guest.hostname)
     out.setdefault("manage_etc_hosts", "localhost")
+    if guest.renew:
+        theirs = out.get("bootcmd")
+        out["bootcmd"] = [RENEW, *(theirs if isinstance(theirs, list) else [])]
     if guest.ssh_keys:
         theirs = out.get("ssh_authorized_keys") or []
         out["ssh_authorized_keys"] = list(dict.fromkeys([*theirs, *guest.ssh_keys]))

@@ -19,7 +19,7 @@ declare(
     "instance", list="reader", show="reader", metrics="reader", create="member", start="member", stop="member",
     reboot="member", pause="member", resume="member", rename="member", update="member", tag="member",
     delete="member", purge="member", console="member", tend="member", add_disk="member",
-    resize="member",
+    resize="member", clone="member",
 )  # fmt: skip
 declare("volume", attach="member", detach="member", grow="member")
 declare("flavor", list="reader", show="reader")
@@ -75,6 +75,7 @@ DOING: dict[str, Message] = {
     "delete": _("deleting…"),
     "purge": _("purging…"),
     "resize": _("resizing…"),
+    "clone": _("cloning…"),
     "add_disk": _("attaching a disk…"),
     "attach": _("attaching a disk…"),
     "detach": _("detaching a disk…"),
@@ -142,7 +143,8 @@ class Instance(Row, Base):
     ``crashed``, ``destroyed``, ``host_reboot``, …). ``boot_id`` is the host's boot in which it last ran. ``agent``
     tells whether a guest agent is connected. ``shutdown_seconds`` is how long a guest may take to power off before
     the power is cut. ``vcpus`` and ``memory_mib`` count from the next start on; the ``running_…`` ones tell what runs.
-    ``password_hash`` is a crypt(3) hash; the password itself is never kept.
+    ``password_hash`` is a crypt(3) hash; the password itself is never kept. ``renew_identity`` marks a machine whose
+    disk was another's: its guest is told to make itself a machine ID of its own.
     """
 
     PREFIX = "ins"
@@ -179,6 +181,7 @@ class Instance(Row, Base):
     running_vcpus: Mapped[int | None]
     running_memory_mib: Mapped[int | None]
     mended_at: Mapped[list[str]] = mapped_column(default=list)
+    renew_identity: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
 
     __table_args__ = (
         sa.UniqueConstraint("project_id", "name"),

@@ -57,4 +57,5 @@ def guest(instance: Instance, nics: Sequence[GuestNic]) -> Guest:
         password_hash=instance.password_hash,
         user_data=instance.user_data,
         nics=tuple(nics),
+        renew=instance.renew_identity,
     )

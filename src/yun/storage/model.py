@@ -86,8 +86,9 @@ class Pool(Row, Base):
 
 
 class Layer(Row, Base):
-    """A frozen file, named by the SHA-256 of its bytes. ``file_bytes`` is what it takes, ``length`` how long it is,
-    ``mtime_ns`` when it was last written: what is compared with the disk."""
+    """A frozen file. ``digest`` is the SHA-256 of its bytes, or, for what was a volume's head, the layer's own id:
+    such a file is frozen in an instant, wherever it lies, and is not read for it. ``file_bytes`` is what it takes,
+    ``length`` how long it is, ``mtime_ns`` when it was last written: what is compared with the disk."""
 
     __tablename__ = "layer"
     PREFIX = "lay"
@@ -104,6 +105,11 @@ class Layer(Row, Base):
     state: Mapped[str] = mapped_column(sa.String(20), default=LayerState.ACTIVE)
 
     __table_args__ = (sa.UniqueConstraint("pool_id", "digest"),)
+
+    @property
+    def has_digest(self) -> bool:
+        """Whether its content can be told by its name."""
+        return self.digest != self.id
 
 
 class LayerHold(Base):

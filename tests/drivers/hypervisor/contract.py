@@ -50,6 +50,10 @@ class Room(ABC):
     def blank_disk(self, size: int) -> str:
         """The path of a fresh qcow2 file of ``size`` virtual bytes."""
 
+    @abstractmethod
+    def head_on(self, path: str, size: int) -> str:
+        """The path of a fresh qcow2 file of ``size`` virtual bytes that stands on the one at ``path``."""
+
     def lost_disk(self) -> str:
         """The path of a disk that is not there."""
         return f"/nonexistent-{new_id('hed')}.qcow2"

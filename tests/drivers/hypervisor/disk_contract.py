@@ -101,3 +101,37 @@ class DiskContract:
         assert not caught.value.retryable
         assert 10 <= len(taken) <= 16
         room.driver.destroy(uuid)
+
+    def test_a_running_machine_moves_to_new_heads_at_one_moment_or_not_at_all(self, room: Room) -> None:
+        first, second = room.blank_disk(16 * MIB), room.blank_disk(32 * MIB)
+        uuid = room.machine(disks=(DiskSpec("vda", first), DiskSpec("vdb", second)))
+        heads = {"vda": room.head_on(first, 16 * MIB), "vdb": room.head_on(second, 32 * MIB)}
+        with pytest.raises(DriverError) as caught:
+            room.driver.freeze_disks(uuid, heads, quiesce=False)
+        assert not caught.value.retryable, "it is off: freezing it needs no hypervisor"
+        room.driver.start(uuid)
+        with pytest.raises(DriverError):
+            room.driver.freeze_disks(uuid, {**heads, "vdc": heads["vda"]}, quiesce=False)
+        assert {s: d.path for s, d in room.driver.disks(uuid).items()} == {"vda": first, "vdb": second}
+        assert room.driver.freeze_disks(uuid, heads, quiesce=False) is False
+        assert room.driver.disks(uuid) == {
+            "vda": PluggedDisk(heads["vda"], 16 * MIB), "vdb": PluggedDisk(heads["vdb"], 32 * MIB)
+        }  # fmt: skip
+        with pytest.raises(DriverError):
+            room.driver.freeze_disks(uuid, heads, quiesce=False)
+        assert {s: d.path for s, d in room.driver.disks(uuid).items()} == heads, "and is still there"
+        assert heads["vda"] in room.driver.xml(uuid, live=False), "the next start knows it too"
+        room.driver.destroy(uuid)
+
+    def test_a_guest_with_an_agent_is_brought_to_rest_for_the_moment(self, room: Room) -> None:
+        from tests.drivers.hypervisor.contract import until
+
+        until(lambda: room.driver.state(room.booted).agent, 240)
+        disk = DiskSpec("vdf", room.blank_disk(16 * MIB))
+        room.driver.attach_disk(room.booted, disk)
+        head = room.head_on(disk.path, 16 * MIB)
+        assert room.driver.freeze_disks(room.booted, {"vdf": head}, quiesce=True) is True
+        assert room.driver.disks(room.booted)["vdf"].path == head
+        assert room.driver.state(room.booted).power is Power.RUNNING
+        room.driver.detach_disk(room.booted, "vdf")
+        until(lambda: "vdf" not in room.driver.disks(room.booted))

@@ -31,6 +31,9 @@ class FakeRoom(Room):
         self.world.sizes[path] = size
         return path
 
+    def head_on(self, path: str, size: int) -> str:
+        return self.blank_disk(size)
+
     def lost_disk(self) -> str:
         path = super().lost_disk()
         self.world.missing_files.add(path)

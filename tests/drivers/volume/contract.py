@@ -130,6 +130,20 @@ class VolumeContract:
             room.store.create_head(path, size=GIB, backing=base)
         assert not room.store.inspect(path).exists
 
+    def test_a_head_may_be_laid_on_a_live_file_and_stands_on_it_where_it_lies(self, room: Room) -> None:
+        below, path = f"{room.pool}/heads/w.qcow2", f"{room.pool}/heads/b.qcow2"
+        room.store.create_head(below, size=GIB, backing=None)
+        for _again in range(2):
+            room.store.create_head(path, size=GIB, backing=below, live=True)
+        room.store.protect(below)
+        facts = room.store.inspect(path)
+        assert (facts.backing, facts.virtual_bytes, facts.writable) == (below, GIB, True)
+        assert not room.store.inspect(below).writable
+        room.store.create_head(f"{room.pool}/heads/c.qcow2", size=GIB, backing=below)
+        itself = f"{room.pool}/heads/d.qcow2"
+        with pytest.raises(DriverError):
+            room.store.create_head(itself, size=GIB, backing=itself, live=True)
+
     @pytest.mark.parametrize("name", ["../escape.qcow2", "heads/sub/x.qcow2", "other/x.qcow2", "x.qcow2"])
     def test_nothing_is_written_or_deleted_outside_of_the_pools_directories(self, room: Room, name: str) -> None:
         path = f"{room.pool}/{name}"

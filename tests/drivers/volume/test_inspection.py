@@ -69,10 +69,12 @@ def test_a_backing_file_whose_name_cannot_be_shown_is_refused_in_words_that_can(
     assert said.isprintable()
 
 
-def test_only_a_layer_of_the_same_pool_may_be_stood_on() -> None:
+def test_only_a_finished_file_of_the_same_pool_may_be_stood_on() -> None:
     check_references("/srv/p/heads/x", "/srv/p/layers/y", data_file=False)
+    check_references("/srv/p/heads/x", "/srv/p/heads/y", data_file=False)
     check_references("/srv/p/layers/x", "/srv/p/layers/y", data_file=False)
-    for backing in ("/srv/q/layers/y", "/srv/p/heads/y", "/srv/p/layers/../../../etc/shadow", "layers/y", "json:{}"):
+    elsewhere = ("/srv/q/layers/y", "/srv/p/heads/x", "/srv/p/incoming/y", "/srv/p/layers/../../../etc/shadow")
+    for backing in (*elsewhere, "layers/y", "json:{}"):
         with pytest.raises(Invalid):
             check_references("/srv/p/heads/x", backing, data_file=False)
     with pytest.raises(Invalid):

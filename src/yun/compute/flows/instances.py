@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from yun.compute import steps
@@ -102,9 +103,18 @@ def resize(op: Op, instance_id: str, values: dict[str, Any]) -> Any:
 
 
 @operation("instance.delete")
-def delete(op: Op, instance_id: str, seconds: float, trash_id: str, purge_at: str) -> Any:
+def delete(
+    op: Op, instance_id: str, seconds: float, trash_id: str, purge_at: str, also: Sequence[dict[str, Any]] = ()
+) -> Any:
     """Stop, undefine, unplug, and lay it into the trash; its disks stay attached to it. An instance whose creation was
-    taken back meanwhile is gone already."""
+    taken back meanwhile is gone already. ``also`` are more of the same, by the same arguments."""
+    done = _delete(op, instance_id, seconds, trash_id, purge_at)
+    for other in also:
+        _delete(op, **other)
+    return done
+
+
+def _delete(op: Op, instance_id: str, seconds: float, trash_id: str, purge_at: str) -> dict[str, Any]:
     was = op.step(steps.remember, instance_id)
     if was[0] in ("", State.TRASHED):
         return {"instance_id": instance_id, "was": was[0]}

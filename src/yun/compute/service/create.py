@@ -102,6 +102,7 @@ def create(ctx: Context, wish: Wish) -> Intent:
         password_hash=hash_password(wish.password) if wish.password else "", autostart=wish.autostart,
         protected=wish.protected, on_crash=check_on_crash(wish.on_crash),
         shutdown_seconds=check_seconds(wish.shutdown_seconds), state=State.BUILDING, mended_at=[],
+        renew_identity=image.source == "instance",
     )  # fmt: skip
     refuse_taken(ctx.session, project_id, name)
     return _planned(ctx, wish, row, image, size)

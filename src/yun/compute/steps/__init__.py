@@ -1,5 +1,6 @@
 """The journaled steps of an instance's life, each with its undo; flows of this room and of rooms above walk them."""
 
+from yun.compute.steps.clone import begin_copies, copy_disk, copy_nvram, freeze_source, stand_on
 from yun.compute.steps.definition import define, define_now, redefine, remove_files, undefine, write_seed
 from yun.compute.steps.disks import (
     before_definition,
@@ -30,9 +31,10 @@ from yun.compute.steps.shared import load, place, set_state
 from yun.compute.steps.tending import bring_back, look, look_at_all
 
 __all__ = [
-    "before_definition", "begin_building", "begin_purge", "bring_back", "define", "define_now", "edit",
-    "finish_purge", "finish_stopped", "go_on", "grow_volume", "have_size", "learn", "learn_all", "load", "look",
-    "look_at_all", "make_flavor", "measure", "parts", "place", "plug_in", "power_off", "power_on", "pull_out",
-    "put_in_place", "redefine", "release_kept", "remember", "remove_files", "set_state", "start_now", "suspend",
-    "take_from_place", "trash", "undefine", "withdraw_flavor", "write_seed",
+    "before_definition", "begin_building", "begin_copies", "begin_purge", "bring_back", "copy_disk", "copy_nvram",
+    "define", "define_now", "edit", "finish_purge", "finish_stopped", "freeze_source", "go_on", "grow_volume",
+    "have_size", "learn", "learn_all", "load", "look", "look_at_all", "make_flavor", "measure", "parts", "place",
+    "plug_in", "power_off", "power_on", "pull_out", "put_in_place", "redefine", "release_kept", "remember",
+    "remove_files", "set_state", "stand_on", "start_now", "suspend", "take_from_place", "trash", "undefine",
+    "withdraw_flavor", "write_seed",
 ]  # fmt: skip

@@ -43,14 +43,14 @@ def parts(op: Op, session: Session, instance_id: str) -> dict[str, Any]:
     }
 
 
-def _unbuild(op: Op, session: Session, output: Any, instance_id: str) -> None:
+def unbuild(op: Op, session: Session, output: Any, instance_id: str) -> None:
     """Undo of a creation: the instance has never been, nor what came along with it."""
     came = output or keep_ports.call(op, session, instance_id)
     drop_ports(op, session, came, instance_id)
     forget(op, session, instance_id, "instance.removed")
 
 
-@tx_step(undo=_unbuild)
+@tx_step(undo=unbuild)
 def begin_building(op: Op, session: Session, instance_id: str) -> dict[str, Any]:
     """What is to be built, by id. Undo removes the rows, after all that follows was taken back."""
     row = load(session, instance_id)

@@ -194,6 +194,24 @@ class FakeHypervisor:
                 raise DriverError(_("A disk cannot be made smaller."), private=slot)
             self.world.sizes[self._plugged(domain)[slot].path] = size
 
+    def freeze_disks(self, uuid: str, heads: Mapping[str, str], *, quiesce: bool) -> bool:
+        with self._call("freeze_disks", uuid):
+            domain = self._active(uuid)
+            assert domain.live is not None
+            there = {d.slot: d.path for d in domain.live.disks if d.device == "disk" and not d.readonly}
+            wrong = [slot for slot, path in heads.items() if there.get(slot) in (None, path)]
+            if wrong or not heads:
+                raise DriverError(_("The hypervisor refused: {reason}", reason=f"no disk {wrong} to freeze"))
+            domain.live = onto(domain.live, there, heads)
+            domain.spec = onto(domain.spec, there, heads)
+            for slot, path in heads.items():
+                self.world.sizes[path] = self.world.sizes.get(there[slot], 0)
+            rests = quiesce and self.world.agent_of(domain)
+            if rests:
+                domain.guest.agent("guest-fsfreeze-freeze", {})
+                domain.guest.agent("guest-fsfreeze-thaw", {})
+            return rests
+
     def disks(self, uuid: str) -> dict[str, PluggedDisk]:
         with self._call("disks", uuid):
             domain = self.world.domains.get(uuid)
@@ -282,6 +300,15 @@ class FakeHypervisor:
 
     def close(self) -> None:
         self.world.nudges.unsubscribe(self)
+
+
+def onto(spec: DomainSpec, old: Mapping[str, str], new: Mapping[str, str]) -> DomainSpec:
+    """The spec with each slot that holds its ``old`` file holding its ``new`` one."""
+    disks = tuple(
+        replace(d, path=new[d.slot], format="qcow2") if d.slot in new and d.path == old[d.slot] else d
+        for d in spec.disks
+    )
+    return replace(spec, disks=disks)
 
 
 def _away() -> DriverError:

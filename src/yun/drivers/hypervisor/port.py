@@ -235,6 +235,16 @@ class Hypervisor(Protocol):
         the file. `DriverError` (not retryable) for a size smaller than it is now, and for an empty slot."""
         ...
 
+    def freeze_disks(self, uuid: str, heads: Mapping[str, str], *, quiesce: bool) -> bool:
+        """From one moment on a running or paused domain, and its definition, write to new files: ``heads`` maps slots
+        to qcow2 files that stand on what the slots hold now, and nothing writes to that any more.
+
+        All slots or none. With ``quiesce`` the guest's agent is asked to bring its file systems to rest for that
+        moment; whether it did is the answer (False also where no agent answers). Precondition: running or paused.
+        Repeating it is a `DriverError`: look with `disks` first, which shows the new files as soon as it has happened.
+        """
+        ...
+
     def disks(self, uuid: str) -> dict[str, PluggedDisk]:
         """What is really plugged into a running or paused domain, by slot; empty where none runs."""
         ...

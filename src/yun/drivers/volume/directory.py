@@ -192,14 +192,18 @@ class DirectoryStore:
             raise faults.outside(path)
         return pool
 
-    def create_head(self, path: str, *, size: int, backing: str | None, backing_format: str = "qcow2") -> None:
+    def create_head(
+        self, path: str, *, size: int, backing: str | None, backing_format: str = "qcow2", live: bool = False
+    ) -> None:
         self._place(path)
         check_size(path, size)
         base: list[str] = []
         if backing:
             under = self.inspect(backing)
-            rules.check_base(path, backing, under.writable if under.exists else None, under.virtual_bytes, size)
-            base = ["-b", backing, "-F", backing_format]
+            writable = under.writable if under.exists else None
+            rules.check_base(path, backing, writable, under.virtual_bytes, size, live=live)
+            # A backing that a machine has open must not be opened by a second program: its header was read above.
+            base = [*(["-u"] if live else []), "-b", backing, "-F", backing_format]
         if os.path.lexists(path):
             there = self.inspect(path)
             rules.check_same(path, there.backing == (backing or "") and there.virtual_bytes >= size and there.writable)

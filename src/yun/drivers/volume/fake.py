@@ -166,14 +166,16 @@ class FakeVolumeStore:
                 raise faults.no_pool(pool)
             return sorted(p for p in files if rules.pool_of(p) == pool and rules.folder_of(p) in folders)
 
-    def create_head(self, path: str, *, size: int, backing: str | None, backing_format: str = "qcow2") -> None:
+    def create_head(
+        self, path: str, *, size: int, backing: str | None, backing_format: str = "qcow2", live: bool = False
+    ) -> None:
         with self._call("create_head") as files:
             self._pool_of(path)
             check_size(path, size)
             base = files.get(backing) if backing else None
             if backing:
                 writable, virtual = (base.writable, base.virtual) if base else (None, 0)
-                rules.check_base(path, backing, writable, virtual, size)
+                rules.check_base(path, backing, writable, virtual, size, live=live)
             if (there := files.get(path)) is not None:
                 rules.check_same(path, there.backing == (backing or "") and there.virtual >= size and there.writable)
                 return

@@ -78,7 +78,7 @@ class VolumeStore(Protocol):
 
     def inspect(self, path: str) -> FileFacts:
         """What a file is, in a pool or anywhere on the host; ``exists=False`` for a missing one. A backing file is
-        allowed only for a file in ``heads`` or ``layers``, and only in ``layers`` of the same pool. Raises `Invalid`
+        allowed only for a file in ``heads`` or ``layers``, and only in those of the same pool. Raises `Invalid`
         for a file that cannot be trusted (other backing, data file, lying header, absurd virtual size) and for what
         is no disk image at all."""
         ...
@@ -96,10 +96,14 @@ class VolumeStore(Protocol):
         """Absolute paths of all finished files in the pool's ``folders`` (of `FOLDERS`), sorted."""
         ...
 
-    def create_head(self, path: str, *, size: int, backing: str | None, backing_format: str = "qcow2") -> None:
+    def create_head(
+        self, path: str, *, size: int, backing: str | None, backing_format: str = "qcow2", live: bool = False
+    ) -> None:
         """A writable qcow2 of ``size`` virtual bytes on ``backing`` (a frozen file of the pool, or nothing). One that
         is there already and is so stays as it is; `DriverError` where something else is there, `Invalid` for a size
-        that is absurd or smaller than the backing's, `DriverError` for a backing that is missing or writable."""
+        that is absurd or smaller than the backing's, `DriverError` for a backing that is missing or writable. With
+        ``live`` the backing may still be written to, by a running machine: it is about to be frozen, and the caller
+        lets nobody write to the new head before that."""
         ...
 
     def freeze(self, path: str, into: str) -> None:

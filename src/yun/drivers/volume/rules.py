@@ -12,6 +12,8 @@ from yun.drivers.volume import faults
 from yun.drivers.volume.inspection import refuse
 from yun.drivers.volume.port import FOLDERS
 
+BASES = ("layers", "heads")
+"""Where files lie that others may stand on."""
 FORBIDDEN = ("/", "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr")
 
 
@@ -37,24 +39,28 @@ def check_pool_path(path: str) -> None:
 
 
 def check_references(path: str, backing: str, *, data_file: bool) -> None:
-    """Pass where a file refers to nothing, or to a layer of its own pool. Raises `Invalid`."""
+    """Pass where a file refers to nothing, or to a frozen file of its own pool. Raises `Invalid`.
+
+    A head that was frozen keeps its place in ``heads``: a file that machines' definitions name never moves.
+    """
     if data_file:
         raise refuse(path, _("its data lie in another file"))
     if not backing:
         return
     pool = pool_of(path)
     inside = pool is not None and folder_of(path) in ("heads", "layers")
-    if not inside or pool_of(backing) != pool or folder_of(backing) != "layers":
+    if not inside or pool_of(backing) != pool or folder_of(backing) not in BASES or backing == path:
         raise refuse(path, _("it stands on another file ({backing})", backing=backing[:200]))
 
 
-def check_base(path: str, base: str, writable: bool | None, virtual: int, size: int) -> None:
-    """Pass where a head of ``size`` may stand on ``base``; ``writable`` is None for a missing one."""
-    if pool_of(base) != pool_of(path) or folder_of(base) != "layers":
+def check_base(path: str, base: str, writable: bool | None, virtual: int, size: int, *, live: bool = False) -> None:
+    """Pass where a head of ``size`` may stand on ``base``; ``writable`` is None for a missing one. Only a ``live``
+    base may be writable: the caller freezes it before anything is written to what stands on it."""
+    if pool_of(base) != pool_of(path) or folder_of(base) not in BASES or base == path:
         raise faults.outside(base)
     if writable is None:
         raise faults.missing(base)
-    if writable:
+    if writable and not live:
         raise faults.writable_base(base)
     check_growth(virtual, size)
 

@@ -1,6 +1,7 @@
 """The verbs of storage, and what rooms above ask of it: plans for volumes, places of disks, holds on layers."""
 
 from yun.storage.service.clock import time_is_settled
+from yun.storage.service.freezing import chain_of, depth_of, plan_freeze
 from yun.storage.service.layers import children_of, get_layer, hold, layer_is_needed, let_go
 from yun.storage.service.pools import (
     PoolChanges,
@@ -51,12 +52,14 @@ __all__ = [
     "attachment_of",
     "attachments_of",
     "capacity_left",
+    "chain_of",
     "children_of",
     "create_pool",
     "create_volume",
     "default_pool",
     "delete_pool",
     "delete_volume",
+    "depth_of",
     "detach",
     "disk_path",
     "due",
@@ -72,6 +75,7 @@ __all__ = [
     "list_trash",
     "list_volumes",
     "must_allow",
+    "plan_freeze",
     "plan_volume",
     "pool_room",
     "purge",

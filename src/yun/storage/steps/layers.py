@@ -70,7 +70,9 @@ def tell_unusable(session: Session, layer: Layer, why: Message) -> None:
     raise_notice(
         session, f"layer:{layer.id}", subject=subject_of(layer), level="error",
         message=_("The base file {digest} is unusable: {reason}", digest=layer.digest[:12], reason=why),
-        hint=_("Put {path} back from a copy, or import the same image again: that mends it.", path=layer.path),
+        hint=_("Put {path} back from a copy, or import the same image again: that mends it.", path=layer.path)
+        if layer.has_digest
+        else _("Put {path} back from a copy that kept its time of modification (cp -p).", path=layer.path),
     )  # fmt: skip
 
 

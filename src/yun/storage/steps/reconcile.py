@@ -194,7 +194,9 @@ def _judge_layer(op: Op, store: VolumeStore, layer: Layer, found: Findings) -> t
         return LayerState.MISSING, _("the file is gone")
     if facts.length != layer.length:
         return LayerState.DAMAGED, _("the file is {now} bytes long, not {then}", now=facts.length, then=layer.length)
-    if facts.mtime_ns != layer.mtime_ns or layer.state != LayerState.ACTIVE:
+    if not layer.has_digest and facts.mtime_ns != layer.mtime_ns:
+        return LayerState.DAMAGED, _("it was written to after it was frozen")
+    if layer.has_digest and (facts.mtime_ns != layer.mtime_ns or layer.state != LayerState.ACTIVE):
         if store.digest(layer.path, lambda _f: op.check_cancel()) != layer.digest:
             return LayerState.DAMAGED, _("its content has changed")
         _remember_time(op, layer, facts)

@@ -174,6 +174,14 @@ class LibvirtHypervisor:
     def resize_disk(self, uuid: str, slot: str, size: int) -> None:
         self._on_running(uuid, lambda domain: disks.resize(domain, slot, size))
 
+    def freeze_disks(self, uuid: str, heads: Mapping[str, str], *, quiesce: bool) -> bool:
+        def freeze(domain: Any) -> bool:
+            _must_run(domain)
+            rests = quiesce and agent_connected(domain.XMLDesc(0))
+            return disks.freeze(domain, heads, quiesce=rests)
+
+        return self._on(uuid, freeze)
+
     def disks(self, uuid: str) -> dict[str, PluggedDisk]:
         return self._on(uuid, lambda domain: disks.plugged(domain) if domain.isActive() else {}, missing=dict)
 

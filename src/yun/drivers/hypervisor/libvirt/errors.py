@@ -10,6 +10,7 @@ from yun.base.messages import _
 # Numbers of virErrorNumber and virErrorDomain, written out so that this module imports without the binding.
 FROM_RPC = 7
 FROM_REMOTE = 13
+INTERNAL = 1
 NO_MEMORY = 2
 NO_CONNECT = 5
 INVALID_CONN = 6

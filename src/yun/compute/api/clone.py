@@ -1,0 +1,42 @@
+"""REST of copies: clones of an instance."""
+
+from __future__ import annotations
+
+from fastapi.responses import JSONResponse
+from pydantic import Field
+
+from yun.compute import service
+from yun.compute.api.shared import Body, Word, again, instances
+from yun.operations.answer import answer
+from yun.web.api import Ctx, Match
+
+
+class NewClone(Body):
+    """How the copies are to be."""
+
+    name: Word = Field(description="Their name; {n} or {n:02d} stands for the number where there are several.")
+    count: int = Field(1, description="How many, all at once.")
+    full: bool = Field(False, description="Independent of the source's files: everything is copied.")
+    flavor: Word | None = Field(None, description="Another size; the source's otherwise.")
+    vcpus: int | None = None
+    memory_mib: int | None = None
+    network: Word | None = Field(None, description="Another network for the first card; the source's otherwise.")
+    project: Word | None = Field(None, description="Another project, in which you may create instances.")
+    start: bool = True
+
+    def wish(self) -> service.CloneWish:
+        """As the verb wants it."""
+        return service.CloneWish(**self.model_dump())
+
+
+@instances.post("/{ref}/clone", summary="Clone an instance", status_code=201)
+def clone(ctx: Ctx, ref: str, body: NewClone, match: Match, dry_run: bool = False) -> JSONResponse:
+    """Make one or many copies while the source goes on; the answer is the first of them, in its first state.
+
+    The operation's result names all of them and says in what condition the disks were copied: `stopped`, `quiesced`
+    (the guest's agent brought its file systems to rest) or `crash` (like after a power failure).
+    """
+    found = service.get(ctx, ref)
+    match.check(found)
+    intent = service.clone(ctx, found, body.wish())
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: again(ctx, intent.subject.id), status=201)

@@ -1,0 +1,39 @@
+"""Commands of copies: clones of an instance."""
+
+from __future__ import annotations
+
+import click
+
+from yun.base.messages import _
+from yun.base.units import MIB
+from yun.compute.cli.shared import at, instance, size_of
+from yun.web.client import Client
+from yun.web.command import option, pass_client
+
+
+@instance.command("clone", help=_("Make copies of an instance, running or stopped."))
+@click.argument("ref")
+@click.argument("name", required=False)
+@option("--name", "pattern", help=_("Their name, such as class-{n:02d}: {n} is the number."))
+@option("--count", type=int, default=1, show_default=True, help=_("How many, all at once."))
+@option("--full", is_flag=True, help=_("Independent copies: everything on the disks is copied."))
+@option("--flavor", help=_("Another size; the source's otherwise."))
+@option("--vcpus", type=int, help=_("vCPUs, instead of the flavor's."))
+@option("--memory", help=_("Memory such as 2G, instead of the flavor's."))
+@option("--network", help=_("Another network; the source's otherwise."))
+@option("--into", help=_("Another project; the source's otherwise."))
+@option("--no-start", is_flag=True, help=_("Leave them off."))
+@pass_client
+def clone(
+    client: Client, ref: str, name: str | None, pattern: str | None, memory: str | None, into: str | None,
+    no_start: bool, **rest: object,
+) -> None:  # fmt: skip
+    """Clone."""
+    chosen = pattern or name
+    if not chosen:
+        raise click.UsageError(_("How shall the copy be called?").render("en"))
+    body = {
+        **rest, "name": chosen, "project": into, "start": not no_start,
+        "memory_mib": size_of(memory, "memory", "m") // MIB if memory else None,
+    }  # fmt: skip
+    client.change("POST", at(ref, "clone"), body)

@@ -1,0 +1,66 @@
+"""Pages of copies: the form that clones an instance, with the live preview beside it."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from yun.base.context import Context
+from yun.base.units import MIB, parse_size
+from yun.compute import service
+from yun.compute.model import Instance
+from yun.identity import service as identity
+from yun.network import service as network
+from yun.network.model import Network
+from yun.operations.intent import Intent
+from yun.operations.service import submit
+from yun.web.pages import Ctx, FormData, PageRoute, Typed, accepted, live_preview, number, render, ticked, word
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+@router.get("/instances/{ref}/clone")
+def form(ctx: Ctx, ref: str) -> Response:
+    """Fields left, what would happen right."""
+    row = service.get(ctx, ref)
+    ctx.may("instance.clone", row.project_id)
+    here = ctx.project_id == row.project_id
+    return render(
+        ctx, "compute/clone_form.html", row=row, action=f"/instances/{row.id}/clone",
+        preview_url=f"/instances/{row.id}/clone/preview", name=_free(ctx, row),
+        flavors=service.list_flavors(ctx, limit=200).items,
+        networks=network.list_of(ctx, Network, sort="name", limit=200).items if here else [],
+        projects=[p for p in identity.list_projects(ctx, limit=200).items if ctx.allowed("instance.create", p.id)],
+    )  # fmt: skip
+
+
+def _free(ctx: Context, row: Instance) -> str:
+    return service.free_name(ctx, row.name) if ctx.project_id == row.project_id else f"{row.name}-2"
+
+
+def _wanted(ctx: Context, ref: str, typed: FormData) -> Intent:
+    memory = word(typed, "memory_mib")
+    project = word(typed, "project")
+    row = service.get(ctx, ref)
+    wish = service.CloneWish(
+        name=word(typed, "name") or "", count=number(typed, "count") or 1, full=ticked(typed, "full"),
+        flavor=word(typed, "flavor"), vcpus=number(typed, "vcpus"),
+        memory_mib=parse_size(memory, field="memory_mib", default_unit="m") // MIB if memory else None,
+        network=word(typed, "network"), project=None if project == row.project_id else project,
+        start=ticked(typed, "start"),
+    )  # fmt: skip
+    return service.clone(ctx, row, wish)
+
+
+@router.post("/instances/{ref}/clone/preview")
+def preview(ctx: Ctx, ref: str, typed: Typed) -> Response:
+    """What pressing *Clone* would do now."""
+    return live_preview(ctx, lambda: _wanted(ctx, ref, typed))
+
+
+@router.post("/instances/{ref}/clone")
+def clone(ctx: Ctx, ref: str, typed: Typed) -> Response:
+    """Make the copies, and show the only one or all of them."""
+    operation = submit(ctx, _wanted(ctx, ref, typed))
+    many = len(operation.arguments["copies"]) > 1
+    return accepted(ctx, operation, location="/instances" if many else f"/instances/{operation.subject_id}")

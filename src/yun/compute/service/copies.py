@@ -1,0 +1,157 @@
+"""What a copy takes over from its source and what it does not: names for many, rows for each. Plans only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from yun.base.context import Context
+from yun.base.errors import Invalid
+from yun.base.ids import as_uuid, new_id
+from yun.base.messages import _
+from yun.compute.model import Instance, State
+from yun.compute.names import check_name, hostname_for
+from yun.compute.service.look import refuse_taken
+from yun.network import service as network
+from yun.network.model import Port, PortSecurityGroup
+from yun.network.service import PortPlan
+from yun.storage import service as storage
+from yun.storage.model import Attachment
+from yun.storage.service import Disk, VolumePlan
+
+MOST_COPIES = 100
+NUMBER = re.compile(r"\{n(?::0?([1-9]))?\}")
+
+OWN = frozenset({
+    "id", "uuid", "project_id", "name", "hostname", "state", "reason", "boot_id", "agent", "started_at",
+    "running_vcpus", "running_memory_mib", "mended_at", "protected", "renew_identity", "created_at", "updated_at",
+    "revision",
+})  # fmt: skip
+"""Columns of `Instance` that a copy has of its own; it takes over every other one."""
+
+OWN_PLACE = frozenset({"id", "volume_id", "instance_id", "kept", "created_at", "updated_at", "revision"})
+"""Columns of `Attachment` that a copy has of its own. What was attached to the source is a volume of the copy's: it
+came with it and goes with it."""
+
+OWN_CARD = frozenset({
+    "id", "project_id", "network_id", "subnet_id", "mac", "address", "instance_id", "hostname", "host_id", "plugged",
+    "state", "trashed_at", "created_at", "updated_at", "revision",
+})  # fmt: skip
+"""Columns of `Port` that a copy has of its own."""
+
+
+def taken_over(session: Session, table: type[Any], identifier: str, own: frozenset[str]) -> dict[str, Any]:
+    """The values of a row that a copy takes over, by column."""
+    columns = [c for c in table.__table__.columns if c.name not in own]
+    row = session.execute(sa.select(*columns).where(table.__table__.c.id == identifier)).one()
+    return {c.name: value for c, value in zip(columns, row, strict=True)}
+
+
+def names_for(pattern: str, count: int) -> list[str]:
+    """``count`` names: ``{n}`` stands for the number, ``{n:02d}``-like with leading zeros; without one the number is
+    added. Each is checked, and they differ. Raises `Invalid`."""
+    if not 1 <= count <= MOST_COPIES:
+        raise Invalid(
+            _("{count} copies at once are not possible.", count=count),
+            fields={"count": _("1 to {most}", most=MOST_COPIES)},
+        )
+    pattern = re.sub(r"\{n:(0?[1-9])d\}", r"{n:\1}", pattern)
+    if not pattern.strip():
+        return [check_name(pattern)]
+    if count > 1 and not NUMBER.search(pattern):
+        pattern = f"{pattern.strip()}-{{n}}"
+    made = []
+    for number in range(1, count + 1):
+        made.append(check_name(_numbered(pattern, number)))
+    return made
+
+
+def _numbered(pattern: str, number: int) -> str:
+    return NUMBER.sub(lambda found: f"{number:0{found[1] or 1}d}", pattern)
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One copy before it is: its row, its disks with the places they take (and whose copies they are), its cards."""
+
+    row: Instance
+    disks: tuple[tuple[str, VolumePlan, dict[str, Any]], ...]
+    ports: tuple[PortPlan, ...]
+
+    def write(self, session: Session) -> None:
+        """Add the rows, state ``building``. Raises what came in between since the plan."""
+        refuse_taken(session, self.row.project_id, self.row.name)
+        session.add(self.row)
+        session.flush()
+        for _source, plan, place in self.disks:
+            plan.write(session)
+            session.add(Attachment(volume_id=plan.volume_id, instance_id=self.row.id, kept=False, **place))
+            session.flush()
+        for port in self.ports:
+            port.write(session)
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What the operation is told: the copy, and which volume is whose copy."""
+        return {
+            "instance_id": self.row.id,
+            "volumes": [{"volume_id": plan.volume_id, "of": source} for source, plan, _place in self.disks],
+        }
+
+
+def plan_copy(
+    ctx: Context, source: Instance, name: str, *, values: dict[str, Any], network_name: str | None,
+    disks: Sequence[Disk], same_project: bool,
+) -> Copy:  # fmt: skip
+    """Choose everything for one copy called ``name`` in the context's project; ``values`` replace what it takes over.
+
+    Raises as planning a volume and a port does, and `Conflict` for a taken name.
+    """
+    session, project_id = ctx.session, str(ctx.project_id)
+    refuse_taken(session, project_id, name)
+    instance_id = new_id(Instance.PREFIX)
+    row = Instance(
+        **{**taken_over(session, Instance, source.id, OWN), **values}, id=instance_id, uuid=as_uuid(instance_id),
+        project_id=project_id, name=name, hostname=hostname_for(name, instance_id), state=State.BUILDING,
+        protected=False, renew_identity=True, mended_at=[],
+    )  # fmt: skip
+    return Copy(
+        row,
+        tuple(_plan_disk(ctx, disk, name, first=number == 0) for number, disk in enumerate(disks)),
+        tuple(_plan_ports(ctx, source, row, network_name, same_project=same_project)),
+    )
+
+
+def _plan_disk(ctx: Context, disk: Disk, name: str, *, first: bool) -> tuple[str, VolumePlan, dict[str, Any]]:
+    volume, slot = disk.volume, disk.attachment.slot
+    plan = storage.plan_volume(
+        ctx, name=(name if first else f"{name}-{slot}")[:100], size_bytes=volume.size_bytes,
+        project_id=str(ctx.project_id), pool=volume.pool_id, description=volume.description,
+    )  # fmt: skip
+    return volume.id, plan, taken_over(ctx.session, Attachment, disk.attachment.id, OWN_PLACE)
+
+
+def _plan_ports(
+    ctx: Context, source: Instance, row: Instance, network_name: str | None, *, same_project: bool
+) -> list[PortPlan]:
+    """A card for each of the source's; the first in the named network, the others where the source's are."""
+    planned = []
+    for number, card in enumerate(network.ports_of(ctx.session, source.id)):
+        into, groups = network_name if number == 0 else None, None
+        if same_project and into is None:
+            into = card.network_id
+        if same_project:
+            query = sa.select(PortSecurityGroup.group_id).where(PortSecurityGroup.port_id == card.id)
+            groups = list(ctx.session.scalars(query))
+        if not same_project and number > 0:
+            break
+        plan = network.plan_port(ctx, network=into, groups=groups, instance_id=row.id, hostname=row.hostname)
+        for column, value in taken_over(ctx.session, Port, card.id, OWN_CARD).items():
+            setattr(plan.port, column, value)
+        planned.append(plan)
+    return planned

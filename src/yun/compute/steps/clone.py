@@ -1,0 +1,187 @@
+"""Steps of copies: freeze the source's disks, whatever it is doing, and give a copy what is its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from yun.base.errors import Conflict
+from yun.base.messages import _
+from yun.compute import places
+from yun.compute.spec import FIRMWARE
+from yun.compute.steps.definition import define_now
+from yun.compute.steps.rows import begin_building, unbuild
+from yun.compute.steps.shared import load, place
+from yun.drivers.hypervisor.port import Hypervisor, Power
+from yun.images.space import check_copy, watched
+from yun.operations.events import emit
+from yun.operations.flow import Op, step, tx_step
+from yun.operations.intent import Subject
+from yun.storage import service as storage
+from yun.storage.model import Head, Layer, Pool, Volume, VolumeState
+from yun.storage.spec import pool_path_of
+from yun.storage.steps import freezing
+from yun.storage.steps.freezing import Freeze
+from yun.storage.steps.shared import store_of
+from yun.storage.steps.volumes import unmake_volume
+
+UP = (Power.RUNNING, Power.PAUSED)
+STOPPED, RESTED, TORN = "stopped", "quiesced", "crash"
+"""In what condition disks were frozen: off, brought to rest by the guest's agent, or like after a power failure."""
+
+
+def _unbegin(op: Op, session: Session, output: Any, instance_ids: list[str]) -> None:
+    for instance_id in reversed(instance_ids):
+        unbuild(op, session, (output or {}).get(instance_id), instance_id)
+
+
+@tx_step(undo=_unbegin)
+def begin_copies(op: Op, session: Session, instance_ids: list[str]) -> dict[str, Any]:
+    """What each copy is to be built of, by id. Undo removes their rows, after all that follows was taken back."""
+    return {i: begin_building.call(op, session, i) for i in instance_ids}
+
+
+# ── freezing ──
+
+
+def _settle_freeze(op: Op, output: Any, source_id: str, given: list[dict[str, Any]]) -> None:
+    """The source is never put back: what was begun is completed where the machine writes to the new files already,
+    and they are removed where it does not. Either way it goes on with all it has written."""
+    freezes = freezing.as_freezes(given)
+    row, hypervisor = place(op, source_id)
+    if hypervisor.state(row.uuid).power in UP:
+        # Asked twice: a call whose answer was lost may still be at work, and the first question waits for its end.
+        hypervisor.disks(row.uuid)
+        moved = _moved(op, hypervisor, row.uuid, source_id, freezes)
+    else:
+        moved = all(freezing.laid(op, each) for each in freezes)
+    if moved:
+        freezing.finish(op, freezes)
+        define_now(op, source_id)
+        return
+    for each in freezes:
+        freezing.take_away(op, each)
+
+
+@step(undo=_settle_freeze)
+def freeze_source(op: Op, source_id: str, given: list[dict[str, Any]]) -> dict[str, Any]:
+    """The disks of the instance are frozen layers, and it writes to new heads on them, at this moment if it runs.
+
+    ``layers`` maps its volumes to what they became; ``consistency`` is `STOPPED`, `RESTED` or `TORN`. All disks are
+    frozen at one moment. Whatever an earlier try of this step reached is found out and gone on from. Raises `Conflict`
+    where the disks have changed since it was asked for.
+    """
+    freezes = freezing.as_freezes(given)
+    _same_disks(op, source_id, freezes)
+    for each in freezes:
+        freezing.lay(op, each)
+    row, hypervisor = place(op, source_id)
+    seen = hypervisor.state(row.uuid)
+    how = STOPPED
+    if seen.power in UP:
+        how = TORN  # the least that is true where an earlier try did it and its answer was lost
+        if not _moved(op, hypervisor, row.uuid, source_id, freezes):
+            heads = _heads(op, hypervisor, row.uuid, source_id, freezes)
+            rest = seen.agent and seen.power == Power.RUNNING
+            if heads and hypervisor.freeze_disks(row.uuid, heads, quiesce=rest):
+                how = RESTED
+    freezing.finish(op, freezes)
+    define_now(op, source_id)
+    return {"layers": {each.volume_id: each.layer_id for each in freezes}, "consistency": how}
+
+
+def _same_disks(op: Op, source_id: str, freezes: list[Freeze]) -> None:
+    with op.read() as session:
+        now = {disk.volume_id for disk in storage.attachments_of(session, source_id)}
+    if now != {each.volume_id for each in freezes}:
+        raise Conflict(_("The disks of the instance have changed meanwhile."), hint=_("Ask for it again."))
+
+
+def _heads(
+    op: Op, hypervisor: Hypervisor, uuid: str, source_id: str, freezes: list[Freeze]
+) -> dict[str, str]:
+    """The new files by slot, for the disks that the running machine really has: one that waits for its next start is
+    frozen like a stopped machine's."""
+    plugged = hypervisor.disks(uuid)
+    wanted = {each.volume_id: each.path for each in freezes}
+    with op.read() as session:
+        places = {disk.attachment.slot: disk for disk in storage.attachments_of(session, source_id)}
+        return {
+            slot: wanted[disk.volume_id] for slot, disk in places.items()
+            if slot in plugged and plugged[slot].path == disk.head.path and disk.head.path != wanted[disk.volume_id]
+        }  # fmt: skip
+
+
+def _moved(op: Op, hypervisor: Hypervisor, uuid: str, source_id: str, freezes: list[Freeze]) -> bool:
+    """Whether the running machine writes to the new files: what the hypervisor really has counts."""
+    files = {disk.path for disk in hypervisor.disks(uuid).values()}
+    return any(each.path in files for each in freezes)
+
+
+# ── what a copy stands on ──
+
+
+@tx_step()
+def stand_on(op: Op, session: Session, layers: dict[str, str]) -> None:
+    """The rows say on which layer each copied volume stands; their files are made next."""
+    for volume_id, layer_id in layers.items():
+        storage.get_layer(session, layer_id, lock=True)
+        session.execute(sa.update(Head).where(Head.volume_id == volume_id).values(layer_id=layer_id))
+
+
+def _uncopy(op: Op, output: Any, volume_id: str, layer_id: str, share: list[float]) -> None:
+    unmake_volume(op, output, volume_id)
+
+
+@step(undo=_uncopy)
+def copy_disk(op: Op, volume_id: str, layer_id: str, share: list[float]) -> str:
+    """The volume's file is an independent copy of a frozen one and all below it, and the volume is available.
+
+    Raises `NoCapacity` before or while it would touch the pool's reserve; nothing is left of it then. Undo removes
+    file and rows.
+    """
+    with op.read() as session:
+        volume, layer = session.get_one(Volume, volume_id), session.get_one(Layer, layer_id)
+        head = session.scalars(sa.select(Head).where(Head.volume_id == volume_id)).one()
+        pool = session.get_one(Pool, volume.pool_id)
+    if volume.state != VolumeState.BUILDING:
+        return head.path
+    start, end = share
+    check_copy(op, pool, layer.path)
+    report = watched(op, pool, lambda part: op.progress(start + (end - start) * part, _("Copying the disks")))
+    store = store_of(op, pool)
+    store.convert(layer.path, head.path, format="qcow2", progress=report)
+    store.grow(head.path, volume.size_bytes)
+    with op.write() as session:
+        volume = session.get_one(Volume, volume_id)
+        volume.state = VolumeState.AVAILABLE
+        emit(
+            session, "volume.created", subject=Subject("volume", volume.id, volume.name),
+            project_id=volume.project_id, operation_id=op.id,
+            data={"size_bytes": volume.size_bytes, "pool_id": volume.pool_id},
+        )  # fmt: skip
+    return head.path
+
+
+def _uncopy_nvram(op: Op, output: Any, source_id: str, instance_id: str) -> None:
+    with op.read() as session:
+        row = load(session, instance_id)
+        path = places.nvram(pool_path_of(session, instance_id), instance_id)
+    if row.firmware in FIRMWARE:
+        op.drivers.on(row.host_id).volume.delete(path)
+
+
+@step(undo=_uncopy_nvram)
+def copy_nvram(op: Op, source_id: str, instance_id: str) -> bool:
+    """A UEFI copy has variables of its own, as the source's firmware left them; whether there were any to copy."""
+    with op.read() as session:
+        row = load(session, instance_id)
+        source = places.nvram(pool_path_of(session, source_id), source_id)
+        target = places.nvram(pool_path_of(session, instance_id), instance_id)
+    store = op.drivers.on(row.host_id).volume
+    if row.firmware not in FIRMWARE or not store.glance(source).exists:
+        return False
+    store.convert(source, target, format="raw", progress=lambda _part: op.check_cancel())
+    return True

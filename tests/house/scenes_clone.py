@@ -1,0 +1,23 @@
+"""Scenes of copies: linked and full, of machines that run and that are off, one and several at once."""
+
+from __future__ import annotations
+
+from tests.house.story import Scene, instance, on
+from yun.compute import service as compute
+
+
+def wish(**values: object) -> compute.CloneWish:
+    """What is asked for in these scenes."""
+    return compute.CloneWish(**{"name": "c{n}", **values})  # type: ignore[arg-type]
+
+
+SCENES: dict[str, Scene] = {
+    "instance.clone": Scene(
+        on(compute.clone, wish=wish(count=2)), (instance(), on(compute.add_disk, size_bytes=1 << 30))
+    ),
+}
+MORE: dict[str, Scene] = {
+    "instance.clone of a stopped one": Scene(on(compute.clone, wish=wish(start=False)), (instance(start=False),)),
+    "instance.clone in full": Scene(on(compute.clone, wish=wish(full=True)), (instance(),)),
+}
+"""Further scenes of the same kinds, walked by the same tests."""
