@@ -10,6 +10,7 @@ import tarfile
 import pytest
 
 from tests.images.conftest import GIB, HOME, MIB, OTHER, ROOT, STRANGER, ImageCloud, disk, qcow2
+from tests.images.ova import Wanted, ova, vmdk
 from yun.base.errors import Conflict, Forbidden, NoCapacity, NotFound
 from yun.images import service
 from yun.images.model import Image
@@ -163,3 +164,24 @@ def test_a_private_image_does_not_exist_for_others_and_a_public_one_does(cloud: 
         for verb in (service.delete, service.export, lambda c, i: service.update(c, i, name="stolen")):
             with pytest.raises((Forbidden, NotFound)):
                 verb(ctx, image)
+
+
+def test_an_ova_with_one_disk_becomes_an_image_that_knows_its_hardware(cloud: ImageCloud) -> None:
+    done = cloud.bring("old", ova(Wanted(firmware="efi")))
+    assert done.state == State.SUCCEEDED, done.error
+    image = cloud.image("old")
+    assert (image.format, image.firmware, image.hardware, image.virtual_bytes) == ("vmdk", "uefi", "compatible", GIB)
+    assert cloud.incoming() == []
+
+
+def test_what_was_said_of_an_image_counts_more_than_what_its_ova_says(cloud: ImageCloud) -> None:
+    cloud.bring("old", ova(Wanted(firmware="efi")), properties={"firmware": "bios", "hardware": "virtio"})
+    image = cloud.image("old")
+    assert (image.firmware, image.hardware) == ("bios", "virtio")
+
+
+def test_an_ova_with_several_disks_is_no_image(cloud: ImageCloud) -> None:
+    done = cloud.bring("old", ova(Wanted(files={"a.vmdk": vmdk(text=b"a"), "b.vmdk": vmdk(text=b"b")})))
+    assert done.state == State.FAILED
+    assert "instance import" in done.error["hint"]["text"]
+    assert (cloud.images(), cloud.incoming()) == ({}, [])

@@ -16,6 +16,8 @@ from yun.base.context import not_found
 from yun.base.errors import Invalid, Unavailable
 from yun.base.messages import Message, _
 from yun.images import judge, tidying
+from yun.images.appliance import is_archive, take
+from yun.images.appliance import read as read_appliance
 from yun.images.model import Export, Image, State
 from yun.images.places import clear, holder, place, pool_of, share
 from yun.images.service.look import must_allow, subject
@@ -59,6 +61,8 @@ def activate(
     image, layer = session.get_one(Image, image_id), session.get_one(Layer, layer_id)
     image.layer_id = layer_id
     image.state = State.ACTIVE
+    for field, value in got.get("properties", {}).items():
+        setattr(image, field, value)
     image.kind = "iso" if found["format"] == "iso" else "disk"
     image.format, image.checksum = found["format"], got["sha256"]
     image.size_bytes, image.virtual_bytes = layer.file_bytes, layer.virtual_bytes
@@ -187,7 +191,27 @@ def obtain(op: Op, image_id: str, pool_id: str, source: dict[str, Any], checksum
         progress = watched(op, pool_of(op, pool_id), share(op, "unpack", 0.6, 0.7))
         fetch.unpack_xz(packed, target, left(op, pool_of(op, pool_id)), progress)
         packed.unlink()
-    return {"path": str(target), "bytes": target.stat().st_size, "sha256": sha256}
+    found: dict[str, Any] = {}
+    if is_archive(str(target)):
+        target, found = _unpacked(op, image_id, pool_id, target)
+    properties = {k: v for k, v in found.items() if k not in source.get("said", ())}
+    return {"path": str(target), "bytes": target.stat().st_size, "sha256": sha256, "properties": properties}
+
+
+def _unpacked(op: Op, image_id: str, pool_id: str, packed: Path) -> tuple[Path, dict[str, Any]]:
+    """The one disk of an OVA, and what its description says of the system in it."""
+    appliance = read_appliance(str(packed))
+    disks = [disk for disk in appliance.disks if disk.file]
+    if len(disks) != 1 or len(appliance.disks) != 1:
+        raise Invalid(
+            _("The OVA has {count} disks; an image has one.", count=len(appliance.disks)),
+            hint=_("Import it as an instance: yun instance import."),
+        )
+    target, pool = place(op, pool_id, image_id + ".disk"), pool_of(op, pool_id)
+    progress = watched(op, pool, share(op, "unpack", 0.6, 0.7))
+    take(str(packed), disks[0], str(target), room=left(op, pool), progress=progress)
+    hardware = "virtio" if disks[0].bus == "virtio" else "compatible"
+    return target, {"firmware": appliance.firmware, "hardware": hardware}
 
 
 def _under_its_own_name(op: Op, image_id: str, error: Invalid) -> Invalid:

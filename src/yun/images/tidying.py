@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from yun.base.errors import DriverError
 from yun.base.log import logger
 from yun.base.messages import _
+from yun.images.appliance.steps import part_of
 from yun.images.model import UNFINISHED, Export, Image, Upload
 from yun.images.places import clear, holder, pool_of
 from yun.images.service.look import subject
@@ -139,6 +140,7 @@ def _tell_strangers(op: Op, pool: Pool, files: list[str]) -> None:
     key = f"pool-incoming:{pool.id}"
     with op.write() as session:
         known = {*session.scalars(sa.select(Upload.path)), *session.scalars(sa.select(Export.path))}
+        known |= {part_of(path) for path in known}
         strangers = [path for path in files if path not in known and not _of_an_import(session, path)]
         if not strangers:
             resolve_notice(session, key)

@@ -38,23 +38,38 @@ def metadata(body: dict[str, Any]) -> str:
 def upload(client: Client, file: Path, body: dict[str, Any]) -> None:
     """Upload a file and wait for its import. An unfinished upload of the same file under the same name goes on."""
     length = file.stat().st_size
-    wanted = metadata(body | {"filename": file.name})
-    headers = {"Tus-Resumable": tus.VERSION, "Upload-Length": str(length), "Upload-Metadata": wanted}
+    headers = _announced(file, length, body)
     if client.options.dry_run:
         plan = client.send("POST", "/image-uploads", headers=headers, params={"dry_run": "true"}).json()
         preview(plan)
         return
     address = _unfinished(client, file.name, length, body) or _begin(client, headers)
     operation_id = _send(client, address, file, length)
+    assert operation_id is not None
     operation = client.get(f"/operations/{operation_id}")
     if client.options.wait:
         operation = wait_for(client, operation)
     client.told({"operation": operation, "image_id": operation["subject"]["id"]}, operation)
 
 
+def upload_appliance(client: Client, file: Path) -> str:
+    """Upload an OVA and leave it for an import; the upload's id. One that is there already, or in part, is used."""
+    length, name = file.stat().st_size, file.stem
+    body = {"name": name, "purpose": "appliance"}
+    identifier = _unfinished(client, file.name, length, body) or _begin(client, _announced(file, length, body))
+    _send(client, identifier, file, length, kept=True)
+    return identifier
+
+
+def _announced(file: Path, length: int, body: dict[str, Any]) -> dict[str, str]:
+    wanted = metadata(body | {"filename": file.name})
+    return {"Tus-Resumable": tus.VERSION, "Upload-Length": str(length), "Upload-Metadata": wanted}
+
+
 def _unfinished(client: Client, filename: str, length: int, body: dict[str, Any]) -> str | None:
     for row in client.get("/image-uploads")["items"]:
-        if row["filename"] == filename and row["length_bytes"] == length and row["name"] == body["name"]:
+        same = row["filename"] == filename and row["length_bytes"] == length and row["name"] == body["name"]
+        if same and row["purpose"] == body.get("purpose", "image"):
             going = _("Going on with an upload of {time}: {have} of {all} are there.", time=row["created_at"][:16],
                       have=format_size(row["offset_bytes"]), all=format_size(length))  # fmt: skip
             click.echo(say(going), err=True)
@@ -66,8 +81,9 @@ def _begin(client: Client, headers: dict[str, str]) -> str:
     return str(client.send("POST", "/image-uploads", headers=headers).json()["id"])
 
 
-def _send(client: Client, identifier: str, file: Path, length: int) -> str:
-    """Send pieces until all has come; returns the import's operation. Waits longer after each failure in a row."""
+def _send(client: Client, identifier: str, file: Path, length: int, *, kept: bool = False) -> str | None:
+    """Send pieces until all has come; returns the import's operation, None for one that is ``kept`` for later. Waits
+    longer after each failure in a row."""
     path, failures = f"/image-uploads/{identifier}", 0
     with file.open("rb") as source, _Bar(length) as bar:
         while True:
@@ -78,6 +94,8 @@ def _send(client: Client, identifier: str, file: Path, length: int) -> str:
                 at = int(state.headers["Upload-Offset"])
                 if at == length and (operation := state.headers.get("Yun-Operation")):
                     return str(operation)
+                if at == length and kept:
+                    return None
                 at, operation = _piece(client, path, source, at, length, bar)
                 failures = 0
                 if operation:

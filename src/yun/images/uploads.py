@@ -1,7 +1,8 @@
 """REST of uploads: the tus protocol, version 1.0.0, so that a broken upload goes on where it stood.
 
 ``POST`` begins one with everything the image shall be in ``Upload-Metadata``; ``PATCH`` adds pieces; ``HEAD`` says how
-much has come. The piece that completes it also submits the import: its answer names operation and image.
+much has come. The piece that completes it also submits the import: its answer names operation and image. With
+``purpose appliance`` nothing is submitted: it waits for `/instances/import`.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def show_upload(upload: Upload) -> dict[str, Any]:
     return {
         "id": upload.id, "name": upload.name, "filename": upload.filename, "project_id": upload.project_id,
         "length_bytes": upload.length_bytes, "offset_bytes": service.received(upload), "wanted": upload.wanted,
-        "image_id": upload.image_id, "operation_id": upload.operation_id,
+        "purpose": upload.purpose, "image_id": upload.image_id, "operation_id": upload.operation_id,
         "created_at": moment(upload.created_at), "expires_at": moment(upload.expires_at),
     }  # fmt: skip
 
@@ -85,12 +86,16 @@ def begin(
 ) -> Response:
     """Everything is checked that can be known before the file has come. ``Location`` is where the pieces go."""
     check_version(version)
-    arguments, filename = tus.wanted(tus.metadata(metadata))
+    said = tus.metadata(metadata)
+    purpose = said.pop("purpose", "image")
+    arguments, filename = tus.wanted(said)
     upload = service.begin_upload(
-        ctx, service.NewImage(**arguments), length=tus.number(length, "Upload-Length"), filename=filename
-    )
+        ctx, service.NewImage(**arguments), length=tus.number(length, "Upload-Length"), filename=filename,
+        purpose=purpose,
+    )  # fmt: skip
     if dry_run:
-        preview = answer(ctx, service.import_upload(ctx, upload), dry_run=True)
+        intent = service.keep_upload(upload) if purpose == "appliance" else service.import_upload(ctx, upload)
+        preview = answer(ctx, intent, dry_run=True)
         ctx.session.delete(upload)
         return preview
     if ctx.settings.fake:
@@ -182,7 +187,7 @@ def _adding(ctx: Context, identifier: str) -> tuple[Upload, int]:
 def _added(ctx: Context, identifier: str, have: int) -> Upload:
     upload = service.get_upload(ctx, identifier)
     service.touch(ctx, upload)
-    if have < upload.length_bytes:
+    if have < upload.length_bytes or upload.purpose == "appliance":
         return upload
     if upload.operation_id is not None:
         raise Conflict(_("The upload of {name} has ended.", name=upload.name))

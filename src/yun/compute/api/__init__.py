@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from yun.compute.api import clone, disks, guest, instances  # noqa: F401 (they add their routes to the routers below)
+from yun.compute.api.appliances import appliances
 from yun.compute.api.flavors import flavors
 from yun.compute.api.shared import instances as instance_routes
 from yun.compute.api.shared import volumes as volume_routes
@@ -12,6 +13,6 @@ from yun.compute.console import api as console
 from yun.web.api import Route
 
 router = APIRouter(route_class=Route)
-for part in (instance_routes, volume_routes, flavors, console.router):
+for part in (instance_routes, volume_routes, appliances, flavors, console.router):
     router.include_router(part)
 routers = (console.sockets,)

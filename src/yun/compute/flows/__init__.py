@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from yun.compute.flows import clone, disks, flavors, guest, instances  # noqa: F401 (they declare operations)
+from yun.compute.flows import (  # noqa: F401 (they declare operations)
+    appliances,
+    clone,
+    disks,
+    flavors,
+    guest,
+    instances,
+)
 from yun.compute.flows.watch import WATCHES, Watch, attach
 
 __all__ = ["WATCHES", "Watch", "attach"]

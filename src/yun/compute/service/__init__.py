@@ -1,5 +1,6 @@
 """The verbs of instances and flavors. What changes returns an `Intent`; what reads returns rows or JSON."""
 
+from yun.compute.service.appliances import ImportWish, contents, import_appliance
 from yun.compute.service.clone import CloneWish, clone
 from yun.compute.service.create import Wish, create, free_name, size_of
 from yun.compute.service.disks import Place, add_disk, attach, detach, free_volumes, grow
@@ -15,10 +16,10 @@ from yun.compute.service.tending import nudged, tend
 from yun.compute.service.view import add_usage, completed, detail, rendered, show_flavor
 
 __all__ = [
-    "CloneWish", "Place", "Wish", "add_disk", "add_usage", "attach", "clone",
-    "completed", "count_instances", "create", "create_flavor",
-    "delete", "delete_flavor", "detach", "detail", "ensure_flavors", "free_name", "free_volumes", "get",
-    "get_flavor", "grow", "guest", "histories", "latest", "learn_intent", "list_flavors", "list_instances",
-    "list_values", "metrics", "nudged", "pause", "purge", "reboot", "rename", "rendered", "resize", "resume",
-    "set_autostart", "set_protection", "show_flavor", "size_of", "start", "stop", "tag", "tend", "update",
+    "CloneWish", "ImportWish", "Place", "Wish", "add_disk", "add_usage", "attach", "clone", "completed", "contents",
+    "count_instances", "create", "create_flavor", "delete", "delete_flavor", "detach", "detail", "ensure_flavors",
+    "free_name", "free_volumes", "get", "get_flavor", "grow", "guest", "histories", "import_appliance", "latest",
+    "learn_intent", "list_flavors", "list_instances", "list_values", "metrics", "nudged", "pause", "purge", "reboot",
+    "rename", "rendered", "resize", "resume", "set_autostart", "set_protection", "show_flavor", "size_of", "start",
+    "stop", "tag", "tend", "update",
 ]  # fmt: skip

@@ -8,17 +8,19 @@ from yun.images.service.remove import delete, purge
 from yun.images.service.room import received
 from yun.images.service.uploads import (
     MAX_LENGTH,
+    appliance_of,
     begin_upload,
     drop_upload,
     get_upload,
+    keep_upload,
     list_uploads,
     reserve_of,
     touch,
 )
 
 __all__ = [
-    "MAX_LENGTH", "NewImage", "begin_upload", "build", "delete", "drop_upload", "export", "export_stat", "get",
-    "get_bootable", "get_export", "get_upload", "import_address", "import_file", "import_upload", "is_being_made",
-    "list_images", "list_uploads", "pull", "purge", "received", "reserve_of", "set_visibility", "touch", "update",
-    "users_of",
+    "MAX_LENGTH", "NewImage", "appliance_of", "begin_upload", "build", "delete", "drop_upload", "export",
+    "export_stat", "get", "get_bootable", "get_export", "get_upload", "import_address", "import_file",
+    "import_upload", "is_being_made", "keep_upload", "list_images", "list_uploads", "pull", "purge", "received",
+    "reserve_of", "set_visibility", "touch", "update", "users_of",
 ]  # fmt: skip

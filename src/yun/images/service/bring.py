@@ -181,7 +181,7 @@ def _bring(ctx: Context, verb: str, new: NewImage, source: Source, project_id: s
         project_id=project,
         arguments={
             "image_id": identifier, "layer_id": new_id("lay"), "pool_id": pool.id,
-            "source": {"kind": source.kind, **source.details},
+            "source": {"kind": source.kind, "said": sorted(new.properties), **source.details},
             "wanted": {"format": new.format, "checksum": new.checksum, "compress": new.compress},
         },
         keys=(Key(f"image:{identifier}"), WORK, *_recipe_key(source)),

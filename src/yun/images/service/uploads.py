@@ -8,23 +8,28 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from yun.base.context import Context, not_found
-from yun.base.errors import Conflict, Invalid
+from yun.base.errors import Conflict, Invalid, Unavailable
 from yun.base.ids import new_id
 from yun.base.messages import _
 from yun.base.units import TIB, format_size
+from yun.images.appliance.descriptor import Appliance
+from yun.images.appliance.reading import read
 from yun.images.model import Upload
 from yun.images.service.bring import NewImage, home_project, may_make
 from yun.images.service.look import must_be_somebody
-from yun.images.service.room import room_for
+from yun.images.service.room import received, room_for
+from yun.operations.intent import Intent, Subject
 from yun.storage.model import Pool
 
 KEPT = timedelta(hours=24)
 MAX_LENGTH = 2 * TIB
 MAX_OPEN = 20
+PURPOSES = ("image", "appliance")
 
 
-def begin_upload(ctx: Context, new: NewImage, *, length: int, filename: str = "") -> Upload:
-    """A new, empty upload of ``length`` bytes that will become the image ``new``.
+def begin_upload(ctx: Context, new: NewImage, *, length: int, filename: str = "", purpose: str = "image") -> Upload:
+    """A new, empty upload of ``length`` bytes that will become the image ``new``, or (``purpose`` appliance) will wait
+    for an instance to be made of it.
 
     Everything that can be known now is checked now: permission, name, properties, space, beside what other uploads
     were promised. Its file is made when its first bytes come. Raises `Invalid`, `Conflict`, `NoCapacity`.
@@ -32,7 +37,14 @@ def begin_upload(ctx: Context, new: NewImage, *, length: int, filename: str = ""
     ctx.may("image.upload")
     new = new.checked()
     project = home_project(ctx)
-    may_make(ctx, "import", new, project)
+    if purpose not in PURPOSES:
+        right = _("one of {names}", names=", ".join(PURPOSES))
+        raise Invalid(_("{field} cannot be {value}.", field="purpose", value=purpose[:40]), fields={"purpose": right})
+    if purpose == "image":
+        may_make(ctx, "import", new, project)
+    else:
+        ctx.must_see(project, "project", project)
+        ctx.may("image.upload", project)
     if not 0 < length <= MAX_LENGTH:
         right = _("1 byte to {most}", most=format_size(MAX_LENGTH))
         raise Invalid(_("An upload cannot have this length."), fields={"length": right})
@@ -50,7 +62,7 @@ def begin_upload(ctx: Context, new: NewImage, *, length: int, filename: str = ""
     upload = Upload(
         id=identifier, project_id=project, actor_id=ctx.actor.id, pool_id=pool.id,
         path=incoming(pool, f"{identifier}.part"), name=new.name, filename=Path(filename).name[:255],
-        length_bytes=length, wanted=new.to_json(), expires_at=ctx.clock.now() + KEPT,
+        purpose=purpose, length_bytes=length, wanted=new.to_json(), expires_at=ctx.clock.now() + KEPT,
     )  # fmt: skip
     ctx.session.add(upload)
     ctx.session.flush()
@@ -70,6 +82,34 @@ def get_upload(ctx: Context, identifier: str) -> Upload:
         raise not_found("upload", identifier[:70])
     ctx.may("image.upload", found.project_id)
     return found
+
+
+def keep_upload(upload: Upload) -> Intent:
+    """What uploading an appliance does: to be shown; nothing of it is an operation yet."""
+    return Intent(
+        kind="image.upload",
+        title=_("Upload {name}", name=upload.name),
+        subject=Subject("upload", upload.id, upload.name),
+        project_id=upload.project_id,
+        effects=(
+            _("The file of {size} is kept for a day.", size=format_size(upload.length_bytes)),
+            _("What it contains, and what it becomes, is shown before anything is made of it."),
+        ),
+        undoable=False,
+        no_undo=_("An upload that nothing was made of goes by itself."),
+    )
+
+
+def appliance_of(upload: Upload) -> Appliance:
+    """What an uploaded appliance contains. Raises `Invalid` where it is none, `Conflict` before all of it has come."""
+    if upload.purpose != "appliance":
+        raise Invalid(_("The upload {name} is an image, not an appliance.", name=upload.name))
+    if received(upload) < upload.length_bytes:
+        raise Conflict(_("The upload of {name} has not ended yet.", name=upload.name))
+    try:
+        return read(upload.path)
+    except FileNotFoundError as error:
+        raise Unavailable(_("The uploaded file is gone."), hint=_("Upload it again.")) from error
 
 
 def list_uploads(ctx: Context) -> list[Upload]:

@@ -1,0 +1,71 @@
+"""Commands of whole machines in one file: import of an OVA, looked at here before a byte of it is sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from yun.base.messages import _
+from yun.base.units import MIB, format_size
+from yun.compute.cli.shared import instance, size_of
+from yun.web.command import option, output, pass_client, say
+
+if TYPE_CHECKING:
+    from yun.images.appliance import Appliance
+    from yun.web.client import Client
+
+File = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@instance.command("import", help=_("Import an instance from an OVA; it is left stopped."))
+@click.argument("file", type=File)
+@click.argument("name", required=False)
+@option("--network", help=_("Network of its cards; the project's own by default."))
+@option("--vcpus", type=int, help=_("vCPUs; else as the file says."))
+@option("--memory", metavar="SIZE", help=_("Memory, such as 4G; else as the file says."))
+@option("--description", default="", help=_("A line about it."))
+@pass_client
+def import_(client: Client, file: Path, name: str | None, memory: str | None, **options: Any) -> None:
+    """Import an instance."""
+    from yun.images.upload_client import upload_appliance
+
+    found = _looked_at(file)
+    if client.options.dry_run:
+        _show(found)
+        return
+    body: dict[str, Any] = {"name": name, **options}
+    if memory is not None:
+        body["memory_mib"] = size_of(memory, "memory", "m") // MIB
+    body["upload"] = upload_appliance(client, file)
+    client.change("POST", "/instances/import", body)
+
+
+def _looked_at(file: Path) -> Appliance:
+    """What is in the file; ends the command where it is no OVA that is accepted."""
+    from yun.base.errors import Invalid
+    from yun.images.appliance import read
+    from yun.web.command import failure
+
+    try:
+        return read(str(file))
+    except Invalid as error:
+        raise failure(error.message, "invalid", error.hint) from error
+
+
+def _show(found: Appliance) -> None:
+    columns: list[Any] = [
+        (_("Name"), "name"), (_("System"), lambda r: r["os"] or "–"), (_("vCPUs"), "vcpus"),
+        (_("Memory"), lambda r: format_size(r["memory_mib"] * MIB)), (_("Firmware"), "firmware"),
+        (_("Disks"), lambda r: ", ".join(f"{d['file']} {format_size(d['capacity'])} ({d['bus']})" for d in r["disks"])),
+        (_("Network cards"), lambda r: ", ".join(r["nics"]) or "–"), (_("Manifest"), "checked"),
+        (_("Warnings"), lambda r: " ".join(r["warnings"]) or "–"),
+    ]  # fmt: skip
+    row = {
+        "name": found.name, "os": found.os, "vcpus": found.vcpus, "memory_mib": found.memory_mib,
+        "firmware": found.firmware, "nics": list(found.nics), "checked": found.checked,
+        "disks": [{"file": d.file, "capacity": d.capacity, "bus": d.bus} for d in found.disks],
+        "warnings": [say(w) for w in found.warnings],
+    }  # fmt: skip
+    output(row, columns)

@@ -1,0 +1,30 @@
+"""The operations by which whole machines come in and go out as one file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from yun.compute import steps
+from yun.images.appliance import steps as appliances
+from yun.network import steps as network
+from yun.operations.flow import Op, operation
+from yun.storage import steps as storage
+
+
+@operation("instance.import")
+def import_(op: Op, instance_id: str, upload_id: str, path: str, disks: list[list[Any]]) -> Any:
+    """Volumes, filled one after the other from the uploaded file; ports, definition. It stays stopped."""
+    plan = op.step(steps.begin_building, instance_id)
+    op.step(appliances.claim_upload, upload_id, path)
+    for volume_id, _disk in disks:
+        op.step(storage.make_volume, volume_id)
+    for number, (volume_id, disk) in enumerate(disks):
+        if disk["file"]:
+            done = [0.9 * number / len(disks), 0.9 * (number + 1) / len(disks)]
+            op.step(appliances.take_disk, volume_id, path, disk, done)
+    for port_id in plan["ports"]:
+        op.step(network.plug_port, port_id, plan["host_id"])
+    op.step(steps.define, instance_id)
+    op.step(steps.finish_stopped, instance_id)
+    op.step(appliances.drop_upload, upload_id, path)
+    return {"instance_id": instance_id}
