@@ -325,3 +325,7 @@ SCENES: dict[str, Scene] = {
     "volume.create": Scene(MAKE_VOLUME),
     "volume.delete": Scene(lambda ctx: storage.delete_volume(ctx, storage.get_volume(ctx, "v1")), (MAKE_VOLUME,)),
 }
+
+from tests.house import scenes_agent  # noqa: E402 (they are made of what stands above)
+
+SCENES |= scenes_agent.SCENES

@@ -31,6 +31,8 @@ EXEMPT = {
     "instance.tend": "looks and writes what it saw; tests/compute", "instance.tend_all": "asks for tends",
     "instance.learn_guest": "asks and writes what it was told; tests/compute/test_guest.py",
     "instance.learn_guests": "asks all guests",
+    "instance.thaw_due": "thaws what is due; tests/compute/test_guest_freeze.py",
+    "instance.run": "runs at most once, so a death may end it failed; tests/compute/test_guest_run.py",
     "instance.sample": "measures", "instance.purge_due": "asks for purges",
     "network.ensure_default": "every scene begins with it", "network.reconcile": "tests/network",
     "network.tend": "looks and writes what it saw",

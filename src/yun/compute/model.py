@@ -81,6 +81,12 @@ DOING: dict[str, Message] = {
     "attach": _("attaching a disk…"),
     "detach": _("detaching a disk…"),
     "grow": _("growing a disk…"),
+    "set_password": _("setting a password…"),
+    "freeze": _("freezing…"),
+    "thaw": _("thawing…"),
+    "trim": _("trimming…"),
+    "sync_time": _("setting the clock…"),
+    "run": _("running a command…"),
     "undo": _("being undone…"),
 }
 """What is shown in the place of a state while a verb is being done."""

@@ -11,7 +11,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 from yun.base.db import JSON, Base
 from yun.base.permissions import declare
 
-declare("instance", guest="reader")
+declare(
+    "instance", guest="reader", set_password="member", freeze="member", thaw="member", trim="member",
+    sync_time="member", run="admin",
+)  # fmt: skip
 
 
 def _instance() -> Mapped[str]:

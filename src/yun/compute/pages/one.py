@@ -15,6 +15,7 @@ from yun.base.messages import Message, _
 from yun.base.units import MIB, parse_size
 from yun.compute import service
 from yun.compute.model import Instance, OnCrash, State
+from yun.compute.pages.guest import runs_of
 from yun.compute.pages.listing import dressed
 from yun.operations.intent import Intent
 from yun.operations.pages import history_of, shown
@@ -25,7 +26,10 @@ from yun.web.pages import Ctx, PageRoute, Typed, accepted, number, preview, rend
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 Tab = Literal["overview", "console", "serial", "guest", "disks", "network", "activity", "settings"]
-Verb = Literal["start", "stop", "reboot", "pause", "resume", "delete", "tend", "purge", "kill", "reset"]
+Verb = Literal[
+    "start", "stop", "reboot", "pause", "resume", "delete", "tend", "purge", "kill", "reset", "thaw", "trim",
+    "sync_time",
+]  # fmt: skip
 
 TEMPLATES = {"overview": "instance_overview"}
 VERBS: dict[str, Callable[[Context, Instance], Intent]] = {
@@ -37,6 +41,9 @@ VERBS: dict[str, Callable[[Context, Instance], Intent]] = {
     "delete": service.delete,
     "purge": service.purge,
     "tend": service.tend,
+    "thaw": service.thaw,
+    "trim": service.trim,
+    "sync_time": service.sync_time,
     # The same verbs with the power cut at once, for a guest that does not listen.
     "kill": lambda ctx, row: service.stop(ctx, row, force=True),
     "reset": lambda ctx, row: service.reboot(ctx, row, hard=True),
@@ -94,7 +101,8 @@ def serial(ctx: Ctx, ref: str) -> Response:
 @router.get("/instances/{ref}/guest")
 def guest(ctx: Ctx, ref: str) -> Response:
     """What its guest tells of itself, and what can be done in there."""
-    return _page(ctx, ref, "guest", guest=service.guest(ctx, service.get(ctx, ref)))
+    row = service.get(ctx, ref)
+    return _page(ctx, ref, "guest", guest=service.guest(ctx, row), runs=runs_of(ctx, row))
 
 
 @router.get("/instances/{ref}/disks")

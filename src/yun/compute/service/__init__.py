@@ -7,6 +7,7 @@ from yun.compute.service.disks import Place, add_disk, attach, detach, free_volu
 from yun.compute.service.edit import rename, set_autostart, set_protection, tag, update
 from yun.compute.service.flavors import create_flavor, delete_flavor, ensure_flavors, get_flavor, list_flavors
 from yun.compute.service.guest import guest, learn_intent
+from yun.compute.service.inside import freeze, run, set_password, sync_time, thaw, trim
 from yun.compute.service.look import count_instances, get, list_instances, list_values
 from yun.compute.service.metrics import histories, latest, metrics
 from yun.compute.service.power import pause, reboot, resume, start, stop
@@ -18,8 +19,8 @@ from yun.compute.service.view import add_usage, completed, detail, rendered, sho
 __all__ = [
     "CloneWish", "ImportWish", "Place", "Wish", "add_disk", "add_usage", "attach", "clone", "completed", "contents",
     "count_instances", "create", "create_flavor", "delete", "delete_flavor", "detach", "detail", "ensure_flavors",
-    "free_name", "free_volumes", "get", "get_flavor", "grow", "guest", "histories", "import_appliance", "latest",
-    "learn_intent", "list_flavors", "list_instances", "list_values", "metrics", "nudged", "pause", "purge", "reboot",
-    "rename", "rendered", "resize", "resume", "set_autostart", "set_protection", "show_flavor", "size_of", "start",
-    "stop", "tag", "tend", "update",
+    "free_name", "free_volumes", "freeze", "get", "get_flavor", "grow", "guest", "histories", "import_appliance",
+    "latest", "learn_intent", "list_flavors", "list_instances", "list_values", "metrics", "nudged", "pause", "purge",
+    "reboot", "rename", "rendered", "resize", "resume", "run", "set_autostart", "set_password", "set_protection",
+    "show_flavor", "size_of", "start", "stop", "sync_time", "tag", "tend", "thaw", "trim", "update",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 from yun.base.context import Context
 from yun.base.messages import _
 from yun.compute.guest.model import InstanceFreeze, InstanceGuest
-from yun.compute.model import Instance
+from yun.compute.model import LIVE, Instance
 from yun.compute.service.power import subject
 from yun.operations.intent import Intent, Key
 
@@ -30,7 +30,7 @@ def guest(ctx: Context, instance: Instance) -> dict[str, Any]:
         "instance_id": instance.id,
         "agent": instance.agent,
         "seen_at": row.seen_at.isoformat() if row is not None and row.seen_at else None,
-        "frozen_until": freeze.thaw_at.isoformat() if freeze is not None else None,
+        "frozen_until": freeze.thaw_at.isoformat() if freeze is not None and instance.state in LIVE else None,
         **({name: getattr(row, name) for name in FACTS} if known else EMPTY),
     }
 

@@ -9,6 +9,7 @@ from yun.base.errors import Conflict, DriverError
 from yun.base.messages import _
 from yun.compute.model import Instance, State
 from yun.compute.steps.definition import define_now
+from yun.compute.steps.freezing import thaw_politely
 from yun.compute.steps.shared import boot_of, load, place, set_state, write_seen
 from yun.drivers.hypervisor.port import Hypervisor, Power
 from yun.operations.flow import Op, step
@@ -58,6 +59,8 @@ def power_off_now(op: Op, row: Instance, hypervisor: Hypervisor, seconds: float)
         return "was_off"
     if seconds > 0 and now.power == Power.PAUSED:
         hypervisor.resume(row.uuid)
+    if seconds > 0:
+        thaw_politely(op, row, hypervisor)
     how = _politely(op, row, hypervisor, seconds) if seconds > 0 else ""
     if how:
         return how

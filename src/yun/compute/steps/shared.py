@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from yun.base.errors import NotFound
 from yun.base.messages import _
+from yun.compute.guest.model import InstanceFreeze
 from yun.compute.model import Instance, State
 from yun.drivers.hypervisor.port import DomainState, Hypervisor, Power
 from yun.operations.events import emit, resolve_notice
@@ -54,6 +56,7 @@ def set_state(op: Op, session: Session, row: Instance, state: str, *, reason: st
     resolve_notice(session, notice_key(row.id))
     if state not in (State.RUNNING, State.PAUSED):
         row.agent = False
+        session.execute(sa.delete(InstanceFreeze).where(InstanceFreeze.instance_id == row.id))
         row.running_vcpus = row.running_memory_mib = None
     emit(
         session, event or f"instance.{state}", subject=Subject("instance", row.id, row.name),

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 from functools import lru_cache
 
+from yun.drivers.hypervisor.fake_agent import FakeAgent
 from yun.drivers.hypervisor.port import DomainSpec, GuestCard, GuestFacts, GuestFileSystem
 
 WIDTH, HEIGHT = 640, 400
@@ -18,7 +19,7 @@ PROMPT = b"$ "
 
 class FakeGuest:
     """What runs in a fake domain. ``pressed`` and ``agent_calls`` record what it was asked; ``mounts``
-    says by slot where a disk besides the first one is mounted."""
+    says by slot where a disk besides the first one is mounted, ``inside`` is its agent."""
 
     def __init__(self) -> None:
         self.title = ""
@@ -26,6 +27,7 @@ class FakeGuest:
         self.agent_calls: list[tuple[str, dict[str, object]]] = []
         self.addresses: dict[str, list[str]] = {}
         self.mounts: dict[str, str] = {}
+        self.inside = FakeAgent()
         self._lock = threading.RLock()
         self._port = threading.Lock()
         self._serial: socket.socket | None = None
@@ -37,6 +39,7 @@ class FakeGuest:
     def power_on(self, title: str) -> None:
         """Boot: the serial port prints a log-in prompt."""
         self.title, self._on = title, True
+        self.inside.reboot()
         self._print(f"\r\nFake Linux ttyS0\r\n{title} login: ".encode())
 
     def reboot(self) -> None:
@@ -56,9 +59,9 @@ class FakeGuest:
         self.pressed.append(tuple(keycodes))
 
     def agent(self, command: str, arguments: dict[str, object]) -> object:
-        """The agent's answer; commands are recorded, all succeed."""
+        """The agent's answer; commands are recorded."""
         self.agent_calls.append((command, arguments))
-        return {"guest-get-host-name": {"host-name": self.title}}.get(command, {})
+        return self.inside.answer(command, arguments, self.title)
 
     def facts(self, spec: DomainSpec, sizes: dict[str, int]) -> GuestFacts:
         """What it tells of itself: the first disk is ``/``, others are where ``mounts`` says."""

@@ -46,7 +46,10 @@ class LibvirtHypervisor:
         self._events = Events(self._nudges)
         self._connection = Connection(uri, timeout=timeout, greet=self._events.greet)
 
-    def _on(self, uuid: str, work: Callable[[Any], T], *, missing: Callable[[], T] | None = None) -> T:
+    def _on(
+        self, uuid: str, work: Callable[[Any], T], *, missing: Callable[[], T] | None = None,
+        timeout: float | None = None,
+    ) -> T:  # fmt: skip
         """``work(domain)``; where there is no such domain, ``missing()`` instead, if given."""
 
         def find_and_work(conn: Any) -> T:
@@ -57,7 +60,7 @@ class LibvirtHypervisor:
                     return missing()
                 raise
 
-        return self._connection.call(find_and_work, uuid=uuid)
+        return self._connection.call(find_and_work, uuid=uuid, timeout=timeout)
 
     def _make(self, uuid: str, wish: Callable[[Any], bool], work: Callable[[Any], object]) -> None:
         """Do ``work(domain)`` unless ``wish(domain)`` already holds, also when somebody else was quicker."""
@@ -276,7 +279,8 @@ class LibvirtHypervisor:
             answer = libvirt_qemu.qemuAgentCommand(domain, json.dumps(question), max(1, round(timeout)), 0)
             return json.loads(answer)["return"]
 
-        return self._on(uuid, ask)
+        # libvirt asks whether the agent is there at all before it asks the question: that takes up to five seconds.
+        return self._on(uuid, ask, timeout=timeout + 10)
 
     def guest(self, uuid: str) -> GuestFacts:
         def ask(domain: Any) -> GuestFacts:
