@@ -17,6 +17,8 @@ from yun.compute.model import Instance, State
 from yun.compute.service import CloneWish
 from yun.compute.service.copies import OWN, OWN_CARD, OWN_PLACE, names_for
 from yun.identity import service as identity
+from yun.images.model import Image
+from yun.images.service import NewImage
 from yun.network import service as network
 from yun.network.model import Port
 from yun.operations.model import State as OperationState
@@ -301,3 +303,51 @@ def test_a_disk_that_changed_while_the_clone_waited_is_noticed(lab: Lab) -> None
     lab.drain()
     assert lab.operation(identifier).state == OperationState.FAILED
     assert not [r for r in lab.rows(Instance) if r.name == "copy"]
+
+
+# ── images of machines ──
+
+
+def make_image(lab: Lab, name: str = "golden", source: str = "web", **values: Any) -> Any:
+    """Make an image and drain; the operation."""
+    return lab.operation(lab.do(service.make_image, source, NewImage(name, **values)))
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_an_image_is_made_of_a_machine_and_machines_of_it_renew_their_identity(lab: Lab, running: bool) -> None:
+    lab.create(start=running)
+    done = make_image(lab, properties={"description": "with everything in it"})
+    assert done.state == OperationState.SUCCEEDED, done.error
+    assert done.result["value"]["consistency"] == ("quiesced" if running else "stopped")
+    image = next(i for i in lab.rows(Image) if i.name == "golden")
+    assert (image.state, image.source, image.source_name) == ("active", "instance", "web")
+    assert (image.default_user, image.firmware, image.cloud_init) == ("root", "bios", True)
+    assert image.min_disk_bytes == next(v for v in lab.rows(Volume) if v.name == "web").size_bytes
+    layer = next(x for x in lab.rows(Layer) if x.id == image.layer_id)
+    assert (layer.parent_id, layer.has_digest, image.checksum) == (None, True, layer.digest), "it stands on nothing"
+    assert not [p for p in files(lab) if "/incoming/" in p]
+    lab.create("new", image="golden")
+    assert lab.row("new").state == State.RUNNING
+    assert lab.row("new").renew_identity
+    assert not lab.row("web").renew_identity
+
+
+def test_an_image_that_does_not_fit_leaves_nothing_and_the_machine_goes_on(lab: Lab) -> None:
+    lab.create()
+    lab.cloud.drivers.on(lab.row().host_id).volume.world.faults["convert"] = [NoCapacity(_("The disk is full."))]  # type: ignore[attr-defined]
+    failed = make_image(lab)
+    assert failed.state == OperationState.FAILED
+    assert not [i for i in lab.rows(Image) if i.name == "golden"]
+    assert not [p for p in files(lab) if "/incoming/" in p]
+    assert lab.row().state == State.RUNNING
+    assert lab.domain().live.disks[0].path == head(lab, "web").path  # type: ignore[union-attr]
+
+
+def test_only_the_disk_it_boots_from_becomes_the_image(lab: Lab) -> None:
+    lab.create()
+    lab.do(service.add_disk, "web", size_bytes=GIB)
+    before = head(lab, "web-vdb").path
+    assert make_image(lab).state == OperationState.SUCCEEDED
+    assert head(lab, "web-vdb").path == before
+    with lab.asking() as ctx, pytest.raises(Conflict):
+        service.make_image(ctx, service.get(ctx, "web"), NewImage("golden"))

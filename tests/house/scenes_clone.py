@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.house.story import Scene, instance, on
 from yun.compute import service as compute
+from yun.images.service import NewImage
 
 
 def wish(**values: object) -> compute.CloneWish:
@@ -15,6 +16,7 @@ SCENES: dict[str, Scene] = {
     "instance.clone": Scene(
         on(compute.clone, wish=wish(count=2)), (instance(), on(compute.add_disk, size_bytes=1 << 30))
     ),
+    "instance.make_image": Scene(on(compute.make_image, new=NewImage("golden")), (instance(),)),
 }
 MORE: dict[str, Scene] = {
     "instance.clone of a stopped one": Scene(on(compute.clone, wish=wish(start=False)), (instance(start=False),)),

@@ -19,7 +19,7 @@ declare(
     "instance", list="reader", show="reader", metrics="reader", create="member", start="member", stop="member",
     reboot="member", pause="member", resume="member", rename="member", update="member", tag="member",
     delete="member", purge="member", console="member", tend="member", add_disk="member",
-    resize="member", clone="member", **{"import": "member"},
+    resize="member", clone="member", make_image="member", **{"import": "member"},
 )  # fmt: skip
 declare("volume", attach="member", detach="member", grow="member")
 declare("flavor", list="reader", show="reader")
@@ -77,6 +77,7 @@ DOING: dict[str, Message] = {
     "resize": _("resizing…"),
     "clone": _("cloning…"),
     "import": _("importing…"),
+    "make_image": _("making an image…"),
     "add_disk": _("attaching a disk…"),
     "attach": _("attaching a disk…"),
     "detach": _("detaching a disk…"),

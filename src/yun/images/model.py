@@ -57,14 +57,18 @@ ALLOWED: dict[str, tuple[State, ...]] = {
 }
 
 
+OF_INSTANCE = "instance"
+"""The ``source`` of an image made of a machine: machines made of it are told to renew their identity."""
+
+
 class Image(Row, Base):
     """A bootable disk (or an installation CD) to make machines of.
 
     ``layer_id`` is the frozen file that holds it, empty until the image is active. ``format`` is what it came as, as
-    found by looking. ``source`` says where from: ``upload``, ``file``, ``address``, ``catalogue``, ``recipe``, with
-    ``source_name``. ``checksum`` is the SHA-256 of what came. ``size_bytes`` is what it takes, ``virtual_bytes`` how
-    big its disk is. ``min_disk_bytes`` and ``min_memory_mib`` are what a machine needs at least. ``hardware`` (of
-    `HARDWARE`) is what its system has drivers for.
+    found by looking. ``source`` says where from: ``upload``, ``file``, ``address``, ``catalogue``, ``recipe``,
+    ``instance``, with ``source_name``. ``checksum`` is the SHA-256 of what came. ``size_bytes`` is what it takes,
+    ``virtual_bytes`` how big its disk is. ``min_disk_bytes`` and ``min_memory_mib`` are what a machine needs at
+    least. ``hardware`` (of `HARDWARE`) is what its system has drivers for.
     """
 
     PREFIX = "img"

@@ -1,4 +1,4 @@
-"""REST of copies: clones of an instance."""
+"""REST of copies: clones of an instance, and images made of one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pydantic import Field
 
 from yun.compute import service
 from yun.compute.api.shared import Body, Word, again, instances
+from yun.images.service import NewImage
 from yun.operations.answer import answer
 from yun.web.api import Ctx, Match
 
@@ -40,3 +41,27 @@ def clone(ctx: Ctx, ref: str, body: NewClone, match: Match, dry_run: bool = Fals
     match.check(found)
     intent = service.clone(ctx, found, body.wish())
     return answer(ctx, intent, dry_run=dry_run, row=lambda: again(ctx, intent.subject.id), status=201)
+
+
+class ImageOfInstance(Body):
+    """The image that is to be made; what is not said comes from the instance."""
+
+    name: Word
+    description: str = Field("", max_length=1000)
+    visibility: str = Field("private", max_length=20, description="private or public")
+    compress: bool = Field(False, description="Smaller, and slower to read.")
+
+    def new(self) -> NewImage:
+        """As the verb wants it."""
+        return NewImage(
+            self.name, {"description": self.description}, visibility=self.visibility, compress=self.compress
+        )
+
+
+@instances.post("/{ref}/make-image", summary="Make an image of an instance", status_code=202)
+def make_image(ctx: Ctx, ref: str, body: ImageOfInstance, match: Match, dry_run: bool = False) -> JSONResponse:
+    """The disk that it boots from, as it is now, becomes an image; the instance goes on. The operation's subject is
+    the image."""
+    found = service.get(ctx, ref)
+    match.check(found)
+    return answer(ctx, service.make_image(ctx, found, body.new()), dry_run=dry_run)

@@ -1,4 +1,4 @@
-"""Commands of copies: clones of an instance."""
+"""Commands of copies: clones of an instance, and images made of one."""
 
 from __future__ import annotations
 
@@ -37,3 +37,19 @@ def clone(
         "memory_mib": size_of(memory, "memory", "m") // MIB if memory else None,
     }  # fmt: skip
     client.change("POST", at(ref, "clone"), body)
+
+
+@instance.command("make-image", help=_("Make an image of an instance's boot disk, running or stopped."))
+@click.argument("ref")
+@click.argument("name")
+@option("--description", default="", help=_("For people."))
+@option("--public", is_flag=True, help=_("Every project can use it."))
+@option("--compress", is_flag=True, help=_("Smaller, and slower to read."))
+@pass_client
+def make_image(client: Client, ref: str, name: str, description: str, public: bool, compress: bool) -> None:
+    """Make an image."""
+    body = {
+        "name": name, "description": description, "visibility": "public" if public else "private",
+        "compress": compress,
+    }  # fmt: skip
+    client.change("POST", at(ref, "make-image"), body)

@@ -1,4 +1,4 @@
-"""The operation of clones as a recipe: freeze the source, then make each copy as any other instance."""
+"""The operations that copy machines as recipes: clones, and images made of machines. Both freeze the source first."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 from yun.compute import steps
 from yun.compute.model import State
+from yun.images import steps as images
+from yun.images.places import holder
 from yun.network import steps as network
 from yun.operations.flow import Op, operation
 from yun.storage import steps as storage
@@ -17,7 +19,7 @@ def clone(
 ) -> Any:
     """The source's disks become layers; each copy gets disks on them or of them, cards, seed, definition, power."""
     plans = op.step(steps.begin_copies, [copy["instance_id"] for copy in copies])
-    frozen = op.step(steps.freeze_source, source_id, freezes)
+    frozen = op.step(steps.freeze_source, source_id, freezes, True)
     volumes = [(v["volume_id"], frozen["layers"][v["of"]]) for copy in copies for v in copy["volumes"]]
     if full:
         for number, (volume_id, layer_id) in enumerate(volumes):
@@ -40,3 +42,17 @@ def clone(
         else:
             op.step(steps.finish_stopped, copy["instance_id"])
     return {"instance_ids": [copy["instance_id"] for copy in copies], "consistency": frozen["consistency"]}
+
+
+@operation("instance.make_image")
+def make_image(
+    op: Op, source_id: str, freezes: list[dict[str, Any]], image_id: str, layer_id: str, pool_id: str, compress: bool
+) -> Any:
+    """The boot disk becomes a layer; its copy in our own format becomes the image's file."""
+    op.step(images.begin, image_id)
+    frozen = op.step(steps.freeze_source, source_id, freezes, False)
+    path = op.step(steps.layer_path, frozen["layers"][freezes[0]["volume_id"]])
+    copied = op.step(images.convert, image_id, pool_id, {"path": path}, compress)
+    layer = op.step(storage.adopt_layer, layer_id, pool_id, copied, holder(image_id))
+    op.step(images.activate, image_id, layer["layer_id"], {"sha256": layer["digest"]}, {"format": "qcow2"})
+    return {"image_id": image_id, "consistency": frozen["consistency"]}

@@ -1,4 +1,4 @@
-"""Pages of copies: the form that clones an instance, with the live preview beside it."""
+"""Pages of copies: the forms that clone an instance and make an image of one, with the live preview beside them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from yun.base.units import MIB, parse_size
 from yun.compute import service
 from yun.compute.model import Instance
 from yun.identity import service as identity
+from yun.images.service import NewImage
 from yun.network import service as network
 from yun.network.model import Network
 from yun.operations.intent import Intent
@@ -64,3 +65,33 @@ def clone(ctx: Ctx, ref: str, typed: Typed) -> Response:
     operation = submit(ctx, _wanted(ctx, ref, typed))
     many = len(operation.arguments["copies"]) > 1
     return accepted(ctx, operation, location="/instances" if many else f"/instances/{operation.subject_id}")
+
+
+@router.get("/instances/{ref}/make-image")
+def image_form(ctx: Ctx, ref: str) -> Response:
+    """The form for an image of it."""
+    row = service.get(ctx, ref)
+    ctx.may("instance.make_image", row.project_id)
+    base = f"/instances/{row.id}/make-image"
+    return render(ctx, "compute/make_image_form.html", row=row, action=base, preview_url=f"{base}/preview")
+
+
+def _image(ctx: Context, ref: str, typed: FormData) -> Intent:
+    new = NewImage(
+        word(typed, "name") or "", {"description": word(typed, "description") or ""},
+        compress=ticked(typed, "compress"), visibility="public" if ticked(typed, "public") else "private",
+    )  # fmt: skip
+    return service.make_image(ctx, service.get(ctx, ref), new)
+
+
+@router.post("/instances/{ref}/make-image/preview")
+def image_preview(ctx: Ctx, ref: str, typed: Typed) -> Response:
+    """What pressing *Make image* would do now."""
+    return live_preview(ctx, lambda: _image(ctx, ref, typed))
+
+
+@router.post("/instances/{ref}/make-image")
+def make_image(ctx: Ctx, ref: str, typed: Typed) -> Response:
+    """Make it and show its page."""
+    operation = submit(ctx, _image(ctx, ref, typed))
+    return accepted(ctx, operation, location=f"/images/{operation.subject_id}")

@@ -9,6 +9,7 @@ from yun.compute.service.flavors import create_flavor, delete_flavor, ensure_fla
 from yun.compute.service.guest import guest, learn_intent
 from yun.compute.service.inside import freeze, run, set_password, sync_time, thaw, trim
 from yun.compute.service.look import count_instances, get, list_instances, list_values
+from yun.compute.service.make_image import make_image
 from yun.compute.service.metrics import histories, latest, metrics
 from yun.compute.service.power import pause, reboot, resume, start, stop
 from yun.compute.service.remove import delete, purge
@@ -20,7 +21,7 @@ __all__ = [
     "CloneWish", "ImportWish", "Place", "Wish", "add_disk", "add_usage", "attach", "clone", "completed", "contents",
     "count_instances", "create", "create_flavor", "delete", "delete_flavor", "detach", "detail", "ensure_flavors",
     "free_name", "free_volumes", "freeze", "get", "get_flavor", "grow", "guest", "histories", "import_appliance",
-    "latest", "learn_intent", "list_flavors", "list_instances", "list_values", "metrics", "nudged", "pause", "purge",
-    "reboot", "rename", "rendered", "resize", "resume", "run", "set_autostart", "set_password", "set_protection",
-    "show_flavor", "size_of", "start", "stop", "sync_time", "tag", "tend", "thaw", "trim", "update",
+    "latest", "learn_intent", "list_flavors", "list_instances", "list_values", "make_image", "metrics", "nudged",
+    "pause", "purge", "reboot", "rename", "rendered", "resize", "resume", "run", "set_autostart", "set_password",
+    "set_protection", "show_flavor", "size_of", "start", "stop", "sync_time", "tag", "tend", "thaw", "trim", "update",
 ]  # fmt: skip

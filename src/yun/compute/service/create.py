@@ -25,7 +25,7 @@ from yun.hosts.model import Host
 from yun.identity import ssh_keys
 from yun.identity.service import get_key
 from yun.images import service as images
-from yun.images.model import Image
+from yun.images.model import OF_INSTANCE, Image
 from yun.network import service as network
 from yun.operations.intent import Intent, Key, Subject
 from yun.storage import service as storage
@@ -102,7 +102,7 @@ def create(ctx: Context, wish: Wish) -> Intent:
         password_hash=hash_password(wish.password) if wish.password else "", autostart=wish.autostart,
         protected=wish.protected, on_crash=check_on_crash(wish.on_crash),
         shutdown_seconds=check_seconds(wish.shutdown_seconds), state=State.BUILDING, mended_at=[],
-        renew_identity=image.source == "instance",
+        renew_identity=image.source == OF_INSTANCE,
     )  # fmt: skip
     refuse_taken(ctx.session, project_id, name)
     return _planned(ctx, wish, row, image, size)

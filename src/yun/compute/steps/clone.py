@@ -46,7 +46,7 @@ def begin_copies(op: Op, session: Session, instance_ids: list[str]) -> dict[str,
 # ── freezing ──
 
 
-def _settle_freeze(op: Op, output: Any, source_id: str, given: list[dict[str, Any]]) -> None:
+def _settle_freeze(op: Op, output: Any, source_id: str, given: list[dict[str, Any]], whole: bool) -> None:
     """The source is never put back: what was begun is completed where the machine writes to the new files already,
     and they are removed where it does not. Either way it goes on with all it has written."""
     freezes = freezing.as_freezes(given)
@@ -66,15 +66,16 @@ def _settle_freeze(op: Op, output: Any, source_id: str, given: list[dict[str, An
 
 
 @step(undo=_settle_freeze)
-def freeze_source(op: Op, source_id: str, given: list[dict[str, Any]]) -> dict[str, Any]:
-    """The disks of the instance are frozen layers, and it writes to new heads on them, at this moment if it runs.
+def freeze_source(op: Op, source_id: str, given: list[dict[str, Any]], whole: bool) -> dict[str, Any]:
+    """The ``given`` disks of the instance (``whole``: all it has) are frozen layers, and it writes to new heads on
+    them, at this moment if it runs.
 
     ``layers`` maps its volumes to what they became; ``consistency`` is `STOPPED`, `RESTED` or `TORN`. All disks are
     frozen at one moment. Whatever an earlier try of this step reached is found out and gone on from. Raises `Conflict`
     where the disks have changed since it was asked for.
     """
     freezes = freezing.as_freezes(given)
-    _same_disks(op, source_id, freezes)
+    _same_disks(op, source_id, freezes, whole)
     for each in freezes:
         freezing.lay(op, each)
     row, hypervisor = place(op, source_id)
@@ -92,10 +93,11 @@ def freeze_source(op: Op, source_id: str, given: list[dict[str, Any]]) -> dict[s
     return {"layers": {each.volume_id: each.layer_id for each in freezes}, "consistency": how}
 
 
-def _same_disks(op: Op, source_id: str, freezes: list[Freeze]) -> None:
+def _same_disks(op: Op, source_id: str, freezes: list[Freeze], whole: bool) -> None:
     with op.read() as session:
         now = {disk.volume_id for disk in storage.attachments_of(session, source_id)}
-    if now != {each.volume_id for each in freezes}:
+    wanted = {each.volume_id for each in freezes}
+    if not wanted <= now or (whole and wanted != now):
         raise Conflict(_("The disks of the instance have changed meanwhile."), hint=_("Ask for it again."))
 
 
@@ -110,7 +112,7 @@ def _heads(
         places = {disk.attachment.slot: disk for disk in storage.attachments_of(session, source_id)}
         return {
             slot: wanted[disk.volume_id] for slot, disk in places.items()
-            if slot in plugged and plugged[slot].path == disk.head.path and disk.head.path != wanted[disk.volume_id]
+            if disk.volume_id in wanted and slot in plugged and plugged[slot].path == disk.head.path
         }  # fmt: skip
 
 
@@ -121,6 +123,12 @@ def _moved(op: Op, hypervisor: Hypervisor, uuid: str, source_id: str, freezes: l
 
 
 # ── what a copy stands on ──
+
+
+@tx_step()
+def layer_path(op: Op, session: Session, layer_id: str) -> str:
+    """Where a frozen file lies."""
+    return storage.get_layer(session, layer_id).path
 
 
 @tx_step()

@@ -74,6 +74,9 @@ def freeze(domain: Any, heads: Mapping[str, str], *, quiesce: bool) -> bool:
     A guest whose agent cannot do that (or not now) is frozen as it stands: libvirt has thawed it by then.
     """
     libvirt = binding()
+    for slot in heads:
+        if find(domain, slot) is None:
+            raise DriverError(_("The slot {slot} is empty.", slot=slot))
     flags = (
         libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT
         | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA
