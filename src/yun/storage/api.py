@@ -153,7 +153,7 @@ def _volume(ctx: Context, reference: str) -> dict[str, Any]:
 @router.get("/volumes", summary="List volumes")
 def list_volumes(
     ctx: Ctx, state: str | None = Query(None, max_length=40), pool: str | None = Query(None, max_length=70),
-    q: str | None = Query(None, max_length=100, description="A part of the name."),
+    q: str | None = Query(None, max_length=1000, description="Such as `size>10G attached:no text`."),
     sort: str = Query("name", max_length=40), cursor: str | None = Query(None, max_length=500),
     limit: int = Query(100, ge=1, le=1000),
 ) -> dict[str, Any]:  # fmt: skip

@@ -133,7 +133,7 @@ def volume() -> None:
 @volume.command("list", help=_("List volumes."))
 @option("--state", help=_("Only those in this state."))
 @option("--pool", "pool_", help=_("Only those in this pool."))
-@option("-q", "--query", help=_("Only those with this in their name."))
+@option("-q", "--query", help=_("Search, such as: size>10G attached:no text."))
 @pass_client
 def list_volumes(client: Client, state: str | None, pool_: str | None, query: str | None) -> None:
     """List."""

@@ -8,14 +8,15 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from yun.base.context import Context
-from yun.base.errors import Conflict
+from yun.base.errors import Conflict, Invalid
 from yun.base.messages import Message, _
+from yun.base.paging import Page
 from yun.base.units import MIB, parse_size
 from yun.operations.intent import Intent
 from yun.operations.service import submit
 from yun.storage import service
 from yun.storage.api import show_pools, show_volumes
-from yun.storage.model import Pool, TrashItem
+from yun.storage.model import Pool, TrashItem, Volume
 from yun.web.edits import changed
 from yun.web.navigation import ADMIN
 from yun.web.pages import (
@@ -26,6 +27,7 @@ from yun.web.pages import (
     Typed,
     accepted,
     command,
+    fault_of,
     live_preview,
     narrowed,
     nav,
@@ -57,9 +59,16 @@ def volumes(
     ctx: Ctx, q: str = "", state: str = "", pool: str = "", sort: str = "name", cursor: str | None = None
 ) -> Response:
     """The project's disks."""
-    page = service.list_volumes(ctx, state=state or None, pool=pool or None, q=q or None, sort=sort, cursor=cursor)
+    page, fault = Page[Volume]([]), None
+    try:
+        words = service.finished(q) or None
+        page = service.list_volumes(ctx, state=state or None, pool=pool or None, q=words, sort=sort, cursor=cursor)
+    except Invalid as error:
+        if "q" not in error.fields:
+            raise
+        fault = fault_of(ctx, error)
     filters = {"q": q, "state": state, "pool": pool}
-    listing = Listing("/volumes", page, sort=sort, filters=filters, cursor=cursor, live="volume")
+    listing = Listing("/volumes", page, sort=sort, filters=filters, cursor=cursor, live="volume", fault=fault)
     shown = {v["id"]: v for v in show_volumes(ctx, page.items)}
     pools = service.list_pools(ctx, limit=1000).items
     return render(ctx, "storage/volumes.html", listing=listing, shown=shown, pools=pools)

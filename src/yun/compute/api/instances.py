@@ -71,7 +71,7 @@ class Tags(Body):
 @instances.get("", summary="List instances")
 def list_instances(
     ctx: Ctx,
-    q: Annotated[str, Query(max_length=1000, description='Such as `state:running tag:web "some text"`.')] = "",
+    q: Annotated[str, Query(max_length=1000, description="Such as `state:running tag:web memory>4G name~class`.")] = "",
     state: Annotated[str | None, Query(max_length=100)] = None,
     tag: Annotated[str | None, Query(max_length=100)] = None,
     usage: Annotated[bool, Query(description="Add what each uses now.")] = False,

@@ -120,7 +120,7 @@ def create(client: Client, name: str, image: str, flavor: str | None, vcpus: int
 
 
 @instance.command("list", help=_("List instances."))
-@option("-q", "--query", "q", default="", help=_("Search, such as: state:running tag:web text."))
+@option("-q", "--query", "q", default="", help=_("Search, such as: state:running tag:web memory>4G name~class text."))
 @option("--state", help=_("Only those in this state."))
 @option("--tag", help=_("Only those with this tag."))
 @option("--sort", default="-created_at", help=_("name, created_at, state, memory_mib or vcpus; - before it: down."))

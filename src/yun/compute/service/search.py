@@ -1,81 +1,51 @@
-"""The search language of the list: ``state:running tag:web -host:node2 "free text"`` as SQL conditions."""
+"""What the list of instances can be searched by, in the query language (`yun.base.query`)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from yun.base.errors import Invalid
-from yun.base.messages import _
+from yun.base import query as language
+from yun.base.query import SAME, Condition, Field
+from yun.base.units import MIB
 from yun.compute.model import Instance, State
 from yun.compute.names import is_id
 from yun.hosts.model import Host
 from yun.identity.model import Project
-from yun.network.model import FloatingIp, Port
-
-Condition = sa.ColumnElement[bool]
-_TOKEN = re.compile(r'(-?)(?:([a-z]+):)?(?:"([^"]*)"?|([^\s"]+))', re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Term:
-    """One word of a query; an empty ``field`` is free text."""
-
-    field: str
-    value: str
-    negative: bool = False
-
-
-def parse(query: str) -> list[Term]:
-    """The terms of a query. Raises `Invalid` for a field that the list does not know."""
-    terms = []
-    for minus, field, quoted, bare in _TOKEN.findall(query[:1000].replace("\0", " ")):
-        name, value = field.lower(), quoted or bare
-        if name and name not in FIELDS:
-            known = ", ".join(sorted(FIELDS))
-            raise Invalid(
-                _("The list cannot be searched by {field}.", field=name), fields={"q": _("one of {names}", names=known)}
-            )
-        if value:
-            terms.append(Term(name, value, bool(minus)))
-    return terms
-
-
-_UNFINISHED = re.compile(r'(?:^|(?<=\s))(-?)([a-z]+):([^\s"]*)$', re.IGNORECASE)
+from yun.network.model import FloatingIp, Network, Port
 
 
 def finished(query: str) -> str:
     """``query`` with the word that is still being typed made whole: ``state:r`` means every state that begins so, and
     a field without a value asks for nothing yet. A query that is whole comes back as it is."""
-    last = _UNFINISHED.search(query)
-    if last is None or last[2].lower() not in FIELDS:
+    found = language.last_word(query, FIELDS)
+    if found is None:
         return query
-    minus, field, value = last.groups()
-    if not value:
-        return query[: last.start()]
-    if field.lower() != "state":
+    before, term = found
+    if not term.value:
+        return before
+    if term.field != "state":
         return query
-    *whole, begun = value.lower().split(",")
+    *whole, begun = term.value.lower().split(",")
     meant = [*whole, *(state for state in State if state.startswith(begun))]
-    return f"{query[: last.start()]}{minus}state:{','.join(meant)}" if len(meant) > len(whole) else query
+    minus = "-" if term.negative else ""
+    return f"{before}{minus}state{term.operator}{','.join(meant)}" if len(meant) > len(whole) else query
 
 
 def conditions(session: Session, query: str) -> list[Condition]:
-    """What a row must fulfil to match every term of ``query``."""
-    found = []
-    for term in parse(query):
-        one = FIELDS[term.field](session, term.value) if term.field else _text(session, term.value)
-        found.append(sa.not_(one) if term.negative else one)
-    return found
+    """What a row must fulfil to match every term of ``query``. Raises `Invalid` naming ``q``."""
+    return language.conditions(session, query, FIELDS, _text)
 
 
 def asks_for_trash(query: str) -> bool:
     """Whether the query names the state ``trashed``, which lists leave out otherwise."""
-    return any(t.field == "state" and State.TRASHED in t.value.lower().split(",") for t in parse(query))
+    return any(
+        t.field == "state" and State.TRASHED in t.value.lower().split(",") and t.operator != "!=" and not t.negative
+        for t in language.parse(query, FIELDS)
+    )
 
 
 def _text(session: Session, value: str) -> Condition:
@@ -88,17 +58,6 @@ def _text(session: Session, value: str) -> Condition:
         _address(session, value) if re.fullmatch(r"[0-9a-fA-F.:]{2,}", value) else sa.false(),
     )
     return sa.or_(*words)
-
-
-def _state(_session: Session, value: str) -> Condition:
-    states = value.lower().split(",")
-    for state in states:
-        if state not in list(State):
-            raise Invalid(
-                _("There is no state {state}.", state=state[:40]),
-                fields={"q": _("one of {names}", names=", ".join(State))},
-            )
-    return Instance.state.in_(states)
 
 
 def _tag(session: Session, value: str) -> Condition:
@@ -140,15 +99,37 @@ def _image(_session: Session, value: str) -> Condition:
     return sa.or_(Instance.image_name == value, Instance.image_id == value)
 
 
-FIELDS: dict[str, Callable[[Session, str], Condition]] = {
-    "state": _state,
-    "tag": _tag,
-    "name": lambda _session, value: Instance.name.icontains(value, autoescape=True),
-    "id": lambda _session, value: Instance.id == value,
-    "address": _address,
-    "ip": _address,
-    "host": _host,
-    "project": _project,
-    "flavor": _flavor,
-    "image": _image,
+def _network(_session: Session, value: str) -> Condition:
+    ports = sa.select(Port.instance_id).where(Port.instance_id.is_not(None))
+    if is_id(value, "net"):
+        return Instance.id.in_(ports.where(Port.network_id == value))
+    return Instance.id.in_(ports.join(Network, Network.id == Port.network_id).where(Network.name == value))
+
+
+def _same(make: Callable[[Session, str], Condition]) -> Field:
+    """A field that is so or not so."""
+    return Field(SAME, lambda session, _operator, value: make(session, value))
+
+
+FIELDS: dict[str, Field] = {
+    "state": language.choice(Instance.state, list(State)),
+    "tag": _same(_tag),
+    "name": language.text(Instance.name),
+    "description": language.text(Instance.description),
+    "hostname": language.text(Instance.hostname),
+    "id": _same(lambda _session, value: Instance.id == value),
+    "address": _same(_address),
+    "ip": _same(_address),
+    "network": _same(_network),
+    "host": _same(_host),
+    "project": _same(_project),
+    "flavor": _same(_flavor),
+    "image": _same(_image),
+    "memory": language.number(Instance.memory_mib, unit=MIB),
+    "vcpus": language.number(Instance.vcpus),
+    "created": language.moment(Instance.created_at),
+    "started": language.moment(Instance.started_at),
+    "agent": language.flag(Instance.agent),
+    "autostart": language.flag(Instance.autostart),
+    "protected": language.flag(Instance.protected),
 }

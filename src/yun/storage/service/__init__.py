@@ -13,6 +13,7 @@ from yun.storage.service.pools import (
     pool_room,
     update_pool,
 )
+from yun.storage.service.search import finished
 from yun.storage.service.trash import (
     due,
     get_item,
@@ -63,6 +64,7 @@ __all__ = [
     "detach",
     "disk_path",
     "due",
+    "finished",
     "get_item",
     "get_layer",
     "get_pool",

@@ -18,6 +18,7 @@ from yun.operations.model import Operation
 from yun.operations.opposites import opposite
 from yun.storage import capacity, names
 from yun.storage.model import ALLOWED, Attachment, Head, Layer, Pool, TrashItem, Volume, VolumeState
+from yun.storage.service import search
 from yun.storage.service.layers import get_layer
 from yun.storage.service.pools import default_pool, get_pool
 from yun.storage.service.trash import kept_until
@@ -111,8 +112,8 @@ def list_volumes(
 ) -> Page[Volume]:  # fmt: skip
     """Volumes of the context's project (of all projects for the cloud's administrator without one).
 
-    The trash is left out unless asked for by ``state=trashed``. ``q`` is a part of the name. Raises `Invalid` for
-    an unknown state or sort.
+    The trash is left out unless asked for by ``state=trashed``. ``q`` is in the query language (`search.FIELDS`, and
+    free text). Raises `Invalid` for an unknown state or sort, and for a query that means nothing.
     """
     ctx.may("volume.list")
     query = sa.select(Volume)
@@ -129,7 +130,7 @@ def list_volumes(
     if pool:
         query = query.where(Volume.pool_id == get_pool(ctx, pool).id)
     if q:
-        query = query.where(Volume.name.icontains(q[:100], autoescape=True))
+        query = query.where(*search.conditions(ctx.session, q))
     return paginate(ctx.session, query, sorts=SORTS, key=Volume.id, sort=sort, cursor=cursor, limit=limit)
 
 

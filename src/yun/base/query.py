@@ -1,0 +1,198 @@
+"""The query language of lists, as SQL: ``state:running tag:web memory>4G name~class -host:node2 "free text"``.
+
+A word is free text, or a field, an operator and a value; a minus before it turns it round. Every word must hold. Which
+fields there are, and what they may be compared with, is said by each list in a table of `Field`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from yun.base.errors import Invalid
+from yun.base.messages import Message, _
+from yun.base.units import parse_size
+
+Condition = sa.ColumnElement[bool]
+Make = Callable[[Session, str, str], Condition]
+"""From a session, an operator and a value to a condition."""
+
+LONGEST = 1000
+SAME = (":", "=", "!=")
+TEXT = (":", "=", "!=", "~")
+ORDER = (":", "=", "!=", ">", ">=", "<", "<=")
+_OPERATOR = r"!=|>=|<=|[:=~<>]"
+_WORD = re.compile(rf'(-?)(?:([a-z_]+)({_OPERATOR}))?(?:"([^"]*)"?|([^\s"]+))', re.IGNORECASE)
+_UNFINISHED = re.compile(rf'(?:^|(?<=\s))(-?)([a-z_]+)({_OPERATOR})([^\s"]*)$', re.IGNORECASE)
+_AGE = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d|w)", re.IGNORECASE)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+@dataclass(frozen=True)
+class Term:
+    """One word of a query; an empty ``field`` is free text. ``word`` is how it was written."""
+
+    field: str
+    value: str
+    negative: bool = False
+    operator: str = ":"
+    word: str = ""
+
+
+@dataclass(frozen=True)
+class Field:
+    """What a list can be searched by: the operators it takes, what a value looks like, and its condition."""
+
+    operators: Sequence[str]
+    make: Make
+
+
+Fields = Mapping[str, Field]
+
+
+def parse(query: str, fields: Fields) -> list[Term]:
+    """The terms of a query. Raises `Invalid` for a field that the list does not know, or an operator that the field
+    does not take; ``q`` is the field at fault."""
+    terms = []
+    for found in _WORD.finditer(query[:LONGEST].replace("\0", " ")):
+        minus, name, operator, quoted, bare = found.groups()
+        name, value = (name or "").lower(), quoted or bare or ""
+        if name and name not in fields:
+            raise _wrong(_("The list cannot be searched by {field}.", field=name), ", ".join(sorted(fields)))
+        if name and operator not in fields[name].operators:
+            raise _wrong(
+                _("{word}: {field} cannot be compared like that.", word=found[0][:60], field=name),
+                " ".join(fields[name].operators),
+            )
+        if value:
+            terms.append(Term(name, value, bool(minus), operator or ":", found[0]))
+    return terms
+
+
+def conditions(
+    session: Session, query: str, fields: Fields, text: Callable[[Session, str], Condition]
+) -> list[Condition]:
+    """What a row must fulfil to match every term of ``query``; ``text`` makes the condition of free text."""
+    found = []
+    for term in parse(query, fields):
+        if not term.field:
+            one = text(session, term.value)
+        elif term.operator == "!=":
+            one = sa.not_(fields[term.field].make(session, "=", term.value))
+        else:
+            one = fields[term.field].make(session, term.operator, term.value)
+        found.append(sa.not_(one) if term.negative else one)
+    return found
+
+
+def last_word(query: str, fields: Fields) -> tuple[str, Term] | None:
+    """What stands before the word that is still being typed, and that word; None where the query is whole. Its value
+    may be empty."""
+    last = _UNFINISHED.search(query)
+    if last is None or last[2].lower() not in fields:
+        return None
+    minus, name, operator, value = last.groups()
+    return query[: last.start()], Term(name.lower(), value, bool(minus), operator, last[0])
+
+
+# ── kinds of fields ──
+
+
+def text(column: Any) -> Field:
+    """A text: ``:`` and ``~`` find a part of it, whatever the case; ``=`` the whole."""
+
+    def make(_session: Session, operator: str, value: str) -> Condition:
+        found: Condition = column == value if operator == "=" else column.icontains(value, autoescape=True)
+        return found
+
+    return Field(TEXT, make)
+
+
+def choice(column: Any, known: Sequence[str]) -> Field:
+    """One of a few words, or several of them with commas. Raises `Invalid` for others."""
+
+    def make(_session: Session, _operator: str, value: str) -> Condition:
+        wanted = value.lower().split(",")
+        for word in wanted:
+            if word not in known:
+                raise _wrong(_("There is no state {state}.", state=word[:40]), ", ".join(known))
+        found: Condition = column.in_(wanted)
+        return found
+
+    return Field(SAME, make)
+
+
+def flag(column: Any) -> Field:
+    """Yes or no."""
+
+    def make(_session: Session, _operator: str, value: str) -> Condition:
+        answer = {"yes": True, "true": True, "no": False, "false": False}.get(value.lower())
+        if answer is None:
+            raise _wrong(_("{value} is neither yes nor no.", value=value[:40]), "yes, no")
+        found: Condition = column.is_(answer)
+        return found
+
+    return Field(SAME, make)
+
+
+def number(column: Any, *, unit: int = 0) -> Field:
+    """A number; with ``unit`` (bytes that one of the column counts) a size such as 4G, where a bare one counts MiB."""
+
+    def make(_session: Session, operator: str, value: str) -> Condition:
+        if unit:
+            count = parse_size(value, field="q", default_unit="m") / unit
+        else:
+            if not re.fullmatch(r"\d{1,12}(\.\d{1,6})?", value):
+                raise _wrong(_("{value} is not a number.", value=value[:40]), "4")
+            count = float(value)
+        return compared(column, operator, count)
+
+    return Field(ORDER, make)
+
+
+def moment(column: Any) -> Field:
+    """A point in time: a date (``2026-11-25``, with a time after ``T``; UTC), or an age such as ``7d``, ``12h``: then
+    ``>`` means older. ``:`` and ``=`` with a date mean that day."""
+
+    def make(_session: Session, operator: str, value: str) -> Condition:
+        age = _AGE.fullmatch(value)
+        if age is not None:
+            try:
+                at = datetime.now(UTC) - timedelta(seconds=float(age[1]) * _SECONDS[age[2].lower()])
+            except OverflowError as error:
+                raise _no_moment(value) from error
+            turned = {">": "<", ">=": "<=", "<": ">", "<=": ">=", ":": ">="}.get(operator, ">=")
+            return compared(column, turned, at)
+        try:
+            at = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise _no_moment(value) from error
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        if operator in SAME:
+            return sa.and_(column >= at, column < at + timedelta(days=1))
+        return compared(column, operator, at)
+
+    return Field(ORDER, make)
+
+
+def compared(column: Any, operator: str, value: object) -> Condition:
+    """The column against a value by one of `ORDER`'s operators."""
+    made: dict[str, Callable[[], Condition]] = {
+        ":": lambda: column == value, "=": lambda: column == value, ">": lambda: column > value,
+        ">=": lambda: column >= value, "<": lambda: column < value, "<=": lambda: column <= value,
+    }  # fmt: skip
+    return made[operator]()
+
+
+def _no_moment(value: str) -> Invalid:
+    return _wrong(_("{value} is neither a date nor an age.", value=value[:40]), "2026-11-25, 7d, 12h")
+
+
+def _wrong(message: Message, right: str) -> Invalid:
+    return Invalid(message, fields={"q": _("one of {names}", names=right)})

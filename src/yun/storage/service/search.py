@@ -1,0 +1,46 @@
+"""What the list of volumes can be searched by, in the query language (`yun.base.query`)."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from yun.base import query as language
+from yun.base.query import SAME, Condition, Field
+from yun.storage.model import Attachment, Pool, Volume, VolumeState
+
+
+def conditions(session: Session, query: str) -> list[Condition]:
+    """What a volume must fulfil to match every term of ``query``. Raises `Invalid` naming ``q``."""
+    return language.conditions(session, query, FIELDS, _text)
+
+
+def finished(query: str) -> str:
+    """``query`` without a last word that has a field and no value yet."""
+    found = language.last_word(query, FIELDS)
+    return found[0] if found is not None and not found[1].value else query
+
+
+def _text(_session: Session, value: str) -> Condition:
+    return sa.or_(
+        Volume.name.icontains(value, autoescape=True), Volume.description.icontains(value, autoescape=True),
+        Volume.id == value,
+    )  # fmt: skip
+
+
+def _pool(_session: Session, _operator: str, value: str) -> Condition:
+    named: Condition = Volume.pool_id.in_(sa.select(Pool.id).where(sa.or_(Pool.name == value, Pool.id == value)))
+    return named
+
+
+_ATTACHED = Volume.id.in_(sa.select(Attachment.volume_id))
+
+FIELDS: dict[str, Field] = {
+    "name": language.text(Volume.name),
+    "description": language.text(Volume.description),
+    "state": language.choice(Volume.state, list(VolumeState)),
+    "size": language.number(Volume.size_bytes, unit=1),
+    "pool": Field(SAME, _pool),
+    "attached": language.flag(_ATTACHED),
+    "created": language.moment(Volume.created_at),
+}
