@@ -19,7 +19,7 @@ declare(
     "instance", list="reader", show="reader", metrics="reader", create="member", start="member", stop="member",
     reboot="member", pause="member", resume="member", rename="member", update="member", tag="member",
     delete="member", purge="member", console="member", tend="member", add_disk="member",
-    resize="member", clone="member", make_image="member", **{"import": "member"},
+    resize="member", configure="member", drop_pending="member", clone="member", make_image="member", **{"import": "member"},
 )  # fmt: skip
 declare("volume", attach="member", detach="member", grow="member")
 declare("flavor", list="reader", show="reader")
@@ -78,6 +78,8 @@ DOING: dict[str, Message] = {
     "clone": _("cloning…"),
     "import": _("importing…"),
     "make_image": _("making an image…"),
+    "configure": _("changing…"),
+    "drop_pending": _("changing…"),
     "add_disk": _("attaching a disk…"),
     "attach": _("attaching a disk…"),
     "detach": _("detaching a disk…"),
@@ -151,6 +153,7 @@ class Instance(Row, Base):
     ``crashed``, ``destroyed``, ``host_reboot``, …). ``boot_id`` is the host's boot in which it last ran. ``agent``
     tells whether a guest agent is connected. ``shutdown_seconds`` is how long a guest may take to power off before
     the power is cut. ``vcpus`` and ``memory_mib`` count from the next start on; the ``running_…`` ones tell what runs.
+    ``hardware`` keeps what is not plain (`compute.hardware`).
     ``password_hash`` is a crypt(3) hash; the password itself is never kept. ``renew_identity`` marks a machine whose
     disk was another's: its guest is told to make itself a machine ID of its own.
     """
@@ -188,6 +191,8 @@ class Instance(Row, Base):
     started_at: Mapped[datetime | None]
     running_vcpus: Mapped[int | None]
     running_memory_mib: Mapped[int | None]
+    hardware: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    running_hardware: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     mended_at: Mapped[list[str]] = mapped_column(default=list)
     renew_identity: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
 

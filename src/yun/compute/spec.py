@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from yun.base.config import Settings
+from yun.compute import hardware as parts
 from yun.compute import places
 from yun.compute.cloud_init import Guest, GuestNic
 from yun.compute.model import Instance
@@ -29,6 +31,8 @@ def domain_spec(
     """
     bus: Literal["sata", "scsi"] = "sata" if any(d.boot_order == 1 and d.bus == "sata" for d in disks) else "scsi"
     cd = (DiskSpec(SEED_SLOT, seed, format="raw", device="cdrom", bus=bus, readonly=True, discard=False),)
+    hardware = parts.of(instance.hardware or {})
+    disks = [replace(disk, error_policy=hardware.disk_full) for disk in disks]
     return DomainSpec(
         uuid=instance.uuid,
         name=instance.id,
@@ -40,6 +44,8 @@ def domain_spec(
         disks=(*disks, *(cd if seed else ())),
         nics=tuple(nics),
         firmware=FIRMWARE.get(instance.firmware, "bios"),
+        machine=hardware.machine,
+        board=hardware.board(),
         autostart=False,
         serial_socket=places.serial_socket(settings, instance.id),
         nvram=nvram if instance.firmware in FIRMWARE else "",

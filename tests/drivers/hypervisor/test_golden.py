@@ -14,6 +14,7 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
+from yun.drivers.hypervisor.board import Board
 from yun.drivers.hypervisor.libvirt.domain_xml import NAMESPACE, domain_xml
 from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, NicSpec
 
@@ -25,7 +26,9 @@ def load(path: Path) -> DomainSpec:
     raw = tomllib.loads(path.read_text())
     raw["disks"] = tuple(DiskSpec(**d) for d in raw.get("disks", []))
     raw["nics"] = tuple(NicSpec(**n) for n in raw.get("nics", []))
-    return DomainSpec(**raw)
+    board = raw.pop("board", {})
+    board["pins"] = tuple(board.get("pins", ()))
+    return DomainSpec(**raw, board=Board(**board))
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda p: p.stem)
@@ -47,10 +50,11 @@ def _used() -> dict[type, list[Any]]:
         DomainSpec: specs,
         DiskSpec: [d for s in specs for d in s.disks],
         NicSpec: [n for s in specs for n in s.nics],
+        Board: [s.board for s in specs],
     }
 
 
-@pytest.mark.parametrize("kind", [DomainSpec, DiskSpec, NicSpec], ids=lambda k: k.__name__)
+@pytest.mark.parametrize("kind", [DomainSpec, DiskSpec, NicSpec, Board], ids=lambda k: k.__name__)
 def test_every_field_and_every_choice_is_in_a_golden_file(kind: type) -> None:
     hints, missing = get_type_hints(kind), []
     for field in fields(kind):
@@ -85,6 +89,11 @@ def test_strange_text_survives_the_xml() -> None:
         {"serial_log": "relative.log"},
         {"disks": (DiskSpec("vda", "/a"), DiskSpec("vda", "/b"))},
         {"disks": (DiskSpec("nvme0", "/a"),)},
+        {"vcpus": 4, "board": Board(max_vcpus=2)},
+        {"vcpus": 4, "board": Board(sockets=1, cores=3, threads=1)},
+        {"vcpus": 4, "board": Board(pins=("0", "1"))},
+        {"board": Board(memory_max_mib=1)},
+        {"board": Board(serial_ports=0)},
     ],
     ids=str,
 )

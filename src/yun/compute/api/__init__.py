@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from yun.compute.api import clone, disks, guest, instances  # noqa: F401 (they add their routes to the routers below)
+from yun.compute.api import (  # noqa: F401 (they add their routes to the routers below)
+    clone,
+    configure,
+    disks,
+    guest,
+    instances,
+)
 from yun.compute.api.appliances import appliances
 from yun.compute.api.flavors import flavors
 from yun.compute.api.shared import instances as instance_routes

@@ -95,10 +95,11 @@ def update(op: Op, instance_id: str, values: dict[str, Any]) -> Any:
 
 @operation("instance.resize")
 def resize(op: Op, instance_id: str, values: dict[str, Any]) -> Any:
-    """Rows, and the definition that counts from the next start on."""
-    op.step(steps.before_definition, instance_id)
+    """Rows, the definition of the next start, and what the running machine takes at once."""
+    op.step(steps.before_hardware, instance_id)
     op.step(steps.have_size, instance_id, values)
     op.step(steps.redefine, instance_id)
+    op.step(steps.take_live, instance_id)
     return {"instance_id": instance_id}
 
 

@@ -127,7 +127,8 @@ def activity(ctx: Ctx, ref: str) -> Response:
 @router.get("/instances/{ref}/settings")
 def settings(ctx: Ctx, ref: str) -> Response:
     """What can be changed of it."""
-    return _page(ctx, ref, "settings", was=_kept(service.get(ctx, ref)))
+    row = service.get(ctx, ref)
+    return _page(ctx, ref, "settings", was=_kept(row), waiting=service.waiting_words(ctx, row))
 
 
 CHANGEABLE: dict[str, Message] = {

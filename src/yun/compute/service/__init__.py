@@ -2,6 +2,7 @@
 
 from yun.compute.service.appliances import ImportWish, contents, import_appliance
 from yun.compute.service.clone import CloneWish, clone
+from yun.compute.service.configure import configure, drop_pending, waiting_of, waiting_words
 from yun.compute.service.create import Wish, create, free_name, size_of
 from yun.compute.service.disks import Place, add_disk, attach, detach, free_volumes, grow
 from yun.compute.service.edit import rename, set_autostart, set_protection, tag, update
@@ -18,10 +19,11 @@ from yun.compute.service.tending import nudged, tend
 from yun.compute.service.view import add_usage, completed, detail, rendered, show_flavor
 
 __all__ = [
-    "CloneWish", "ImportWish", "Place", "Wish", "add_disk", "add_usage", "attach", "clone", "completed", "contents",
-    "count_instances", "create", "create_flavor", "delete", "delete_flavor", "detach", "detail", "ensure_flavors",
-    "free_name", "free_volumes", "freeze", "get", "get_flavor", "grow", "guest", "histories", "import_appliance",
-    "latest", "learn_intent", "list_flavors", "list_instances", "list_values", "make_image", "metrics", "nudged",
-    "pause", "purge", "reboot", "rename", "rendered", "resize", "resume", "run", "set_autostart", "set_password",
-    "set_protection", "show_flavor", "size_of", "start", "stop", "sync_time", "tag", "tend", "thaw", "trim", "update",
+    "CloneWish", "ImportWish", "Place", "Wish", "add_disk", "add_usage", "attach", "clone", "completed", "configure",
+    "contents", "count_instances", "create", "create_flavor", "delete", "delete_flavor", "detach", "detail",
+    "drop_pending", "ensure_flavors", "free_name", "free_volumes", "freeze", "get", "get_flavor", "grow", "guest",
+    "histories", "import_appliance", "latest", "learn_intent", "list_flavors", "list_instances", "list_values",
+    "make_image", "metrics", "nudged", "pause", "purge", "reboot", "rename", "rendered", "resize", "resume", "run",
+    "set_autostart", "set_password", "set_protection", "show_flavor", "size_of", "start", "stop", "sync_time", "tag",
+    "tend", "thaw", "trim", "update", "waiting_of", "waiting_words",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from yun.base.context import Context
 from yun.base.errors import Conflict, Invalid
 from yun.base.messages import Message, _
 from yun.base.units import MIB, format_size
+from yun.compute import hardware as parts
 from yun.compute.model import DISKS_CHANGE_IN, LIVE, Instance
 from yun.compute.service.flavors import check_size, get_flavor
 from yun.compute.service.look import must_be
@@ -20,6 +21,9 @@ from yun.hosts import service as hosts
 from yun.images.model import Image
 from yun.operations.intent import Intent
 
+BLOCK_MIB = 2
+"""Memory that grows while a machine runs does so by multiples of this."""
+
 
 def resize(
     ctx: Context, instance: Instance, *, flavor: str | None = None, vcpus: int | None = None,
@@ -27,8 +31,9 @@ def resize(
 ) -> Intent:  # fmt: skip
     """Give the instance the size of a flavor, or its own; numbers win over the flavor's. Its disk keeps its size.
 
-    A stopped machine has it at once, a running one at its next start: until then it is shown as pending, and undo, or
-    resizing back, drops it. Raises `Invalid` naming the field, `NoCapacity` where its host lacks room, `Conflict` where
+    A stopped machine has it at once. A running one has at once what it can take: more vCPUs up to the most it was
+    started with, and memory within its bounds; the rest at its next start: until then it is shown as pending, and undo,
+    or resizing back, drops it. Raises `Invalid` naming the field, `NoCapacity` where its host lacks room, `Conflict` where
     nothing would change.
     """
     ctx.may("instance.resize", instance.project_id)
@@ -36,10 +41,13 @@ def resize(
     values = _wanted(ctx, instance, flavor, vcpus, memory_mib)
     check_size(vcpus=values["vcpus"], memory_mib=values["memory_mib"], disk_bytes=MIB * 1024)
     _fits_image(ctx, instance, values["memory_mib"])
+    parts.refuse_contradiction(
+        parts.of(instance.hardware), vcpus=values["vcpus"], memory_mib=values["memory_mib"],
+        firmware=instance.firmware,
+    )  # fmt: skip
     if all(getattr(instance, name) == value for name, value in values.items()):
         raise Conflict(_("Nothing would change: the instance is already so."))
     left = _room_left(ctx, instance, values)
-    later = instance.state in LIVE
     return Intent(
         kind="instance.resize",
         title=_("Resize instance {name}", name=instance.name),
@@ -50,8 +58,7 @@ def resize(
         effects=(
             _("It changes from {old} to {new}.", old=size_text(instance.vcpus, instance.memory_mib),
               new=size_text(values["vcpus"], values["memory_mib"])),
-            _("It takes effect at the next start of the instance.") if later
-            else _("The instance is off; it takes effect with its next start."),
+            *_when(instance, values["vcpus"], values["memory_mib"]),
         ),
         capacity=(left,),
         back=(_("It has {size} again, from its next start.", size=size_text(instance.vcpus, instance.memory_mib)),),
@@ -65,13 +72,53 @@ def size_text(vcpus: int, memory_mib: int) -> str:
 
 def pending(row: dict[str, Any]) -> list[dict[str, Any]]:
     """What a running instance will have only after its next start: ``field``, what runs (``now``) and what is next."""
-    if row["state"] not in LIVE:
+    if row["state"] not in LIVE or row["running_vcpus"] is None:
         return []
-    return [
+    found = [
         {"field": field, "now": row[running], "next": row[field]}
         for field, running in (("vcpus", "running_vcpus"), ("memory_mib", "running_memory_mib"))
         if row[running] is not None and row[running] != row[field]
     ]
+    running = row["running_hardware"]
+    now = parts.shown(running.get("firmware", row["firmware"]), running)
+    then = parts.shown(row["firmware"], row["hardware"])
+    return found + [{"field": f, "now": now[f], "next": then[f]} for f in then if now[f] != then[f]]
+
+
+def live_vcpus(running: dict[str, Any], now: int, wanted: int) -> bool:
+    """Whether a machine that was started as ``running`` says takes so many vCPUs at once: only ever more."""
+    return now < wanted <= parts.of(running).max_vcpus
+
+
+def live_memory(running: dict[str, Any], now: int | None, wanted: int) -> bool:
+    """Whether it takes so much memory at once: up to the most, in whole blocks, where it was started so that it can
+    grow; else down from what it was started with, and up to that again, as its guest gives and takes."""
+    begun = running.get("memory_mib")
+    if begun is None or now is None or now == wanted:
+        return False
+    most = parts.of(running).memory_max_mib
+    if most > begun:
+        return begun <= wanted <= most and (wanted - begun) % BLOCK_MIB == 0
+    return bool(wanted <= begun)
+
+
+def _when(instance: Instance, vcpus: int, memory_mib: int) -> list[Message]:
+    """When another size takes effect."""
+    if instance.state not in LIVE or instance.running_vcpus is None:
+        return [_("The instance is off; it takes effect with its next start.")]
+    running, found, later = instance.running_hardware, [], False
+    if vcpus != instance.running_vcpus:
+        now = live_vcpus(running, instance.running_vcpus, vcpus)
+        found += [_("The guest gets more vCPUs at once.")] if now else []
+        later |= not now
+    if memory_mib != instance.running_memory_mib:
+        now = live_memory(running, instance.running_memory_mib, memory_mib)
+        found += [_("Its memory changes at once, as fast as the guest gives and takes it.")] if now else []
+        later |= not now
+    if later:
+        found.append(_("It takes effect at the next start of the instance.") if not found
+                     else _("The rest takes effect at the next start of the instance."))  # fmt: skip
+    return found
 
 
 def _wanted(

@@ -42,6 +42,7 @@ def completed(ctx: Context, items: list[dict[str, Any]]) -> list[dict[str, Any]]
         item["floating_ips"] = floating.get(identifier, [])
         item["task"] = doing.get(identifier)
         item["pending"] = pending(item)
+        del item["running_hardware"]
     return items
 
 

@@ -1,6 +1,7 @@
 """The journaled steps of an instance's life, each with its undo; flows of this room and of rooms above walk them."""
 
 from yun.compute.steps.clone import begin_copies, copy_disk, copy_nvram, freeze_source, layer_path, stand_on
+from yun.compute.steps.configure import before_hardware, have_hardware, live_now, take_live
 from yun.compute.steps.definition import define, define_now, redefine, remove_files, undefine, write_seed
 from yun.compute.steps.disks import (
     before_definition,
@@ -34,11 +35,12 @@ from yun.compute.steps.shared import load, place, set_state
 from yun.compute.steps.tending import bring_back, look, look_at_all
 
 __all__ = [
-    "await_end", "before_definition", "begin_building", "begin_copies", "begin_purge", "bring_back", "copy_disk",
-    "copy_nvram", "define", "define_now", "drop_errand", "edit", "finish_purge", "finish_stopped", "freeze_now",
-    "freeze_source", "give_back_blocks", "give_password", "go_on", "grow_volume", "have_size", "launch", "layer_path",
-    "learn", "learn_all", "load", "look", "look_at_all", "make_flavor", "measure", "parts", "place", "plug_in",
-    "power_off", "power_on", "pull_out", "put_in_place", "redefine", "release_kept", "remember", "remove_files",
-    "set_clock", "set_state", "stand_on", "start_now", "suspend", "take_errand", "take_from_place", "thaw_due",
-    "thaw_now_and_tell", "trash", "undefine", "withdraw_flavor", "write_seed",
+    "await_end", "before_definition", "before_hardware", "begin_building", "begin_copies", "begin_purge",
+    "bring_back", "copy_disk", "copy_nvram", "define", "define_now", "drop_errand", "edit", "finish_purge",
+    "finish_stopped", "freeze_now", "freeze_source", "give_back_blocks", "give_password", "go_on", "grow_volume",
+    "have_hardware", "have_size", "launch", "layer_path", "learn", "learn_all", "live_now", "load", "look",
+    "look_at_all", "make_flavor", "measure", "parts", "place", "plug_in", "power_off", "power_on", "pull_out",
+    "put_in_place", "redefine", "release_kept", "remember", "remove_files", "set_clock", "set_state", "stand_on",
+    "start_now", "suspend", "take_errand", "take_from_place", "take_live", "thaw_due", "thaw_now_and_tell", "trash",
+    "undefine", "withdraw_flavor", "write_seed",
 ]  # fmt: skip

@@ -62,13 +62,14 @@ def write_seed(op: Op, instance_id: str) -> str | None:
 
 @step()
 def remove_files(op: Op, instance_id: str) -> None:
-    """What the machine had beside its disks is gone for good: seed, NVRAM, console log. Precondition: undefined."""
+    """What the machine had beside its disks is gone for good: seed, NVRAM, TPM, log. Precondition: undefined."""
     with op.read() as session:
         row = load(session, instance_id)
         pool = pool_path_of(session, instance_id)
     drivers = op.drivers.on(row.host_id)
     drivers.volume.delete(places.seed(pool, instance_id))
     drivers.volume.delete(places.nvram(pool, instance_id))
+    drivers.hypervisor.discard_tpm(row.uuid)
     drivers.hypervisor.discard_log(places.serial_log(op.settings, instance_id))
 
 

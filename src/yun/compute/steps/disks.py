@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from yun.base.errors import Conflict
 from yun.base.messages import _
+from yun.compute import hardware as parts
 from yun.compute.model import HOT_BUSES, Instance
 from yun.compute.steps.definition import define_now
 from yun.compute.steps.shared import load, place
@@ -187,7 +189,8 @@ def _disk(op: Op, instance_id: str, volume_id: str) -> tuple[Instance, Hyperviso
     row, hypervisor = place(op, instance_id)
     with op.read() as session:
         found = {disk.volume_id: disk_of(disk) for disk in storage.attachments_of(session, instance_id)}
-    return row, hypervisor, found.get(volume_id)
+    disk = found.get(volume_id)
+    return row, hypervisor, disk and replace(disk, error_policy=parts.of(row.hardware).disk_full)
 
 
 def _tell(op: Op, session: Session, event: str, volume_id: str, instance_id: str) -> None:

@@ -31,6 +31,7 @@ def start_now(op: Op, instance_id: str, *, event: str = "instance.started") -> N
         if row.state not in (State.RUNNING, State.PAUSED) or row.started_at is None:
             row.started_at = datetime.now(UTC)
             row.running_vcpus, row.running_memory_mib = row.vcpus, row.memory_mib
+            row.running_hardware = {**row.hardware, "firmware": row.firmware, "memory_mib": row.memory_mib}
         if event == "instance.started":
             row.mended_at = []
         set_state(op, session, row, State.RUNNING, reason="user", event=event)

@@ -58,6 +58,7 @@ def set_state(op: Op, session: Session, row: Instance, state: str, *, reason: st
         row.agent = False
         session.execute(sa.delete(InstanceFreeze).where(InstanceFreeze.instance_id == row.id))
         row.running_vcpus = row.running_memory_mib = None
+        row.running_hardware = {}
     emit(
         session, event or f"instance.{state}", subject=Subject("instance", row.id, row.name),
         project_id=row.project_id, data={"state": state, "reason": reason}, operation_id=op.id,

@@ -24,7 +24,7 @@ class FakeMachine:
             name=name, boot_id="00000000-0000-4000-8000-000000000001", kernel="6.1.0", architecture="x86_64",
             cpu_model="Fake CPU", cpus=cpus, memory_mib=memory_mib, memory_free_mib=memory_mib // 2, load=0.25,
             cpu_used=0.05, accel="tcg", accel_reason="no_device", datapath="netdev", uptime_seconds=3600.0,
-            disk_bytes=1 << 40, disk_free_bytes=1 << 39,
+            disk_bytes=1 << 40, disk_free_bytes=1 << 39, tpm=True,
         )  # fmt: skip
         self.state: dict[str, ServiceFacts] = {
             n: ServiceFacts(n, "running", version=VERSIONS[n], pid=1000 + i) for i, n in enumerate(ORDER)

@@ -26,6 +26,18 @@ def memory_mib() -> tuple[int, int]:
     return values["MemTotal"] // 1024, values.get("MemAvailable", values["MemFree"]) // 1024
 
 
+def huge_pages_mib() -> int:
+    """Memory that is set aside as huge pages of the default size, MiB."""
+    text = (PROC / "meminfo").read_text()
+    found = {name: int(rest.split()[0]) for name, _colon, rest in (line.partition(":") for line in text.splitlines())}
+    return found.get("HugePages_Total", 0) * found.get("Hugepagesize", 0) // 1024
+
+
+def tpm() -> bool:
+    """Whether the emulator of TPMs and its set-up are installed."""
+    return all(shutil.which(name, path="/usr/bin:/bin:/usr/local/bin") for name in ("swtpm", "swtpm_setup"))
+
+
 def cpu_model() -> str:
     """The processor's name as the kernel tells it."""
     for line in (PROC / "cpuinfo").read_text().splitlines():

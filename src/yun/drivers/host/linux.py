@@ -49,7 +49,7 @@ class LinuxMachine:
             cpu_model=inventory.cpu_model(), cpus=os.cpu_count() or 1, memory_mib=whole, memory_free_mib=free,
             load=inventory.load(), cpu_used=self.meter.read(), accel="kvm" if accel == "kvm" else "tcg",
             accel_reason=reason, datapath=self.datapath, uptime_seconds=inventory.uptime(),
-            disk_bytes=disk, disk_free_bytes=disk_free,
+            disk_bytes=disk, disk_free_bytes=disk_free, tpm=inventory.tpm(), huge_pages_mib=inventory.huge_pages_mib(),
         )  # fmt: skip
 
     def boot_id(self) -> str:

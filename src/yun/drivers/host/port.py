@@ -25,7 +25,8 @@ class HostFacts:
 
     ``accel_reason`` is a stable word: ``setting``, ``proved``, ``no_device``, ``no_access``, ``no_cpu_support``,
     ``no_qemu``, ``too_slow`` or ``wrong_answer``. ``cpu_used`` is the busy share of all processors, 0…1;
-    the disk is the file system of the state directory.
+    the disk is the file system of the state directory. ``tpm``: an emulator of TPMs (swtpm) is installed;
+    ``huge_pages_mib`` is what is set aside as huge pages.
     """
 
     name: str
@@ -44,6 +45,8 @@ class HostFacts:
     uptime_seconds: float
     disk_bytes: int = 0
     disk_free_bytes: int = 0
+    tpm: bool = False
+    huge_pages_mib: int = 0
 
 
 class HostMachine(Protocol):

@@ -8,6 +8,7 @@ lost, a daemon that is away or slow, guests that ignore a shutdown, domains that
 from __future__ import annotations
 
 import math
+import re
 import socket
 import time
 import zlib
@@ -109,6 +110,11 @@ class FakeHypervisor:
             if any(d.spec.serial_log == path for d in self.world.domains.values()):
                 raise DriverError(_("The machine is running."), private=path)
             self.world.logs.pop(path, None)
+
+    def discard_tpm(self, uuid: str) -> None:
+        with self._call("discard_tpm", uuid):
+            if uuid in self.world.domains:
+                raise DriverError(_("The hypervisor still has this machine."), private=uuid)
 
     def start(self, uuid: str) -> None:
         with self._call("start", uuid):
@@ -223,6 +229,35 @@ class FakeHypervisor:
     def _plugged(self, domain: FakeDomain) -> dict[str, PluggedDisk]:
         assert domain.live is not None
         return {d.slot: PluggedDisk(d.path, self.world.sizes.get(d.path, 0)) for d in domain.live.disks if d.path}
+
+    def set_vcpus(self, uuid: str, count: int) -> None:
+        with self._call("set_vcpus", uuid):
+            domain = self._active(uuid)
+            assert domain.live is not None
+            most = max(domain.live.board.max_vcpus, domain.live.vcpus)
+            if count > most:
+                raise DriverError(_("The machine can have {most} vCPUs at most.", most=most))
+            domain.live = replace(domain.live, vcpus=max(count, domain.live.vcpus))
+
+    def set_memory(self, uuid: str, memory_mib: int) -> None:
+        with self._call("set_memory", uuid):
+            domain = self._active(uuid)
+            assert domain.live is not None
+            least, most = domain.begun_mib, domain.live.board.memory_max_mib
+            if most <= least:
+                least, most = 1, domain.begun_mib
+            if not least <= memory_mib <= most or (most > domain.begun_mib and (memory_mib - least) % 2):
+                text = _("The machine can have from {least} to {most} MiB of memory.", least=least, most=most)
+                raise DriverError(text)
+            domain.live = replace(domain.live, memory_mib=memory_mib)
+
+    def pin_vcpus(self, uuid: str, pins: Sequence[str]) -> None:
+        with self._call("pin_vcpus", uuid):
+            domain = self._active(uuid)
+            assert domain.live is not None
+            if any(int(n) >= self.world.cpus for pin in pins for n in re.findall(r"\d+", pin)):
+                raise DriverError(_("The host has {count} processors.", count=self.world.cpus))
+            domain.live = replace(domain.live, board=replace(domain.live.board, pins=tuple(pins)))
 
     def set_autostart(self, uuid: str, on: bool) -> None:
         with self._call("set_autostart", uuid):

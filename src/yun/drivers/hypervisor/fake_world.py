@@ -24,6 +24,7 @@ class FakeDomain:
     live: DomainSpec | None = None
     started: float = 0.0
     boots: int = 0
+    begun_mib: int = 0
     autostart: bool = False
     has_agent: bool = True
     ignores_shutdown: bool = False
@@ -172,6 +173,7 @@ class FakeWorld:
         """Switch a stopped domain on."""
         with self.lock:
             domain.live, domain.power, domain.reason = domain.spec, Power.RUNNING, "booted"
+            domain.begun_mib = domain.spec.memory_mib
             domain.started, domain.boots, domain.asked_for = time.monotonic(), domain.boots + 1, set()
             domain.guest.power_on(domain.spec.title)
         self.nudges.put(domain.spec.uuid)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
 
+from yun.drivers.hypervisor.board import Board, DiskFull
+
 
 class Power(StrEnum):
     """What a domain really does."""
@@ -49,6 +51,7 @@ class DiskSpec:
     readonly: bool = False
     serial: str = ""
     boot_order: int | None = None
+    error_policy: DiskFull = "stop"
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ class DomainSpec:
     on_crash: Literal["destroy", "restart", "preserve"] = "destroy"
     metadata: Mapping[str, str] = field(default_factory=dict)
     genid: str = ""
+    board: Board = field(default_factory=Board)
 
 
 @dataclass(frozen=True)
@@ -188,6 +192,10 @@ class Hypervisor(Protocol):
         fine. Precondition: no domain writes to it any more."""
         ...
 
+    def discard_tpm(self, uuid: str) -> None:
+        """What the domain's TPM kept is gone for good; nothing happens where it had none. Precondition: undefined."""
+        ...
+
     def start(self, uuid: str) -> None:
         """Running afterwards. Paused domains are resumed."""
         ...
@@ -247,6 +255,22 @@ class Hypervisor(Protocol):
 
     def disks(self, uuid: str) -> dict[str, PluggedDisk]:
         """What is really plugged into a running or paused domain, by slot; empty where none runs."""
+        ...
+
+    def set_vcpus(self, uuid: str, count: int) -> None:
+        """A running or paused domain has at least ``count`` vCPUs: more are plugged in, none is ever taken away.
+        `DriverError` (not retryable) for more than its board allows."""
+        ...
+
+    def set_memory(self, uuid: str, memory_mib: int) -> None:
+        """A running or paused domain is to have so much memory, as fast as its guest gives and takes it: from what it
+        was started with up to its board's most, by whole blocks of 2 MiB; where it cannot grow, down from what it was
+        started with. `DriverError` (not retryable) outside of that."""
+        ...
+
+    def pin_vcpus(self, uuid: str, pins: Sequence[str]) -> None:
+        """The vCPUs of a running or paused domain run on these host processors: one set for all, one for each, or on
+        any where there are none. `DriverError` (not retryable) for processors that the host has not."""
         ...
 
     def set_autostart(self, uuid: str, on: bool) -> None:

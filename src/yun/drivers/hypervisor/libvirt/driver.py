@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
-from yun.drivers.hypervisor.libvirt import disks, files, guest, look
+from yun.drivers.hypervisor.libvirt import disks, files, guest, look, size
 from yun.drivers.hypervisor.libvirt.connect import Connection, binding
 from yun.drivers.hypervisor.libvirt.domain_xml import domain_xml
 from yun.drivers.hypervisor.libvirt.errors import NO_DOMAIN, OPERATION_INVALID
@@ -105,6 +105,9 @@ class LibvirtHypervisor:
     def discard_log(self, path: str) -> None:
         files.discard_serial_log(path)
 
+    def discard_tpm(self, uuid: str) -> None:
+        files.discard_tpm(uuid)
+
     def start(self, uuid: str) -> None:
         def start(domain: Any) -> None:
             if _power(domain) is Power.PAUSED:
@@ -194,6 +197,15 @@ class LibvirtHypervisor:
             work(domain)
 
         self._on(uuid, check_and_work)
+
+    def set_vcpus(self, uuid: str, count: int) -> None:
+        self._on_running(uuid, lambda domain: size.set_vcpus(domain, count))
+
+    def set_memory(self, uuid: str, memory_mib: int) -> None:
+        self._on_running(uuid, lambda domain: size.set_memory(domain, memory_mib))
+
+    def pin_vcpus(self, uuid: str, pins: Sequence[str]) -> None:
+        self._on_running(uuid, lambda domain: size.pin_vcpus(domain, tuple(pins)))
 
     def set_autostart(self, uuid: str, on: bool) -> None:
         self._on(uuid, lambda domain: domain.setAutostart(int(on)))

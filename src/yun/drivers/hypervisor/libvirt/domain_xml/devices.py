@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
+from yun.drivers.hypervisor.libvirt.domain_xml import board
 from yun.drivers.hypervisor.libvirt.domain_xml.element import add
 from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, NicSpec
 
@@ -21,17 +22,16 @@ def build(devices: ET.Element, spec: DomainSpec) -> None:
     for nic in spec.nics:
         _nic(devices, nic)
     _serial(devices, spec)
-    channel = add(devices, "channel", type="unix")
-    add(channel, "target", type="virtio", name="org.qemu.guest_agent.0")
+    if spec.board.agent:
+        channel = add(devices, "channel", type="unix")
+        add(channel, "target", type="virtio", name="org.qemu.guest_agent.0")
     # A tablet gives absolute positions: without it the pointer of a VNC viewer and the guest's drift apart.
     add(devices, "input", type="tablet", bus="usb")
-    graphics = add(devices, "graphics", type="vnc")
-    add(graphics, "listen", type="socket")
-    add(add(devices, "video"), "model", type="vga", vram="16384", heads="1", primary="yes")
+    board.screen(devices, spec)
     add(devices, "audio", id="1", type="none")
     balloon = add(devices, "memballoon", model="virtio")
     add(balloon, "stats", period=STATS_PERIOD)
-    add(add(devices, "rng", model="virtio"), "backend", text="/dev/urandom", model="random")
+    board.small(devices, spec)
 
 
 def _controllers(devices: ET.Element, spec: DomainSpec) -> None:
@@ -64,7 +64,7 @@ def _disk(devices: ET.Element, disk: DiskSpec) -> None:
         type=disk.format,
         cache=disk.cache,
         # A full disk of the host pauses the machine instead of handing its guest write errors.
-        error_policy="stop" if writable else None,
+        error_policy=disk.error_policy if writable else None,
         io=disk.io,
         discard="unmap" if disk.discard and writable else None,
     )
@@ -104,3 +104,6 @@ def _serial(devices: ET.Element, spec: DomainSpec) -> None:
     if spec.serial_log:
         add(element, "log", file=spec.serial_log, append="on")
     add(add(element, "target", type="isa-serial", port=0), "model", name="isa-serial")
+    for port in range(1, spec.board.serial_ports):
+        extra = add(devices, "serial", type="pty")
+        add(add(extra, "target", type="isa-serial", port=port), "model", name="isa-serial")

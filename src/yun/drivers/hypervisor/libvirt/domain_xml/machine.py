@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 
+from yun.drivers.hypervisor.libvirt.domain_xml import board
 from yun.drivers.hypervisor.libvirt.domain_xml.element import add
 from yun.drivers.hypervisor.port import DomainSpec
 
@@ -15,7 +16,7 @@ _SLOT = re.compile(r"(vd|sd|hd)[a-z]")
 
 def check(spec: DomainSpec) -> None:
     """Raise ``ValueError`` for a spec that cannot become a domain."""
-    problems = []
+    problems = board.problems(spec)
     if not _NAME.fullmatch(spec.name):
         problems.append(f"name {spec.name[:40]!r}")
     if spec.memory_mib < 1 or spec.vcpus < 1:
@@ -34,9 +35,8 @@ def check(spec: DomainSpec) -> None:
 
 def build(root: ET.Element, spec: DomainSpec) -> None:
     """Add everything that is not a device."""
-    add(root, "memory", text=str(spec.memory_mib), unit="MiB")
-    add(root, "currentMemory", text=str(spec.memory_mib), unit="MiB")
-    add(root, "vcpu", text=str(spec.vcpus), placement="static")
+    board.memory(root, spec)
+    board.vcpus(root, spec)
     _firmware(root, spec)
     features = add(root, "features")
     add(features, "acpi")
@@ -46,15 +46,15 @@ def build(root: ET.Element, spec: DomainSpec) -> None:
         add(add(features, "tcg"), "tb-cache", text="32", unit="MiB")
     if spec.firmware == "uefi-secure":
         add(features, "smm", state="on")
-    _cpu(root, spec)
-    clock = add(root, "clock", offset="utc")
+    board.cpu(root, spec)
+    clock = add(root, "clock", offset=spec.board.clock)
     add(clock, "timer", name="rtc", tickpolicy="catchup")
     if spec.accel == "kvm":
         add(clock, "timer", name="pit", tickpolicy="delay")
         add(clock, "timer", name="hpet", present="no")
     add(root, "on_poweroff", text="destroy")
     add(root, "on_reboot", text="restart")
-    add(root, "on_crash", text=spec.on_crash)
+    add(root, "on_crash", text=spec.on_crash if spec.board.panic == "ignore" else spec.board.panic)
 
 
 def _firmware(root: ET.Element, spec: DomainSpec) -> None:
@@ -72,10 +72,3 @@ def _firmware(root: ET.Element, spec: DomainSpec) -> None:
     if not any(d.boot_order for d in spec.disks):
         add(os, "boot", dev="hd")
 
-
-def _cpu(root: ET.Element, spec: DomainSpec) -> None:
-    if spec.accel == "kvm":
-        add(root, "cpu", mode="host-passthrough", check="none", migratable="on")
-        return
-    cpu = add(root, "cpu", mode="custom", match="exact", check="none")
-    add(cpu, "model", text="qemu64", fallback="forbid")

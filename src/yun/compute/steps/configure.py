@@ -1,0 +1,93 @@
+"""Steps of hardware: rows, and what of them a running machine takes at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from yun.base.errors import Conflict
+from yun.base.messages import _
+from yun.compute import hardware as parts
+from yun.compute.service.resize import live_memory, live_vcpus
+from yun.compute.steps.definition import define_now
+from yun.compute.steps.shared import load, place
+from yun.drivers.hypervisor.port import Power
+from yun.operations.events import emit
+from yun.operations.flow import Op, step, tx_step
+from yun.operations.intent import Subject
+
+UP = (Power.RUNNING, Power.PAUSED)
+
+
+def _as_rows(op: Op, output: Any, instance_id: str) -> None:
+    define_now(op, instance_id)
+    live_now(op, instance_id)
+
+
+@step(undo=_as_rows)
+def before_hardware(op: Op, instance_id: str) -> None:
+    """Nothing yet. Stands before steps that change the rows, so that undo defines the machine after those were taken
+    back, and gives what runs its earlier memory and processors where it can."""
+
+
+def _hardware_back(op: Op, session: Session, output: Any, instance_id: str, values: dict[str, Any]) -> None:
+    have_hardware.call(op, session, instance_id, output)
+
+
+@tx_step(undo=_hardware_back)
+def have_hardware(op: Op, session: Session, instance_id: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The row has this hardware; the old values of the same fields are the output. Raises `Conflict` where it does not
+    fit the size that the machine got meanwhile."""
+    row = load(session, instance_id)
+    now = parts.shown(row.firmware, row.hardware)
+    old = {field: now[field] for field in values}
+    if old == values:
+        return old
+    wanted = parts.with_values(parts.of(row.hardware), values)
+    row.firmware = values.get("firmware", now["firmware"])
+    row.hardware = parts.stored(wanted)
+    emit(
+        session, "instance.updated", subject=Subject("instance", row.id, row.name), project_id=row.project_id,
+        data={"fields": sorted(values)}, operation_id=op.id,
+    )  # fmt: skip
+    return old
+
+
+@step()
+def take_live(op: Op, instance_id: str) -> dict[str, Any]:
+    """What runs has of the rows what it can take at once; what it took is the output."""
+    return live_now(op, instance_id)
+
+
+def live_now(op: Op, instance_id: str) -> dict[str, Any]:
+    """A running machine gets more vCPUs, other memory and other host processors as its rows say. A vCPU is never taken
+    from what runs: the emulator may die of it."""
+    row, hypervisor = place(op, instance_id)
+    if row.running_vcpus is None or hypervisor.state(row.uuid).power not in UP:
+        return {}
+    took: dict[str, Any] = {}
+    running = row.running_hardware
+    if live_vcpus(running, row.running_vcpus, row.vcpus):
+        hypervisor.set_vcpus(row.uuid, row.vcpus)
+        took["running_vcpus"] = row.vcpus
+    if live_memory(running, row.running_memory_mib, row.memory_mib):
+        hypervisor.set_memory(row.uuid, row.memory_mib)
+        took["running_memory_mib"] = row.memory_mib
+    pins = parts.of(row.hardware).pins
+    if pins != parts.of(running).pins:
+        live = max(row.running_vcpus, row.vcpus if "running_vcpus" in took else 0)
+        if len(pins) > 1 and len(pins) < live:
+            raise Conflict(_("There are {count} vCPUs.", count=live))
+        hypervisor.pin_vcpus(row.uuid, pins)
+        took["running_hardware"] = {**running, "pins": list(pins)}
+    for field in ("start_order", "start_delay"):
+        value = getattr(parts.of(row.hardware), field)
+        if value != getattr(parts.of(running), field):
+            took["running_hardware"] = {**took.get("running_hardware", running), field: value}
+    if took:
+        with op.write() as session:
+            row = load(session, instance_id)
+            for name, value in took.items():
+                setattr(row, name, value)
+    return took
