@@ -220,6 +220,11 @@ SCENES: dict[str, Scene] = {
     "instance.tag": Scene(on(compute.tag, tags=["a", "b"]), (instance(),)),
     "instance.update": Scene(on(compute.update, description="数据库"), (instance(),)),
     "instance.resize": Scene(on(compute.resize, flavor="small"), (instance(),)),
+    "instance.configure": Scene(on(compute.configure, video="virtio", pins=["0-1"]), (instance(),)),
+    "instance.drop_pending": Scene(
+        on(compute.drop_pending),
+        (instance(), on(compute.configure, video="virtio"), on(compute.resize, flavor="small")),
+    ),
     "instance.delete": Scene(on(compute.delete), (instance(),)),
     "instance.purge": Scene(on(compute.purge), (instance(), on(compute.delete)), undoable=False),
     "flavor.create": Scene(

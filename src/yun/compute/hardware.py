@@ -169,7 +169,7 @@ def _pins(value: Any) -> list[str]:
 
 def with_values(hardware: Hardware, values: Mapping[str, Any]) -> Hardware:
     """The hardware with other values (checked ones, firmware aside)."""
-    own = {name: tuple(v) if name == "pins" else v for name, v in values.items() if name != "firmware"}
+    own: dict[str, Any] = {name: tuple(v) if name == "pins" else v for name, v in values.items() if name != "firmware"}
     return replace(hardware, **own)
 
 

@@ -19,7 +19,8 @@ declare(
     "instance", list="reader", show="reader", metrics="reader", create="member", start="member", stop="member",
     reboot="member", pause="member", resume="member", rename="member", update="member", tag="member",
     delete="member", purge="member", console="member", tend="member", add_disk="member",
-    resize="member", configure="member", drop_pending="member", clone="member", make_image="member", **{"import": "member"},
+    resize="member", configure="member", drop_pending="member",
+    clone="member", make_image="member", **{"import": "member"},
 )  # fmt: skip
 declare("volume", attach="member", detach="member", grow="member")
 declare("flavor", list="reader", show="reader")

@@ -49,7 +49,7 @@ def configure(ctx: Context, instance: Instance, **changes: Any) -> Intent:
         keys=keys(instance),
         effects=tuple(_effect(instance, field, now[field], value) for field, value in values.items()),
         depends=_depends(values),
-        back=(_("It has its earlier hardware again; what a running machine cannot change counts from its next start."),),
+        back=(_("It has its earlier hardware again; what cannot change while it runs, from its next start."),),
     )
 
 

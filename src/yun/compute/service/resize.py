@@ -33,8 +33,8 @@ def resize(
 
     A stopped machine has it at once. A running one has at once what it can take: more vCPUs up to the most it was
     started with, and memory within its bounds; the rest at its next start: until then it is shown as pending, and undo,
-    or resizing back, drops it. Raises `Invalid` naming the field, `NoCapacity` where its host lacks room, `Conflict` where
-    nothing would change.
+    or resizing back, drops it. Raises `Invalid` naming the field, `NoCapacity` where its host lacks room, `Conflict`
+    where nothing would change.
     """
     ctx.may("instance.resize", instance.project_id)
     must_be(instance, DISKS_CHANGE_IN)

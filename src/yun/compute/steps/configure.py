@@ -80,14 +80,21 @@ def live_now(op: Op, instance_id: str) -> dict[str, Any]:
         if len(pins) > 1 and len(pins) < live:
             raise Conflict(_("There are {count} vCPUs.", count=live))
         hypervisor.pin_vcpus(row.uuid, pins)
-        took["running_hardware"] = {**running, "pins": list(pins)}
+        took["running_hardware"] = _with(running, "pins", list(pins))
     for field in ("start_order", "start_delay"):
         value = getattr(parts.of(row.hardware), field)
         if value != getattr(parts.of(running), field):
-            took["running_hardware"] = {**took.get("running_hardware", running), field: value}
+            took["running_hardware"] = _with(took.get("running_hardware", running), field, value)
     if took:
         with op.write() as session:
             row = load(session, instance_id)
             for name, value in took.items():
                 setattr(row, name, value)
     return took
+
+
+def _with(running: dict[str, Any], field: str, value: Any) -> dict[str, Any]:
+    """What was written at the start, with another value; a plain one is left out, as in the row."""
+    plain = [] if field == "pins" else getattr(parts.PLAIN, field)
+    rest = {name: kept for name, kept in running.items() if name != field}
+    return rest if value == plain else {**rest, field: value}

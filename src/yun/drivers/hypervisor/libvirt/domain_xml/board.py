@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from typing import Any
 
 from yun.drivers.hypervisor.libvirt.domain_xml.element import add
 from yun.drivers.hypervisor.port import DomainSpec
@@ -79,7 +80,7 @@ def cpu(root: ET.Element, spec: DomainSpec) -> None:
     if room_to_grow(spec):
         # Memory that is plugged in needs a node to belong to.
         most = board.max_vcpus or spec.vcpus
-        cell = {"id": 0, "cpus": f"0-{most - 1}", "memory": spec.memory_mib, "unit": "MiB"}
+        cell: dict[str, Any] = {"id": 0, "cpus": f"0-{most - 1}", "memory": spec.memory_mib, "unit": "MiB"}
         add(add(element, "numa"), "cell", **cell)
 
 

@@ -1,0 +1,178 @@
+"""Hardware: what takes effect at once, what waits for the next start, what wants a machine that is off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.compute.conftest import Lab, both
+from yun.base.errors import Conflict, Invalid
+from yun.compute import hardware as parts
+from yun.compute import service
+from yun.operations.model import State as OperationState
+
+
+def waiting(lab: Lab) -> dict[str, tuple[Any, Any]]:
+    with lab.asking() as ctx:
+        found = service.detail(ctx, service.get(ctx, "web"))["pending"]
+    return {entry["field"]: (entry["now"], entry["next"]) for entry in found}
+
+
+@both
+def test_a_stopped_machine_starts_with_its_new_hardware(lab: Lab) -> None:
+    lab.create(start=False)
+    lab.do(service.configure, "web", display="both", firmware="uefi", machine="q35", tpm=True, serial_ports=2)
+    assert lab.row().hardware == {"display": "both", "tpm": True, "serial_ports": 2}
+    lab.do(service.start, "web")
+    live = lab.domain().live
+    assert (live.board.display, live.firmware, live.board.tpm, live.board.serial_ports) == ("both", "uefi", True, 2)
+    assert waiting(lab) == {}
+
+
+@both
+def test_what_runs_keeps_its_hardware_until_its_next_start_and_says_so(lab: Lab) -> None:
+    lab.create()
+    lab.do(service.configure, "web", video="virtio", watchdog="i6300esb")
+    assert waiting(lab) == {"video": ("vga", "virtio"), "watchdog": ("", "i6300esb")}
+    assert (lab.domain().live.board.video, lab.domain().spec.board.video) == ("vga", "virtio")
+    lab.do(service.reboot, "web", hard=True)
+    assert (waiting(lab), lab.domain().live.board.video) == ({}, "virtio")
+
+
+def test_what_waits_can_be_dropped_size_and_all_and_undo_lets_it_wait_again(lab: Lab) -> None:
+    lab.create()
+    old = lab.row().memory_mib
+    lab.do(service.configure, "web", video="virtio")
+    lab.do(service.resize, "web", vcpus=2, memory_mib=old * 2)
+    before = waiting(lab)
+    assert set(before) == {"video", "vcpus", "memory_mib"}
+    dropped = lab.do(service.drop_pending, "web")
+    assert (waiting(lab), lab.row().vcpus, lab.row().memory_mib) == ({}, 1, old)
+    assert (lab.domain().spec.board.video, lab.domain().spec.vcpus) == ("vga", 1)
+    with pytest.raises(Conflict):
+        lab.do(service.drop_pending, "web")
+    lab.undo(dropped)
+    assert waiting(lab) == before
+    assert lab.domain().spec.board.video == "virtio"
+
+
+def test_undo_gives_the_earlier_hardware_back(lab: Lab) -> None:
+    lab.create()
+    done = lab.do(service.configure, "web", video="virtio", pins=["0-1"], start_order=3)
+    assert lab.domain().live.board.pins == ("0-1",)
+    assert set(waiting(lab)) == {"video"}, "pins and order count at once"
+    lab.undo(done)
+    assert (lab.row().hardware, waiting(lab)) == ({}, {})
+    assert (lab.domain().live.board.pins, lab.domain().spec.board.video) == ((), "vga")
+
+
+def test_vcpus_are_added_while_it_runs_up_to_the_most_and_never_taken(lab: Lab) -> None:
+    lab.create(start=False)
+    lab.do(service.configure, "web", max_vcpus=4)
+    lab.do(service.start, "web")
+    grown = lab.do(service.resize, "web", vcpus=3, memory_mib=lab.row().memory_mib)
+    assert (lab.domain().live.vcpus, waiting(lab)) == (3, {})
+    lab.do(service.resize, "web", vcpus=2, memory_mib=lab.row().memory_mib)
+    assert (lab.domain().live.vcpus, waiting(lab)) == (3, {"vcpus": (3, 2)})
+    lab.do(service.resize, "web", vcpus=3, memory_mib=lab.row().memory_mib)
+    assert waiting(lab) == {}
+    assert lab.operation(grown).state == OperationState.SUCCEEDED
+
+
+def test_an_undone_growth_leaves_the_vcpus_until_the_next_start_and_says_so(lab: Lab) -> None:
+    lab.create(start=False)
+    lab.do(service.configure, "web", max_vcpus=4)
+    lab.do(service.start, "web")
+    grown = lab.do(service.resize, "web", vcpus=3, memory_mib=lab.row().memory_mib)
+    lab.undo(grown)
+    assert (lab.domain().live.vcpus, waiting(lab)) == (3, {"vcpus": (3, 1)})
+
+
+def test_memory_grows_and_shrinks_while_it_runs_within_its_bounds(lab: Lab) -> None:
+    lab.create(start=False, memory_mib=1024)
+    old = lab.row().memory_mib
+    lab.do(service.configure, "web", memory_max_mib=old * 4)
+    lab.do(service.start, "web")
+    for size in (old * 3, old * 2, old):
+        lab.do(service.resize, "web", vcpus=1, memory_mib=size)
+        assert (lab.domain().live.memory_mib, waiting(lab)) == (size, {})
+    lab.do(service.resize, "web", vcpus=1, memory_mib=old // 2)
+    assert waiting(lab) == {"memory_mib": (old, old // 2)}, "below what it was started with only at the next start"
+
+
+def test_a_machine_that_cannot_grow_gives_memory_back_and_takes_it_again(lab: Lab) -> None:
+    lab.create(memory_mib=1024)
+    old = lab.row().memory_mib
+    shrunk = lab.do(service.resize, "web", vcpus=1, memory_mib=old // 2)
+    assert (lab.domain().live.memory_mib, waiting(lab)) == (old // 2, {})
+    lab.undo(shrunk)
+    assert (lab.domain().live.memory_mib, waiting(lab)) == (old, {})
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "field"),
+    [
+        ({"display": "rdp"}, Invalid, "display"), ({"colour": "red"}, Invalid, "colour"),
+        ({"rng": "yes"}, Invalid, "rng"), ({"serial_ports": 0}, Invalid, "serial_ports"),
+        ({"serial_ports": True}, Invalid, "serial_ports"), ({"max_vcpus": 1 << 40}, Invalid, "max_vcpus"),
+        ({"sockets": 1, "cores": 3, "threads": 1}, Invalid, "cores"), ({"sockets": 1}, Invalid, "sockets"),
+        ({"pins": ["0", "1"]}, Invalid, "pins"), ({"pins": ["99"]}, Invalid, "pins"), ({"pins": "0"}, Invalid, "pins"),
+        ({"pins": ["0;rm"]}, Invalid, "pins"), ({"memory_max_mib": 1}, Invalid, "memory_max_mib"),
+        ({"keyboard": "'/><x"}, Invalid, "keyboard"), ({"cpu_model": "a b"}, Invalid, "cpu_model"),
+        ({"huge_pages": True}, Conflict, "huge_pages"), ({"cpu_model": "host-passthrough"}, Conflict, "cpu_model"),
+        ({"firmware": "uefi"}, Conflict, "firmware"), ({"machine": "pc"}, Conflict, "machine"),
+        ({"tpm": True}, Conflict, "tpm"), ({"display": "vnc"}, Conflict, ""), ({}, Conflict, ""),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_and_nothing_changes(
+    lab: Lab, values: dict[str, Any], error: type[Exception], field: str
+) -> None:
+    lab.create()
+    with pytest.raises(error) as caught:
+        lab.do(service.configure, "web", **values)
+    assert not field or field in caught.value.fields  # type: ignore[attr-defined]
+    assert (lab.row().hardware, lab.row().firmware) == ({}, "bios")
+
+
+def test_a_size_that_contradicts_the_hardware_is_refused(lab: Lab) -> None:
+    lab.create(start=False)
+    lab.do(service.configure, "web", max_vcpus=2, sockets=1, cores=2, threads=1)
+    with pytest.raises(Invalid) as caught:
+        lab.do(service.resize, "web", vcpus=4, memory_mib=512)
+    assert "max_vcpus" in caught.value.fields
+
+
+def test_a_host_without_an_emulator_gives_no_tpm(lab: Lab) -> None:
+    from yun.hosts.model import Host
+
+    lab.create(start=False)
+    with lab.database.write() as session:
+        host = session.query(Host).one()
+        host.facts = {**host.facts, "tpm": False}
+    with pytest.raises(Conflict, match="swtpm"):
+        lab.do(service.configure, "web", tpm=True)
+
+
+def test_a_hypervisor_that_refuses_leaves_the_old_hardware(lab: Lab) -> None:
+    lab.create()
+    lab.world.fail("define", 1, retryable=False)
+    failed = lab.operation(lab.do(service.configure, "web", video="virtio"))
+    assert failed.state == OperationState.FAILED
+    assert (lab.row().hardware, lab.domain().spec.board.video, waiting(lab)) == ({}, "vga", {})
+
+
+def test_a_full_disk_is_told_to_disks_that_are_plugged_in_too(lab: Lab) -> None:
+    lab.create()
+    lab.do(service.configure, "web", disk_full="report")
+    lab.do(service.add_disk, "web", size_bytes=1 << 30)
+    assert {d.error_policy for d in lab.domain().spec.disks if d.device == "disk"} == {"report"}
+
+
+def test_every_field_of_the_hardware_can_be_chosen_and_every_word_has_a_meaning() -> None:
+    from dataclasses import fields
+
+    assert {f.name for f in fields(parts.Hardware)} | {"firmware"} == set(parts.CHOICES)
+    assert parts.stored(parts.PLAIN) == {}
+    for name, choice in parts.CHOICES.items():
+        assert all(parts.checked(name, word) == word for word in choice.words)
