@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.real.cloud import Desk, until
+from tests.real.guest_side import inside
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 NAME = '网站 <web> & "co" $(id)'
@@ -27,6 +28,7 @@ def test_the_whole_life_of_a_machine(desk: Desk) -> None:
     before = desk.definition(identifier)
     desk.ssh(address, "echo mark > /root/mark; sync")
 
+    inside(desk, identifier, address)
     disks_come_and_go(desk, identifier, address)
     killed_is_noticed_and_mended(desk, identifier)
     pulled_plug_is_noticed(desk, identifier)
