@@ -85,7 +85,7 @@ def trim(client: Client, ref: str) -> None:
     answer = client.change("POST", at(ref, "trim"))
     result = _result(answer)
     if result is not None:
-        click.echo(say(_("Given back: {size}", size=format_size(result["trimmed_bytes"]))))
+        click.echo(say(_("Trimmed: {size}", size=format_size(result["trimmed_bytes"]))))
         for path, reason in result["refused"].items():
             click.echo(f"{path}: {reason}", err=True)
 
@@ -96,8 +96,13 @@ def trim(client: Client, ref: str) -> None:
 def sync_time(client: Client, ref: str) -> None:
     """Set the clock."""
     result = _result(client.change("POST", at(ref, "sync-time")))
-    if result is not None and result["was_ahead_seconds"] is not None:
-        click.echo(say(_("It was {seconds} s ahead.", seconds=result["was_ahead_seconds"])))
+    if result is None or result["was_ahead_seconds"] is None:
+        return
+    ahead = result["was_ahead_seconds"]
+    if ahead > 0:
+        click.echo(say(_("It was {seconds} s ahead.", seconds=ahead)))
+    else:
+        click.echo(say(_("It was {seconds} s behind.", seconds=-ahead)))
 
 
 @instance.command(
