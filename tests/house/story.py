@@ -226,6 +226,7 @@ SCENES: dict[str, Scene] = {
         (instance(), on(compute.configure, video="virtio"), on(compute.resize, flavor="small")),
     ),
     "instance.delete": Scene(on(compute.delete), (instance(),)),
+    "instance.export": Scene(on(compute.export), (instance(start=False),), undoable=False),
     "instance.purge": Scene(on(compute.purge), (instance(), on(compute.delete)), undoable=False),
     "flavor.create": Scene(
         lambda ctx: compute.create_flavor(ctx, name="f1", vcpus=1, memory_mib=256, disk_bytes=1 << 30)

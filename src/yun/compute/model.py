@@ -22,6 +22,7 @@ declare(
     resize="member", configure="member", drop_pending="member",
     clone="member", make_image="member", **{"import": "member"},
 )  # fmt: skip
+declare("instance", export="member")
 declare("volume", attach="member", detach="member", grow="member")
 declare("flavor", list="reader", show="reader")
 declare("flavor", "cloud", create="admin", delete="admin")
@@ -81,6 +82,7 @@ DOING: dict[str, Message] = {
     "make_image": _("making an image…"),
     "configure": _("changing…"),
     "drop_pending": _("changing…"),
+    "export": _("exporting…"),
     "add_disk": _("attaching a disk…"),
     "attach": _("attaching a disk…"),
     "detach": _("detaching a disk…"),

@@ -139,7 +139,10 @@ class Upload(Row, Base):
 
 
 class Export(Row, Base):
-    """A copy of an image made for a download; thrown away after ``expires_at``. ``state`` is making or ready."""
+    """A copy made for a download, of an image or (an OVA) of an instance; thrown away after ``expires_at``.
+
+    ``image_id`` and ``image_name`` are those of what it was made of. ``state`` is making or ready.
+    """
 
     PREFIX = "exp"
     __tablename__ = "image_export"

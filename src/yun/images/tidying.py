@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from yun.base.errors import DriverError
 from yun.base.log import logger
 from yun.base.messages import _
-from yun.images.appliance.steps import part_of
 from yun.images.model import UNFINISHED, Export, Image, Upload
 from yun.images.places import clear, holder, pool_of
 from yun.images.service.look import subject
@@ -25,6 +24,8 @@ from yun.storage.model import LayerHold, Pool, PoolState
 
 log = logger(__name__)
 SAMPLE = 5
+COPIES = ("image.export", "instance.export")
+"""The operations that make copies to download."""
 
 
 def tidy(op: Op) -> list[str]:
@@ -84,7 +85,7 @@ def _worked_on(session: Session, image_id: str) -> bool:
 
 
 def _copied(session: Session, export_id: str) -> bool:
-    query = sa.select(Operation.arguments).where(Operation.kind == "image.export", Operation.state.in_(OPEN))
+    query = sa.select(Operation.arguments).where(Operation.kind.in_(COPIES), Operation.state.in_(OPEN))
     return any(arguments.get("export_id") == export_id for arguments in session.scalars(query))
 
 
@@ -97,7 +98,10 @@ def _give_up(op: Op, row: Upload | Export | Image) -> bool:
         fresh = session.get(type(row), row.id)
         if fresh is None or (isinstance(fresh, Upload) and not _over(op, session, fresh)):
             return False
-    op.drivers.on(pool.host_id).volume.delete(row.path)
+    store = op.drivers.on(pool.host_id).volume
+    parts = [p for p in store.list_files(pool.path, ("incoming",)) if _stem(p) == row.id and p != row.path]
+    for path in (*parts, row.path):
+        store.delete(path)
     Path(row.path).unlink(missing_ok=True)  # what came through the API lies on the real disk in `yun dev` too
     with op.write() as session:
         session.execute(sa.delete(type(row)).where(type(row).id == row.id))
@@ -140,8 +144,8 @@ def _tell_strangers(op: Op, pool: Pool, files: list[str]) -> None:
     key = f"pool-incoming:{pool.id}"
     with op.write() as session:
         known = {*session.scalars(sa.select(Upload.path)), *session.scalars(sa.select(Export.path))}
-        known |= {part_of(path) for path in known}
-        strangers = [path for path in files if path not in known and not _of_an_import(session, path)]
+        stems = {_stem(path) for path in known}
+        strangers = [path for path in files if _stem(path) not in stems and not _of_an_import(session, path)]
         if not strangers:
             resolve_notice(session, key)
             return
@@ -154,7 +158,12 @@ def _tell_strangers(op: Op, pool: Pool, files: list[str]) -> None:
         )  # fmt: skip
 
 
+def _stem(path: str) -> str:
+    """The id that a file on its way is named by; what is made for it or of it has other endings."""
+    return path.rpartition("/")[2].partition(".")[0]
+
+
 def _of_an_import(session: Session, path: str) -> bool:
-    image_id = path.rpartition("/")[2].partition(".")[0]
+    image_id = _stem(path)
     image = session.get(Image, image_id)
     return (image is not None and image.state in UNFINISHED) or _worked_on(session, image_id)

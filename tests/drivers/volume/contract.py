@@ -278,3 +278,28 @@ class VolumeContract:
         room.store.delete(path)
         room.store.delete(path)
         assert not room.store.inspect(path).exists
+
+    def test_a_disk_goes_out_as_vmdk_and_into_a_tar_that_eats_it(self, room: Room) -> None:
+        source, part, target = layer(room), f"{room.pool}/incoming/a.0", f"{room.pool}/incoming/a.ova"
+        room.store.convert(source, part, format="vmdk", progress=quiet)
+        facts = room.store.inspect(part)
+        assert (facts.format, facts.virtual_bytes) == ("vmdk", GIB)
+        length = room.store.bundle(target, [("a.ovf", b"text"), ("a.vmdk", part)], quiet)
+        assert length > facts.length
+        assert room.store.list_files(room.pool, ("incoming",)) == [target]
+        assert len(room.store.digest(target, quiet)) == 64
+        room.store.delete(target)
+
+    def test_a_tar_that_is_stopped_or_lacks_a_file_is_not_there(self, room: Room) -> None:
+        target = f"{room.pool}/incoming/a.ova"
+
+        def stop(_fraction: float) -> None:
+            raise Stop
+
+        with pytest.raises(Stop):
+            room.store.bundle(target, [("a.ovf", b"text")], stop)
+        with pytest.raises(DriverError):
+            room.store.bundle(target, [("a", f"{room.pool}/incoming/missing")], quiet)
+        with pytest.raises(DriverError):
+            room.store.bundle("/var/tmp/elsewhere.ova", [("a", b"")], quiet)
+        assert room.store.list_files(room.pool, ("incoming",)) == []

@@ -9,8 +9,8 @@ import click
 
 from yun.base.messages import _
 from yun.base.units import MIB, format_size
-from yun.compute.cli.shared import instance, size_of
-from yun.web.command import option, output, pass_client, say
+from yun.compute.cli.shared import at, instance, size_of
+from yun.web.command import failure, option, output, pass_client, say, shell
 
 if TYPE_CHECKING:
     from yun.images.appliance import Appliance
@@ -42,11 +42,32 @@ def import_(client: Client, file: Path, name: str | None, memory: str | None, **
     client.change("POST", "/instances/import", body)
 
 
+@instance.command("export", help=_("Download a stopped instance as an OVA."))
+@click.argument("ref")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@pass_client
+def export(client: Client, ref: str, file: Path) -> None:
+    """Export an instance."""
+    if file.exists():
+        raise failure(
+            _("{path} is there already.", path=str(file)), "conflict", _("Choose another name, or remove it.")
+        )
+    answer = client.change("POST", at(ref, "export"), show=not shell().wait)
+    if shell().wait:
+        from yun.images.upload_client import download
+
+        result = answer["operation"]["result"]
+        download(client, result["export_id"], file, result["sha256"])
+        output({"file": str(file), **result}, [
+            (_("File"), "file"), (_("Format"), "format"), (_("Size"), lambda r: format_size(r["size_bytes"])),
+            ("SHA-256", "sha256"),
+        ])  # fmt: skip
+
+
 def _looked_at(file: Path) -> Appliance:
     """What is in the file; ends the command where it is no OVA that is accepted."""
     from yun.base.errors import Invalid
     from yun.images.appliance import read
-    from yun.web.command import failure
 
     try:
         return read(str(file))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from yun.compute import steps
+from yun.compute.steps import exports
 from yun.images.appliance import steps as appliances
 from yun.network import steps as network
 from yun.operations.flow import Op, operation
@@ -28,3 +29,10 @@ def import_(op: Op, instance_id: str, upload_id: str, path: str, disks: list[lis
     op.step(steps.finish_stopped, instance_id)
     op.step(appliances.drop_upload, upload_id, path)
     return {"instance_id": instance_id}
+
+
+@operation("instance.export")
+def export(op: Op, export_id: str, instance_id: str) -> Any:
+    """A copy as one file to download."""
+    path = op.step(exports.begin_export, export_id, instance_id)
+    return op.step(exports.make_appliance, export_id, instance_id, path)

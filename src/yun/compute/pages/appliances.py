@@ -6,6 +6,8 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from yun.base.context import Context
+from yun.base.errors import Conflict
+from yun.base.messages import _
 from yun.base.units import MIB, parse_size
 from yun.compute import service
 from yun.images import service as images
@@ -13,7 +15,7 @@ from yun.network import service as network
 from yun.network.model import Network
 from yun.operations.intent import Intent
 from yun.operations.service import submit
-from yun.web.pages import Ctx, FormData, PageRoute, Typed, accepted, live_preview, number, render, word
+from yun.web.pages import Ctx, FormData, PageRoute, Typed, accepted, live_preview, number, preview, render, word
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -49,7 +51,7 @@ def _intent(ctx: Context, identifier: str, form: FormData) -> Intent:
 
 
 @router.post("/instances/import/{identifier}/preview")
-def preview(ctx: Ctx, identifier: str, typed: Typed) -> Response:
+def plan_import(ctx: Ctx, identifier: str, typed: Typed) -> Response:
     """What pressing *Import* would do now."""
     return live_preview(ctx, lambda: _intent(ctx, identifier, typed))
 
@@ -59,3 +61,34 @@ def import_(ctx: Ctx, identifier: str, typed: Typed) -> Response:
     """Import it and show its page."""
     operation = submit(ctx, _intent(ctx, identifier, typed))
     return accepted(ctx, operation, location=f"/instances/{operation.subject_id}")
+
+
+@router.get("/instances/{ref}/export/preview")
+def export_preview(ctx: Ctx, ref: str) -> Response:
+    """What exporting does."""
+    found = service.get(ctx, ref)
+    return preview(ctx, service.export(ctx, found), action=f"/instances/{found.id}/export", confirm=_("Make the copy"))
+
+
+@router.post("/instances/{ref}/export")
+def export(ctx: Ctx, ref: str) -> Response:
+    """Make the copy; the page it leads to gives it out."""
+    found = service.get(ctx, ref)
+    intent = service.export(ctx, found)
+    operation = submit(ctx, intent)
+    return accepted(
+        ctx, operation, location=f"/instances/{found.id}/exports/{intent.arguments['export_id']}"
+    )
+
+
+@router.get("/instances/{ref}/exports/{identifier}")
+def exported(ctx: Ctx, ref: str, identifier: str) -> Response:
+    """Where the copy is waited for and downloaded."""
+    found = service.get(ctx, ref)
+    try:
+        made = images.get_export(ctx, identifier)
+    except Conflict:
+        made = None
+    return render(
+        ctx, "compute/exported.html", row=found, export=made, identifier=identifier, live="operation instance"
+    )

@@ -7,13 +7,13 @@ import io
 import os
 import stat
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from yun.base.errors import DriverError, Invalid
 from yun.base.messages import _
-from yun.drivers.volume import atomic, faults, rules
+from yun.drivers.volume import atomic, bundle, faults, rules
 from yun.drivers.volume.inspection import Header, check_size, cluster_size, printable, refuse, sniff
-from yun.drivers.volume.port import FINISHED, FOLDERS, FileFacts, PoolFacts, Progress
+from yun.drivers.volume.port import FINISHED, FOLDERS, FileFacts, OutFormat, PoolFacts, Progress
 from yun.drivers.volume.tool import image, image_json, image_progress
 
 MARK = ".yun-pool"
@@ -233,16 +233,25 @@ class DirectoryStore:
             atomic.settle(path, atomic.FROZEN)
 
     def convert(
-        self, source: str, target: str, *, format: Literal["qcow2", "raw"], progress: Progress, compress: bool = False
+        self, source: str, target: str, *, format: OutFormat, progress: Progress, compress: bool = False
     ) -> None:
         self._place(target)
         facts = self._present(source)
         if os.path.lexists(target) and not os.lstat(target).st_mode & 0o222:
             raise faults.frozen(target)
         squeeze = ["-c"] if compress and format == "qcow2" else []
+        squeeze += ["-o", "subformat=streamOptimized"] if format == "vmdk" else []
         with atomic.whole(target, atomic.HEAD) as part:
             command = ["convert", "-p", "-U", *_source(facts)[:2], "-O", format, *squeeze, "--", source, part]
             image_progress(command, path=target, progress=progress)
+
+    def bundle(self, target: str, members: Sequence[tuple[str, bytes | str]], progress: Progress) -> int:
+        for _name, source in members:
+            if isinstance(source, str):
+                self._place(source)
+        self._place(target)
+        with atomic.whole(target, atomic.HEAD) as part:
+            return bundle.write(part, members, progress)
 
     def grow(self, path: str, size: int) -> None:
         self._place(path)

@@ -14,13 +14,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
 from yun.drivers.volume import faults, rules
 from yun.drivers.volume.inspection import check_size, sniff
-from yun.drivers.volume.port import FINISHED, FileFacts, PoolFacts, Progress
+from yun.drivers.volume.port import FINISHED, FileFacts, OutFormat, PoolFacts, Progress
 
 CLUSTERS = 196608
 """What an empty qcow2 takes."""
@@ -204,7 +204,7 @@ class FakeVolumeStore:
             files[path].writable = False
 
     def convert(
-        self, source: str, target: str, *, format: Literal["qcow2", "raw"], progress: Progress, compress: bool = False
+        self, source: str, target: str, *, format: OutFormat, progress: Progress, compress: bool = False
     ) -> None:
         facts = self.inspect(source)
         if not facts.exists:
@@ -226,6 +226,28 @@ class FakeVolumeStore:
             with self.world.lock:
                 files.pop(target, None)
             raise
+
+    def bundle(self, target: str, members: Sequence[tuple[str, bytes | str]], progress: Progress) -> int:
+        progress(0.0)
+        with self._call("bundle") as files:
+            self._pool_of(target)
+            missing = [s for _n, s in members if isinstance(s, str) and s not in files]
+            if missing:
+                raise faults.missing(missing[0])
+            need = 1024 + sum(len(s) if isinstance(s, bytes) else files[s].length for _n, s in members)
+            self._room(need - sum(files[s].length for _n, s in members if isinstance(s, str)), target)
+            content = ",".join(
+                f"{n}:{hashlib.sha256(s).hexdigest() if isinstance(s, bytes) else files.pop(s).content}"
+                for n, s in members
+            )
+            files[target] = FakeFile("tar", need, content, need)
+        try:
+            progress(1.0)
+        except BaseException:
+            with self.world.lock:
+                files.pop(target, None)
+            raise
+        return need
 
     def _length(self, source: str, facts: FileFacts) -> int:
         if source in self.world.files:

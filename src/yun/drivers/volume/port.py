@@ -24,6 +24,9 @@ FINISHED = ("layers", "heads")
 MAX_VIRTUAL = 64 * 1024**4
 """No disk is larger than this, in bytes."""
 
+OutFormat = Literal["qcow2", "raw", "vmdk"]
+"""What `VolumeStore.convert` writes."""
+
 DISK_FORMATS = ("qcow2", "raw", "iso", "vmdk", "vdi", "vhdx", "vpc")
 """What `VolumeStore.inspect` may find; ``vpc`` is VHD, ``iso`` is raw with an ISO 9660 file system."""
 
@@ -116,11 +119,18 @@ class VolumeStore(Protocol):
         ...
 
     def convert(
-        self, source: str, target: str, *, format: Literal["qcow2", "raw"], progress: Progress, compress: bool = False
+        self, source: str, target: str, *, format: OutFormat, progress: Progress, compress: bool = False
     ) -> None:
-        """Write an independent copy of ``source`` (its whole chain) to ``target``; atomic: all or nothing. ``source``
+        """Write an independent copy of ``source`` (its whole chain) to ``target``; atomic: all or nothing. ``vmdk`` is
+        compressed and written front to back (streamOptimized), as other hypervisors import it. ``source``
         may be in use (its copy is then torn) and may lie outside of a pool; a ``target`` that exists is replaced,
         unless it is frozen (`DriverError`)."""
+        ...
+
+    def bundle(self, target: str, members: Sequence[tuple[str, bytes | str]], progress: Progress) -> int:
+        """Write a tar of ``members`` to ``target`` (names, each with its bytes or the path of a pool's file that holds
+        them); its length. A file is removed as soon as it is in the tar, so no more room is needed than for one of
+        them besides; when it fails, those that were not yet read stay. Replaces what is there."""
         ...
 
     def grow(self, path: str, size: int) -> None:

@@ -1,0 +1,111 @@
+"""An instance goes out as an OVA: refused while it runs, complete when it is ready, gone when it fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.compute.conftest import Lab
+from tests.images.ova import tar, vmdk, write
+from yun.base.context import Actor
+from yun.base.errors import Conflict, Forbidden
+from yun.compute import service
+from yun.images import service as images
+from yun.images.appliance import read
+from yun.images.appliance.writing import Card, DiskFile, Machine, describe, manifest
+from yun.images.model import Export
+from yun.operations.model import State
+from yun.operations.service import submit
+
+
+def store_of(lab: Lab) -> Any:
+    """The volume store in memory."""
+    return lab.cloud.drivers.on("any").volume
+
+
+def incoming(lab: Lab) -> list[str]:
+    """What lies in the directory for files on their way."""
+    return [p for p in store_of(lab).world.files if "/incoming/" in p]
+
+
+def export(lab: Lab) -> str:
+    """Export the instance web; the operation's id."""
+    return lab.do(service.export, "web")
+
+
+def test_a_stopped_instance_goes_out_with_all_its_disks(lab: Lab) -> None:
+    lab.create(start=False)
+    lab.do(service.add_disk, "web", size_bytes=1 << 30)
+    done = lab.operation(export(lab))
+    assert done.state == State.SUCCEEDED, done.error
+    result = (done.result or {})["value"]
+    with lab.asking() as ctx:
+        found = images.get_export(ctx, result["export_id"])
+        assert (found.format, found.image_name, found.checksum) == ("ova", "web", result["sha256"])
+    assert incoming(lab) == [found.path]
+    content = store_of(lab).world.files[found.path].content
+    assert [part.split(":")[0] for part in content.split(",")] == [
+        "web.ovf", "web.mf", "web-disk1.vmdk", "web-disk2.vmdk"
+    ]
+
+
+def test_a_running_instance_is_refused_with_the_way_out(lab: Lab) -> None:
+    lab.create()
+    with lab.asking() as ctx, pytest.raises(Conflict) as caught:
+        service.export(ctx, service.get(ctx, "web"))
+    assert "clone" in caught.value.hint.render("en")
+
+
+def test_one_that_was_started_while_the_export_waited_is_not_copied(lab: Lab) -> None:
+    lab.create(start=False)
+    with lab.asking() as ctx:
+        starting = service.start(ctx, service.get(ctx, "web"))
+        exporting = service.export(ctx, service.get(ctx, "web"))
+        submit(ctx, starting)
+        identifier = submit(ctx, exporting).id
+    lab.drain()
+    assert lab.operation(identifier).state == State.FAILED
+    assert (lab.rows(Export), incoming(lab)) == ([], [])
+
+
+@pytest.mark.parametrize("method", ["convert", "bundle", "digest"])
+def test_whatever_fails_leaves_nothing_behind(lab: Lab, method: str) -> None:
+    lab.create(start=False)
+    store_of(lab).world.fail(method, times=20)
+    assert lab.operation(export(lab)).state == State.FAILED
+    assert (lab.rows(Export), incoming(lab)) == ([], [])
+    assert lab.row().state == "stopped"
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_behind(lab: Lab) -> None:
+    lab.create(start=False)
+    store_of(lab).world.fill()
+    done = lab.operation(export(lab))
+    assert done.error is not None
+    assert done.error["code"] == "no_capacity"
+    assert (lab.rows(Export), incoming(lab)) == ([], [])
+
+
+def test_a_reader_cannot_carry_a_machine_away(lab: Lab) -> None:
+    lab.create(start=False)
+    reader = Actor("user", "usr_re", "re", {lab.project_id: "reader"})
+    with lab.asking(reader) as ctx, pytest.raises(Forbidden):
+        service.export(ctx, service.get(ctx, "web"))
+
+
+def test_a_description_that_is_written_here_is_read_here_as_it_was(tmp_path: Path) -> None:
+    disks = [DiskFile(f"d{n}.vmdk", 1536, 1 << 30, "", bus) for n, bus in enumerate(("virtio", "sata", "scsi"))]
+    machine = Machine(
+        'a "b" & <c>', "one & two", "debian-12", 3, 1500, "uefi-secure", disks,
+        [Card("virtio", "inner & outer"), Card("e1000", "outer")],
+    )  # fmt: skip
+    text = describe(machine)
+    files = [("d0.vmdk", vmdk()), ("d1.vmdk", vmdk()), ("d2.vmdk", vmdk())]
+    found = read(write(tmp_path / "a.ova", tar([("a.ovf", text), *files])))
+    assert (found.name, found.os, found.vcpus, found.memory_mib) == ('a "b" & <c>', "debian-12", 3, 1500)
+    assert found.firmware == "uefi-secure"
+    assert [(d.bus, d.capacity) for d in found.disks] == [("virtio", 1 << 30), ("sata", 1 << 30), ("scsi", 1 << 30)]
+    assert found.nics == ("virtio", "e1000")
+    assert manifest([("a", "1" * 64)]) == b"SHA256(a)= " + b"1" * 64 + b"\n"
