@@ -141,6 +141,7 @@ class Story:
         domains = {
             uuid: (
                 repr(domain.spec), str(domain.power), domain.live and sorted(d.path for d in domain.live.disks),
+                domain.live and sorted((n.mac, n.port_uuid, n.link_up) for n in domain.live.nics),
             )
             for uuid, domain in sorted(world.domains.items())
         }  # fmt: skip

@@ -13,6 +13,7 @@ from sqlalchemy import event
 
 from tests.house.scenes_clone import MORE
 from tests.house.scenes_clone import SCENES as CLONES
+from tests.house.scenes_nics import SCENES as NICS
 from tests.house.story import SCENES as STORIES
 from tests.house.story import Scene, Story
 from yun.base.config import Settings
@@ -23,7 +24,7 @@ from yun.operations.model import OperationKey, State
 from yun.operations.opposites import OPPOSITES
 from yun.rooms import furniture
 
-SCENES = {**STORIES, **CLONES}
+SCENES = {**STORIES, **CLONES, **NICS}
 EXEMPT = {
     "operation.undo": "its own tests, in tests/operations/test_undo.py",
     "operation.prune": "forgets history; tests/operations/test_undo.py",

@@ -23,6 +23,7 @@ declare(
     clone="member", make_image="member", **{"import": "member"},
 )  # fmt: skip
 declare("instance", export="member")
+declare("instance", add_nic="member", remove_nic="member", change_nic="member")
 declare("volume", attach="member", detach="member", grow="member")
 declare("flavor", list="reader", show="reader")
 declare("flavor", "cloud", create="admin", delete="admin")
@@ -93,6 +94,9 @@ DOING: dict[str, Message] = {
     "trim": _("trimming…"),
     "sync_time": _("setting the clock…"),
     "run": _("running a command…"),
+    "add_nic": _("adding a network card…"),
+    "remove_nic": _("removing a network card…"),
+    "change_nic": _("changing a network card…"),
     "undo": _("being undone…"),
 }
 """What is shown in the place of a state while a verb is being done."""

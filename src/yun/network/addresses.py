@@ -141,7 +141,8 @@ def check_mac(session: Session, mac: str) -> str:
     right = _("six pairs of hexadecimal digits such as 52:54:00:12:34:56, the first one even")
     if not checks.MAC.fullmatch(clean) or int(clean[:2], 16) & 1 or clean == "00:00:00:00:00:00":
         raise Invalid(_("{mac} is not a MAC address of a network card.", mac=mac[:40]), fields={"mac": right})
-    if session.scalar(sa.select(Port.id).where(Port.mac == clean)) is not None:
+    legs = sa.select(RouterInterface.id).where(RouterInterface.mac == clean)
+    if session.scalar(sa.select(Port.id).where(Port.mac == clean).union(legs)) is not None:
         raise Conflict(
             _("The MAC address {mac} is taken.", mac=clean), fields={"mac": _("a MAC address that is not in use")}
         )

@@ -16,7 +16,7 @@ from yun.base.log import logger
 from yun.base.messages import _
 from yun.hosts.service import local_host
 from yun.identity.model import Project
-from yun.network import addresses, checks, rows, steps
+from yun.network import addresses, cards, checks, rows, steps
 from yun.network.model import (
     ACTIVE,
     TRASHED,
@@ -264,7 +264,7 @@ def _report(op: Op, extra: list[tuple[str, str]]) -> None:
 def purge_trash(op: Op, session: Session) -> int:
     """What lay in the trash beyond the undo window is forgotten; returns how many things."""
     before = op.clock.now() - timedelta(days=op.settings.undo_days) - MARGIN
-    count = 0
+    count = cards.forget_old(session, before)
     for noun in ("floating_ip", "subnet", "network", "security_group", "router"):
         model = rows.MODELS[noun]
         old = sa.select(model.id).where(model.state == TRASHED, model.trashed_at < before)

@@ -133,7 +133,8 @@ class Port(Trashable, Row, Base):
     """A network card of an instance. ``state``: ``down`` (not wired), ``up``, ``trashed`` (address and MAC kept).
 
     ``instance_id`` names an instance without knowing it. ``device_index`` orders the cards of one instance.
-    ``model`` is the card as its guest sees it: ``virtio``, ``e1000``…
+    ``model`` is the card as its guest sees it: ``virtio``, ``e1000``…; ``link_up`` tells whether its cable is in.
+    One that was taken out of its instance lies in the trash without an instance.
     """
 
     PREFIX = "prt"
@@ -150,6 +151,7 @@ class Port(Trashable, Row, Base):
     hostname: Mapped[str] = mapped_column(sa.String(63), default="")
     host_id: Mapped[str | None] = mapped_column(sa.String(40))
     model: Mapped[str] = mapped_column(sa.String(20), default="virtio", server_default="virtio")
+    link_up: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
     port_security: Mapped[bool] = mapped_column(default=True)
     plugged: Mapped[bool] = mapped_column(default=False)
 

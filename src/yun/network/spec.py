@@ -38,7 +38,7 @@ from yun.network.service import look
 def nic_of(port: Port, network: Network, host: Host) -> NicSpec:
     """The virtual card of a port on a host; packets keep their checksums off where Open vSwitch runs in userspace."""
     return NicSpec(
-        mac=port.mac, port_uuid=port.uuid, mtu=network.mtu, model=port.model,
+        mac=port.mac, port_uuid=port.uuid, mtu=network.mtu, model=port.model, link_up=port.link_up,
         host_checksum_offload=host.datapath != "netdev",
     )
 

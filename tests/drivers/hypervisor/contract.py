@@ -19,6 +19,7 @@ import pytest
 
 from tests.drivers.hypervisor.disk_contract import DiskContract
 from tests.drivers.hypervisor.guest_contract import GuestContract
+from tests.drivers.hypervisor.nic_contract import NicContract
 from yun.base.errors import DriverError
 from yun.base.ids import as_uuid, new_id
 from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, Hypervisor, Power
@@ -92,7 +93,7 @@ def missing() -> str:
     return as_uuid(new_id("ins"))
 
 
-class Contract(DiskContract, GuestContract):
+class Contract(DiskContract, NicContract, GuestContract):
     """What every hypervisor driver does."""
 
     def test_facts_tell_versions_and_size(self, room: Room) -> None:

@@ -13,6 +13,7 @@ from yun.compute.api import (  # noqa: F401 (they add their routes to the router
 )
 from yun.compute.api.appliances import appliances
 from yun.compute.api.flavors import flavors
+from yun.compute.api.nics import add_nic  # noqa: F401 (it adds its routes to the routers below)
 from yun.compute.api.shared import instances as instance_routes
 from yun.compute.api.shared import volumes as volume_routes
 from yun.compute.console import api as console

@@ -3,7 +3,20 @@
 from fastapi import APIRouter
 
 from yun.base.messages import _
-from yun.compute.pages import appliances, bulk, clone, configure, create, disks, flavors, guest, listing, one, overview
+from yun.compute.pages import (
+    appliances,
+    bulk,
+    clone,
+    configure,
+    create,
+    disks,
+    flavors,
+    guest,
+    listing,
+    nics,
+    one,
+    overview,
+)
 from yun.web.pages import PageRoute, command, nav
 
 nav("overview", _("Overview"), "/", icon="layout-dashboard", order=0)
@@ -12,5 +25,5 @@ command("instance.create", _("Create an instance"), "/instances/new", icon="plus
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 # Fixed addresses first: /instances/new is not an instance named "new".
-for part in (overview, listing, create, bulk, flavors, disks, clone, appliances, guest, configure, one):
+for part in (overview, listing, create, bulk, flavors, disks, nics, clone, appliances, guest, configure, one):
     router.include_router(part.router)

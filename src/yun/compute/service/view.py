@@ -119,6 +119,7 @@ def ports_of(session: Session, instance_id: str) -> list[dict[str, Any]]:
     return [
         {
             "id": port.id, "mac": port.mac, "address": port.address, "state": port.state, "model": port.model,
+            "link_up": port.link_up,
             "network_id": port.network_id, "network_name": network, "floating_ip": floating,
         }
         for port, network, floating in session.execute(query)

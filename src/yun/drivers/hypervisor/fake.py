@@ -19,6 +19,7 @@ from typing import Literal
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
+from yun.drivers.hypervisor.fake_nics import FakeNics
 from yun.drivers.hypervisor.fake_world import ACTIVE, FakeDomain, FakeWorld
 from yun.drivers.hypervisor.libvirt.domain_xml import domain_xml
 from yun.drivers.hypervisor.port import (
@@ -37,7 +38,7 @@ DISK_PLACES = 14
 __all__ = ["FakeDomain", "FakeHypervisor", "FakeWorld"]
 
 
-class FakeHypervisor:
+class FakeHypervisor(FakeNics):
     """The driver on a `FakeWorld`; ``timeout`` in seconds as the real one's."""
 
     def __init__(self, world: FakeWorld | None = None, *, timeout: float = 30.0) -> None:

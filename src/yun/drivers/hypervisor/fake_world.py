@@ -29,6 +29,7 @@ class FakeDomain:
     has_agent: bool = True
     ignores_shutdown: bool = False
     keeps_disks: bool = False
+    keeps_nics: bool = False
     asked_for: set[str] = field(default_factory=set)
     guest: FakeGuest = field(default_factory=FakeGuest)
 
@@ -133,7 +134,8 @@ class FakeWorld:
         self.nudges.put("")
 
     def guest(self, uuid: str, **behaviour: bool) -> FakeDomain:
-        """The domain, after changing how its guest behaves: ``agent``, ``ignores_shutdown``, ``keeps_disks``."""
+        """The domain, after changing how its guest behaves: ``agent``, ``ignores_shutdown``, ``keeps_disks``,
+        ``keeps_nics``."""
         with self.lock:
             domain = self.domains[uuid]
             for name, value in behaviour.items():
@@ -142,12 +144,15 @@ class FakeWorld:
         return domain
 
     def let_go(self, domain: FakeDomain) -> None:
-        """A guest that runs and is willing lets go of the disks that it was asked for."""
+        """A guest that runs and is willing lets go of the disks and cards that it was asked for."""
         with self.lock:
-            if domain.live is None or domain.power is not Power.RUNNING or domain.keeps_disks:
+            if domain.live is None or domain.power is not Power.RUNNING:
                 return
-            left = tuple(d for d in domain.live.disks if d.slot not in domain.asked_for)
-            domain.live, domain.asked_for = replace(domain.live, disks=left), set()
+            asked, live = domain.asked_for, domain.live
+            disks = live.disks if domain.keeps_disks else tuple(d for d in live.disks if d.slot not in asked)
+            nics = live.nics if domain.keeps_nics else tuple(n for n in live.nics if n.mac not in asked)
+            domain.live = replace(live, disks=disks, nics=nics)
+            domain.asked_for = asked & {*(d.slot for d in disks), *(n.mac for n in nics)}
 
     def flush(self, timeout: float = 5.0) -> None:
         """Return when all nudges so far were delivered."""

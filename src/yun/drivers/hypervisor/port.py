@@ -123,6 +123,16 @@ class PluggedDisk:
 
 
 @dataclass(frozen=True)
+class PluggedNic:
+    """A network card that a running domain has now: the logical port it is wired to, what its guest sees, and whether
+    its cable is in."""
+
+    port_uuid: str
+    model: str
+    link_up: bool
+
+
+@dataclass(frozen=True)
 class GuestFileSystem:
     """A mounted file system as the guest sees it: sizes in bytes (None where it does not say), and the disks below by
     ``slots`` (target names as in `DiskSpec`, where the hypervisor recognizes them) and ``serials``."""
@@ -271,6 +281,32 @@ class Hypervisor(Protocol):
     def pin_vcpus(self, uuid: str, pins: Sequence[str]) -> None:
         """The vCPUs of a running or paused domain run on these host processors: one set for all, one for each, or on
         any where there are none. `DriverError` (not retryable) for processors that the host has not."""
+        ...
+
+    def attach_nic(self, uuid: str, nic: NicSpec) -> None:
+        """Plug a network card into a running or paused domain (`DriverError` otherwise); its definition stays as it is.
+
+        Nothing happens where a card of this MAC and this port is there already. `DriverError` (not retryable) where
+        another card has the MAC, or the machine has no free place for one more.
+        """
+        ...
+
+    def detach_nic(self, uuid: str, mac: str) -> None:
+        """Ask the guest of a running or paused domain to let a card go; its definition stays as it is.
+
+        Returns when it was asked and promises nothing: only `nics` tells whether the card has gone. A paused guest
+        answers when it goes on; asking again is fine, also for a card that has gone.
+        """
+        ...
+
+    def set_link(self, uuid: str, mac: str, up: bool) -> None:
+        """Put the cable of a running or paused domain's card in, or pull it; its definition stays as it is.
+        `DriverError` (not retryable) where no card has the MAC."""
+        ...
+
+    def nics(self, uuid: str) -> dict[str, PluggedNic]:
+        """What cards are really plugged into a running or paused domain, by MAC in lower case; empty where none
+        runs."""
         ...
 
     def set_autostart(self, uuid: str, on: bool) -> None:

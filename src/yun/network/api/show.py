@@ -91,7 +91,7 @@ def port(row: Port, groups: list[SecurityGroup], floating: FloatingIp | None) ->
         "uuid": row.uuid,
         "network_id": row.network_id,
         "subnet_id": row.subnet_id,
-        "mac": row.mac, "model": row.model,
+        "mac": row.mac, "model": row.model, "link_up": row.link_up,
         "address": row.address,
         "floating_address": floating.address if floating else None,
         "instance_id": row.instance_id,

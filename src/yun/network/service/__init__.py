@@ -39,7 +39,7 @@ from yun.network.service.networks import (
     delete_network,
     delete_subnet,
 )
-from yun.network.service.ports import PortPlan, default_group, default_network, forget_ports, plan_port
+from yun.network.service.ports import PortPlan, default_group, default_network, forget_ports, groups_for, plan_port
 
 __all__ = [
     "FloatingIpPlan", "NewNetwork", "NewRule", "NewSubnet", "PortPlan", "add_rule", "addresses_of", "allocate",
@@ -47,7 +47,7 @@ __all__ = [
     "delete_group", "delete_network", "delete_subnet", "disassociate", "ensure_default", "external_address",
     "external_network", "floating_of", "forget_ports", "get", "get_floating_ip", "get_group", "get_network",
     "get_port", "get_router", "get_subnet", "group_names", "groups_by_port",
-    "groups_of", "legs_of", "list_of", "plan_floating_ip", "plan_port",
+    "groups_for", "groups_of", "legs_of", "list_of", "plan_floating_ip", "plan_port",
     "pool_use", "ports_by_id", "ports_of", "reconcile", "release", "remove_rule", "router_of", "rules_of", "say",
     "subnets_by_network", "subnets_of",
 ]  # fmt: skip

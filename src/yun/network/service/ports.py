@@ -97,12 +97,13 @@ def plan_port(
     instance_id: str | None = None,
     hostname: str = "",
     model: str = "virtio",
+    mac: str | None = None,
 ) -> PortPlan:
     """Choose everything for a port of the context's project; nothing is written before `PortPlan.write`.
 
     ``network`` defaults to the project's own, ``groups`` (names or ids) to its default one; ``groups=[]`` means none.
-    ``address`` asks for a certain one; ``model`` is the card as the guest sees it. Raises `Invalid`, `Conflict` for a
-    taken address, `NoCapacity` for a full pool.
+    ``address`` and ``mac`` ask for certain ones; ``model`` is the card as its guest sees it. Raises `Invalid`,
+    `Conflict` for a taken address or MAC, `NoCapacity` for a full pool.
     """
     project_id = look.project_of(ctx)
     if network is None:
@@ -122,20 +123,22 @@ def plan_port(
             fields={"network": _("a network of the project")},
         )
     subnet = _subnet_for(ctx.session, network, address)
-    chosen = _groups_for(ctx, project_id, groups)
-    index = sa.select(sa.func.count()).where(Port.instance_id == instance_id, Port.state != "trashed")
+    chosen = groups_for(ctx, project_id, groups)
+    last = sa.select(sa.func.max(Port.device_index)).where(Port.instance_id == instance_id)
+    index = ctx.session.scalar(last) if instance_id else None
     port = Port(
         id=new_id(Port.PREFIX),
         project_id=project_id,
         network_id=network.id,
         subnet_id=subnet.id,
-        mac=addresses.new_mac(ctx.session),
+        mac=addresses.check_mac(ctx.session, mac) if mac else addresses.new_mac(ctx.session),
         address=addresses.choose(ctx.session, subnet, address),
         instance_id=instance_id,
-        device_index=(ctx.session.scalar(index) or 0) if instance_id else 0,
+        device_index=0 if index is None else index + 1,
         hostname=hostname,
         model=model,
         state="down",
+        link_up=True,
         plugged=False,
         port_security=True,
     )
@@ -169,7 +172,8 @@ def _subnet_for(session: Session, network: Network, address: str | None) -> Subn
     )
 
 
-def _groups_for(ctx: Context, project_id: str, references: Sequence[str] | None) -> list[SecurityGroup]:
+def groups_for(ctx: Context, project_id: str, references: Sequence[str] | None) -> list[SecurityGroup]:
+    """The groups by name or id, of this project; None: its default one. Raises `Invalid` for another project's."""
     if references is None:
         group = default_group(ctx.session, project_id)
         return [group] if group else []
@@ -190,7 +194,11 @@ def forget_ports(session: Session, instance_id: str) -> list[str]:
     For the transaction that purges an instance, or that takes back a creation; the ports must be unplugged. Returns
     the ids of floating IPs that were loosened.
     """
-    ports = look.ports_of(session, instance_id)
+    return forget_these(session, look.ports_of(session, instance_id))
+
+
+def forget_these(session: Session, ports: Sequence[Port]) -> list[str]:
+    """The ports have no rows any more, as `forget_ports` says."""
     loosened: list[str] = []
     for port in ports:
         for floating in session.scalars(sa.select(FloatingIp).where(FloatingIp.port_id == port.id)):

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
-from yun.drivers.hypervisor.libvirt import disks, files, guest, look, size
+from yun.drivers.hypervisor.libvirt import disks, files, guest, look, nics, size
 from yun.drivers.hypervisor.libvirt.connect import Connection, binding
 from yun.drivers.hypervisor.libvirt.domain_xml import domain_xml
 from yun.drivers.hypervisor.libvirt.errors import NO_DOMAIN, OPERATION_INVALID
@@ -22,7 +22,9 @@ from yun.drivers.hypervisor.port import (
     DomainStats,
     GuestFacts,
     HypervisorFacts,
+    NicSpec,
     PluggedDisk,
+    PluggedNic,
     Power,
 )
 
@@ -190,6 +192,18 @@ class LibvirtHypervisor:
 
     def disks(self, uuid: str) -> dict[str, PluggedDisk]:
         return self._on(uuid, lambda domain: disks.plugged(domain) if domain.isActive() else {}, missing=dict)
+
+    def attach_nic(self, uuid: str, nic: NicSpec) -> None:
+        self._on_running(uuid, lambda domain: nics.attach(domain, nic))
+
+    def detach_nic(self, uuid: str, mac: str) -> None:
+        self._on_running(uuid, lambda domain: nics.detach(domain, mac))
+
+    def set_link(self, uuid: str, mac: str, up: bool) -> None:
+        self._on_running(uuid, lambda domain: nics.set_link(domain, mac, up))
+
+    def nics(self, uuid: str) -> dict[str, PluggedNic]:
+        return self._on(uuid, lambda domain: nics.plugged(domain) if domain.isActive() else {}, missing=dict)
 
     def _on_running(self, uuid: str, work: Callable[[Any], None]) -> None:
         def check_and_work(domain: Any) -> None:

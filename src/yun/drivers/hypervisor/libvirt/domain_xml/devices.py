@@ -84,6 +84,13 @@ def _disk(devices: ET.Element, disk: DiskSpec) -> None:
         )
 
 
+def nic_xml(nic: NicSpec) -> str:
+    """One network card as its own document, for plugging it into a running domain."""
+    holder = ET.Element("devices")
+    _nic(holder, nic)
+    return ET.tostring(holder[0], encoding="unicode")
+
+
 def _nic(devices: ET.Element, nic: NicSpec) -> None:
     element = add(devices, "interface", type="bridge")
     add(element, "mac", address=nic.mac)

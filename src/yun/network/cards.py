@@ -1,0 +1,127 @@
+"""Steps of an instance's network cards: a port that joins it, changes in it, leaves it, and is forgotten."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from yun.base.errors import Conflict
+from yun.base.messages import _
+from yun.network import addresses
+from yun.network.model import DOWN, TRASHED, Port, PortSecurityGroup, SecurityGroup, Subnet
+from yun.network.service.look import groups_of
+from yun.network.service.ports import forget_these
+from yun.network.steps import tell_port
+from yun.operations.flow import Op, tx_step
+from yun.operations.service import close_undo
+
+COLUMNS = ("id", "project_id", "network_id", "subnet_id", "mac", "hostname", "model", "link_up", "device_index")
+PLAIN = ("model", "link_up", "mac")
+
+
+def _take_away(op: Op, session: Session, output: Any, instance_id: str, card: dict[str, Any]) -> None:
+    port = session.get(Port, card["id"])
+    if port is not None:
+        port.state = TRASHED
+        tell_port(session, port)
+        forget_these(session, [port])
+
+
+@tx_step(undo=_take_away)
+def put_card(op: Op, session: Session, instance_id: str, card: dict[str, Any]) -> str:
+    """The instance has the port, with its address; the address is the output. Raises `Conflict` for a MAC or an address
+    that somebody else has taken meanwhile."""
+    addresses.check_mac(session, card["mac"])
+    subnet = session.get_one(Subnet, card["subnet_id"])
+    address = addresses.take(session, subnet, card["address"], ("port", card["id"]), fixed=card["fixed"])
+    port = Port(
+        **{name: card[name] for name in COLUMNS}, address=address, instance_id=instance_id, state=DOWN, plugged=False,
+        port_security=True,
+    )  # fmt: skip
+    session.add(port)
+    session.flush()
+    _join(session, port.id, card["groups"])
+    tell_port(session, port)
+    return address
+
+
+def _take_back(op: Op, session: Session, output: Any, instance_id: str, port_id: str) -> None:
+    port = session.get(Port, port_id)
+    if port is not None and port.instance_id is None:
+        port.instance_id = instance_id
+        tell_port(session, port)
+
+
+@tx_step(undo=_take_back)
+def release_card(op: Op, session: Session, instance_id: str, port_id: str) -> None:
+    """The port, which lies in the trash, is nobody's; it keeps address and MAC until its undo window closes."""
+    port = session.get(Port, port_id)
+    if port is not None:
+        port.instance_id = None
+        tell_port(session, port)
+
+
+def _change_back(op: Op, session: Session, output: Any, port_id: str, values: dict[str, Any]) -> None:
+    if session.get(Port, port_id) is not None and output is not None:
+        _change(session, port_id, output)
+
+
+@tx_step(undo=_change_back)
+def change_card(op: Op, session: Session, port_id: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The port has these values; what they were is the output, in the same form.
+
+    ``place`` is a network with subnet and address; undo takes the old address, or the next free one where somebody has
+    it by then. Raises `Conflict` for a MAC or an address that somebody else has taken meanwhile.
+    """
+    return _change(session, port_id, values)
+
+
+def _change(session: Session, port_id: str, values: dict[str, Any]) -> dict[str, Any]:
+    port = session.get_one(Port, port_id)
+    old: dict[str, Any] = {}
+    if "mac" in values and values["mac"] != port.mac:
+        addresses.check_mac(session, values["mac"])
+    for name in PLAIN:
+        if name in values:
+            old[name] = getattr(port, name)
+            setattr(port, name, values[name])
+    if "groups" in values:
+        old["groups"] = sorted(g.id for g in groups_of(session, port_id))
+        session.execute(sa.delete(PortSecurityGroup).where(PortSecurityGroup.port_id == port_id))
+        _join(session, port_id, values["groups"])
+    if "place" in values:
+        old["place"] = _move(session, port, values["place"])
+    session.flush()
+    tell_port(session, port)
+    return old
+
+
+def _move(session: Session, port: Port, place: dict[str, Any]) -> dict[str, Any]:
+    was = {"network_id": port.network_id, "subnet_id": port.subnet_id, "address": port.address, "fixed": False}
+    addresses.give_back(session, port.id)
+    session.flush()
+    subnet = session.get(Subnet, place["subnet_id"])
+    if subnet is None:
+        raise Conflict(_("The network that the card is to be on is gone."))
+    port.address = addresses.take(session, subnet, place["address"], ("port", port.id), fixed=place["fixed"])
+    port.network_id, port.subnet_id = place["network_id"], place["subnet_id"]
+    return was
+
+
+def _join(session: Session, port_id: str, groups: list[str]) -> None:
+    there = set(session.scalars(sa.select(SecurityGroup.id).where(SecurityGroup.id.in_(groups))))
+    session.add_all(PortSecurityGroup(port_id=port_id, group_id=g) for g in groups if g in there)
+    session.flush()
+
+
+def forget_old(session: Session, before: datetime) -> int:
+    """Cards that were taken out of their instances before that moment are forgotten: addresses and MACs are free."""
+    query = sa.select(Port).where(Port.instance_id.is_(None), Port.state == TRASHED, Port.trashed_at < before)
+    old = list(session.scalars(query))
+    for port in old:
+        close_undo(session, "port", port.id)
+    forget_these(session, old)
+    return len(old)
