@@ -168,3 +168,18 @@ class Person:
         self.presses(word, self.page.locator(".page-actions"))
         if word != "start":
             self.agrees()
+
+    def opens(self, name: str) -> None:
+        """A machine, from the list."""
+        self.goes_to("instances")
+        self.page.locator("#list").get_by_role("link", name=name, exact=True).click()
+        expect(self.page.locator("h1")).to_have_text(name)
+
+    def clones(self, name: str) -> None:
+        """The open machine, by its menu and the form, after reading what it says."""
+        self.page.locator(".page-actions details.menu > summary").click()
+        self.page.locator(".page-actions").get_by_role("link", name=self.words["clone"], exact=True).click()
+        self.page.fill("input[name=name]", name)
+        expect(self.page.locator("#plan .plan-title")).to_contain_text(name)
+        self.page.locator("main form button[type=submit]").click()
+        expect(self.page).not_to_have_url(re.compile("/clone$"))

@@ -12,7 +12,7 @@ PASSWORD = "geheim-1"
 
 
 def walk(person: Person, name: str, *, guest: bool) -> None:
-    """Create, start, add a disk, remove it, change the size. ``guest``: a real one answers on the serial console."""
+    """Create, start, add and remove a disk, clone, resize. ``guest``: a real one answers on its serial port."""
     page = person.page
 
     person.creates(name, PASSWORD)
@@ -41,8 +41,16 @@ def walk(person: Person, name: str, *, guest: bool) -> None:
         person.types("grep -c vdb /proc/partitions", re.compile(r"^0$", re.M))
     person.goes_to("volumes")
     expect(page.locator("main")).to_contain_text(f"{name}-data")
-    page.go_back()
 
+    person.opens(name)
+    person.clones(f"{name}-copy")
+    person.opens(f"{name}-copy")
+    person.sees_state("running")
+    if guest:
+        person.logs_into_serial(PASSWORD)
+        person.types("hostname", re.compile(rf"^{name}-copy$", re.M))
+
+    person.opens(name)
     person.resizes("160M")
     person.opens_tab("overview")
     expect(page.locator("main")).to_contain_text("160 MiB")
