@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.compute.conftest import Lab, both
+from tests.compute.test_tending import reboot_host, tend
 from yun.base.errors import Conflict, Invalid
 from yun.compute import hardware as parts
 from yun.compute import service
@@ -176,3 +177,17 @@ def test_every_field_of_the_hardware_can_be_chosen_and_every_word_has_a_meaning(
     assert parts.stored(parts.PLAIN) == {}
     for name, choice in parts.CHOICES.items():
         assert all(parts.checked(name, word) == word for word in choice.words)
+
+
+def test_after_a_reboot_of_the_host_machines_start_in_their_order(lab: Lab) -> None:
+    for name, order in (("late", 0), ("second", 2), ("first", 1)):
+        lab.create(name)
+        if order:
+            lab.do(service.configure, name, start_order=order)
+    lab.do(service.configure, "second", start_delay=1)
+    reboot_host(lab)
+    tend(lab)
+    assert {lab.row(name).state for name in ("late", "second", "first")} == {"running"}
+    begun = {name: lab.row(name).started_at for name in ("late", "second", "first")}
+    assert begun["first"] < begun["second"] < begun["late"]
+    assert (begun["second"] - begun["first"]).total_seconds() >= 1

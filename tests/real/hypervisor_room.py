@@ -59,7 +59,7 @@ class LibvirtRoom(Room):
         state = self.host.run("ps", "-o", "stat=", "-p", str(pid), check=False).strip()
         return bool(state) and not state.startswith("Z")
 
-    def boot_tiny(self) -> str:
+    def boot_tiny(self, **changes: object) -> str:
         """Start the tiny image; it has an agent and a serial console."""
         base = builders.build("tiny", CACHE, lambda: None)
         disk = self.folder / "tiny.qcow2"
@@ -71,6 +71,7 @@ class LibvirtRoom(Room):
             disks=(DiskSpec("vda", str(disk), cache="unsafe"),),
             serial_socket=str(self.folder / "serial" / "tiny.sock"),
             serial_log=str(self.folder / "log" / "tiny.log"),
+            **changes,
         )
         self.booted = self.made(self.booted_spec, running=True)
         return self.booted

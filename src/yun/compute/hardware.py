@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from yun.base.errors import Invalid
 from yun.base.messages import Message, _
+from yun.base.units import MIB, format_size
 from yun.drivers.hypervisor.board import Board
 
 MAX_VCPUS = 288
@@ -122,6 +123,8 @@ def word(field: str, value: Any) -> Message:
         return Message("{text}", {"text": "; ".join(value) or "–"})
     if field in ("max_vcpus", "sockets", "memory_max_mib", "cores", "threads", "start_order") and value == 0:
         return Message("{text}", {"text": "–"})
+    if field == "memory_max_mib":
+        return Message("{text}", {"text": format_size(value * MIB)})
     if CHOICES[field].words and value in WORDS:
         return WORDS[value]
     return Message("{text}", {"text": str(value) or "–"})

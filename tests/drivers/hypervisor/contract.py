@@ -17,6 +17,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.drivers.hypervisor.board_contract import BoardContract
 from tests.drivers.hypervisor.disk_contract import DiskContract
 from tests.drivers.hypervisor.guest_contract import GuestContract
 from tests.drivers.hypervisor.nic_contract import NicContract
@@ -93,7 +94,7 @@ def missing() -> str:
     return as_uuid(new_id("ins"))
 
 
-class Contract(DiskContract, NicContract, GuestContract):
+class Contract(BoardContract, DiskContract, NicContract, GuestContract):
     """What every hypervisor driver does."""
 
     def test_facts_tell_versions_and_size(self, room: Room) -> None:

@@ -145,7 +145,7 @@ def purge(op: Op, instance_id: str) -> Any:
 
 
 @operation("instance.tend")
-def tend(op: Op, instance_id: str) -> Any:
+def tend(op: Op, instance_id: str, delay: int = 0) -> Any:
     """Look, write down what is news, and mend what the policy says. Nothing where nothing was news."""
     news = op.step(steps.look, instance_id)
     if not news:
@@ -153,6 +153,8 @@ def tend(op: Op, instance_id: str) -> Any:
     if news["define"]:
         op.step(steps.redefine, instance_id)
     if news["start"]:
+        if delay:
+            op.step(steps.wait, delay)
         op.step(steps.redefine, instance_id)
         op.step(steps.bring_back, instance_id)
     return news

@@ -11,7 +11,7 @@ from yun.base.context import Context
 from yun.base.messages import _
 from yun.compute.model import Instance, State
 from yun.compute.service.power import subject
-from yun.operations.intent import Intent, Subject
+from yun.operations.intent import Intent, Key, Subject
 
 TEND = "instance.tend"
 TEND_ALL = "instance.tend_all"
@@ -36,14 +36,17 @@ def tend(ctx: Context, instance: Instance) -> Intent:
     return replace(tend_intent(instance), quiet=False)
 
 
-def tend_intent(instance: Instance) -> Intent:
-    """The quiet operation that looks at one instance."""
+def tend_intent(instance: Instance, *, turn: bool = False, delay: int = 0) -> Intent:
+    """The quiet operation that looks at one instance. ``turn``: it comes after those of its host that were ordered
+    before it, and starts the machine ``delay`` seconds after them."""
+    own = Key(f"instance:{instance.id}")
     return Intent(
         kind=TEND,
         title=_("Look after instance {name}", name=instance.name),
         subject=subject(instance),
         project_id=instance.project_id,
-        arguments={"instance_id": instance.id},
+        arguments={"instance_id": instance.id, **({"delay": delay} if delay else {})},
+        keys=(own, Key(f"host-starts:{instance.host_id}")) if turn else (own,),
         effects=(_("What the machine really does is written down, and mended as its policy says."),),
         undoable=False,
         no_undo=_("It changes nothing that could be undone."),

@@ -33,7 +33,7 @@ from yun.compute.steps.rows import (
 )
 from yun.compute.steps.running import await_end, launch
 from yun.compute.steps.shared import load, place, set_state
-from yun.compute.steps.tending import bring_back, look, look_at_all
+from yun.compute.steps.tending import bring_back, look, look_at_all, wait
 
 __all__ = [
     "await_end", "before_cards", "before_definition", "before_hardware", "begin_building", "begin_copies",
@@ -43,5 +43,5 @@ __all__ = [
     "look", "look_at_all", "make_flavor", "measure", "parts", "place", "plug_card", "plug_in", "power_off", "power_on",
     "pull_card", "pull_out", "put_in_place", "redefine", "release_kept", "remember", "remove_files", "set_clock",
     "set_state", "settle_cards", "stand_on", "start_now", "suspend", "take_errand", "take_from_place", "take_live",
-    "thaw_due", "thaw_now_and_tell", "trash", "undefine", "withdraw_flavor", "write_seed",
+    "thaw_due", "thaw_now_and_tell", "trash", "undefine", "wait", "withdraw_flavor", "write_seed",
 ]  # fmt: skip

@@ -12,8 +12,9 @@ from yun.base.context import SYSTEM, Context
 from yun.base.errors import DriverError
 from yun.base.log import logger
 from yun.base.messages import Message, _
+from yun.compute import hardware as parts
 from yun.compute.model import REASONS, SETTLED, Instance, State
-from yun.compute.reality import GAVE_UP, MISSING, WINDOW, Known, Seen, Verdict, judge
+from yun.compute.reality import GAVE_UP, HOST_REBOOT, MISSING, WINDOW, Known, Seen, Verdict, judge
 from yun.compute.service.guest import learn_intent
 from yun.compute.service.tending import TEND, tend_intent
 from yun.compute.steps.power import start_now
@@ -121,6 +122,12 @@ def bring_back(op: Op, instance_id: str) -> None:
     start_now(op, instance_id, event="instance.mended")
 
 
+@step()
+def wait(op: Op, seconds: int) -> None:
+    """So much time has passed."""
+    op.sleep(seconds)
+
+
 @step(retries=0)
 def look_at_all(op: Op) -> int:
     """Compare all rows with what the hypervisors say, one call a host, and order a closer look where they differ.
@@ -143,12 +150,13 @@ def look_at_all(op: Op) -> int:
     return ordered
 
 
-def _odd(op: Op, host_id: str, boot_id: str, states: dict[str, DomainState]) -> list[str]:
-    """The ids of the host's instances that are not as their rows say."""
-    now, found = op.clock.now(), []
+def _odd(op: Op, host_id: str, boot_id: str, states: dict[str, DomainState]) -> list[tuple[str, int | None]]:
+    """The ids of the host's instances that are not as their rows say; those that start one by one after a reboot of the
+    host come in their order, with the seconds that each waits (None: it needs not wait for others)."""
+    now, found, starting = op.clock.now(), [], []
     query = sa.select(
         Instance.id, Instance.uuid, Instance.state, Instance.reason, Instance.agent, Instance.on_crash,
-        Instance.autostart, Instance.boot_id, Instance.mended_at,
+        Instance.autostart, Instance.boot_id, Instance.mended_at, Instance.hardware,
     ).where(Instance.host_id == host_id, Instance.state.in_(SETTLED))  # fmt: skip
     with op.read() as session:
         rows = session.execute(query).all()
@@ -157,14 +165,22 @@ def _odd(op: Op, host_id: str, boot_id: str, states: dict[str, DomainState]) -> 
         if state is not None and state.power == row.state == State.RUNNING and state.agent == row.agent:
             continue
         seen = seen_of(state) if state is not None else Seen(MISSING)
-        if judge(known(row, boot_id), seen, now) is not None:
+        verdict = judge(known(row, boot_id), seen, now)
+        if verdict is not None and verdict.start and verdict.reason == HOST_REBOOT:
+            starting.append((row.id, parts.of(row.hardware)))
+        elif verdict is not None:
             found.append(row.id)
-    return found
+    if not any(h.start_order or h.start_delay for _id, h in starting):
+        return [(identifier, None) for identifier in (*found, *(i for i, _h in starting))]
+    starting.sort(key=lambda entry: (entry[1].start_order == 0, entry[1].start_order, entry[0]))
+    turns = [(identifier, h.start_delay if n else 0) for n, (identifier, h) in enumerate(starting)]
+    return [*((identifier, None) for identifier in found), *turns]
 
 
-def _order(op: Op, ids: list[str]) -> int:
-    """Submit a look at each, unless one waits already."""
-    count = 0
+def _order(op: Op, odd: list[tuple[str, int | None]]) -> int:
+    """Submit a look at each, in this order, unless one waits already."""
+    count, waits = 0, dict(odd)
+    ids = list(waits)
     with op.write() as session:
         waiting = sa.select(Operation.subject_id).where(
             Operation.kind == TEND, Operation.state == OperationState.QUEUED,
@@ -172,7 +188,9 @@ def _order(op: Op, ids: list[str]) -> int:
         )  # fmt: skip
         queued = set(session.scalars(waiting))
         ctx = Context(SYSTEM, session, op.settings, clock=op.clock)
-        for row in session.scalars(sa.select(Instance).where(Instance.id.in_(set(ids) - queued))):
-            submit(ctx, tend_intent(row))
+        rows = session.scalars(sa.select(Instance).where(Instance.id.in_(set(ids) - queued)))
+        for row in sorted(rows, key=lambda row: ids.index(row.id)):
+            delay = waits[row.id]
+            submit(ctx, tend_intent(row, turn=delay is not None, delay=delay or 0))
             count += 1
     return count

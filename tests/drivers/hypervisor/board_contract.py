@@ -1,0 +1,102 @@
+"""What every hypervisor driver does with boards, and with the size of running machines; joined to the contract."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from yun.base.errors import DriverError
+from yun.drivers.hypervisor.board import Board
+from yun.drivers.hypervisor.port import DomainSpec, Power
+
+if TYPE_CHECKING:
+    from tests.drivers.hypervisor.contract import Room
+
+BOARDS: dict[str, dict[str, object]] = {
+    "two screens": {"board": Board(display="both", video="qxl", keyboard="de")},
+    "spice alone": {"board": Board(display="spice", video="virtio")},
+    "old": {"machine": "pc", "board": Board(watchdog="ib700", clock="localtime", video="cirrus", rng=False)},
+    "watched": {
+        "board": Board(watchdog="i6300esb", watchdog_action="pause", panic="preserve", serial_ports=3, video="bochs")
+    },
+    "shaped": {"vcpus": 2, "board": Board(max_vcpus=4, sockets=1, cores=2, threads=2, cpu_model="Nehalem")},
+    "pinned": {"vcpus": 2, "board": Board(pins=("0", "0-1"), cpu_model="maximum", agent=False)},
+    "growing": {"vcpus": 2, "board": Board(max_vcpus=3, memory_max_mib=300)},
+    "trusted": {"firmware": "uefi", "memory_mib": 128, "board": Board(tpm=True)},
+}
+
+
+def _live(room: Room, uuid: str) -> ET.Element:
+    return ET.fromstring(room.driver.xml(uuid, live=True))
+
+
+class BoardContract:
+    """Machines of every kind of board, and machines that grow and shrink while they run."""
+
+    @pytest.mark.parametrize("name", BOARDS)
+    def test_a_machine_of_every_board_starts(self, room: Room, name: str) -> None:
+        spec: DomainSpec = room.spec(**BOARDS[name])
+        room.driver.define(spec)
+        room.driver.start(spec.uuid)
+        assert room.driver.state(spec.uuid).power is Power.RUNNING
+        found = {g.get("type") for g in _live(room, spec.uuid).iterfind("devices/graphics")}
+        assert found == ({"vnc", "spice"} if spec.board.display == "both" else {spec.board.display})
+        room.driver.destroy(spec.uuid)
+        room.driver.undefine(spec.uuid)
+        room.driver.discard_tpm(spec.uuid)
+
+    def test_vcpus_are_plugged_in_up_to_the_most_and_never_taken_away(self, room: Room) -> None:
+        uuid = room.machine(board=Board(max_vcpus=3))
+        with pytest.raises(DriverError):
+            room.driver.set_vcpus(uuid, 2)
+        room.driver.start(uuid)
+        for count in (2, 2, 1):
+            room.driver.set_vcpus(uuid, count)
+            vcpu = _live(room, uuid).find("vcpu")
+            assert (vcpu.text, vcpu.get("current")) == ("3", "2")
+        with pytest.raises(DriverError) as caught:
+            room.driver.set_vcpus(uuid, 4)
+        assert not caught.value.retryable
+        room.driver.destroy(uuid)
+
+    def test_memory_grows_and_shrinks_by_blocks_within_its_bounds(self, room: Room) -> None:
+        uuid = room.machine(running=True, board=Board(memory_max_mib=256))
+        for size in (128, 128, 256, 64):
+            room.driver.set_memory(uuid, size)
+        for size in (62, 65, 258):
+            with pytest.raises(DriverError) as caught:
+                room.driver.set_memory(uuid, size)
+            assert not caught.value.retryable
+        room.driver.destroy(uuid)
+
+    def test_a_machine_that_cannot_grow_is_asked_to_give_memory_back(self, room: Room) -> None:
+        uuid = room.machine(running=True)
+        for size in (48, 48, 64):
+            room.driver.set_memory(uuid, size)
+        with pytest.raises(DriverError) as caught:
+            room.driver.set_memory(uuid, 65)
+        assert not caught.value.retryable
+        room.driver.destroy(uuid)
+
+    def test_vcpus_are_tied_to_host_processors_and_let_loose(self, room: Room) -> None:
+        uuid = room.machine(running=True, vcpus=2)
+        for pins in (("0",), ("0", "0-1"), ()):
+            room.driver.pin_vcpus(uuid, pins)
+        with pytest.raises(DriverError) as caught:
+            room.driver.pin_vcpus(uuid, ("4000",))
+        assert not caught.value.retryable
+        assert room.driver.state(uuid).power is Power.RUNNING
+        room.driver.destroy(uuid)
+
+    def test_a_deleted_machine_keeps_its_tpm_until_that_is_discarded(self, room: Room) -> None:
+        spec = room.spec(board=Board(tpm=True))
+        for _again in range(2):
+            room.driver.define(replace(spec, title="again"))
+            room.driver.start(spec.uuid)
+            room.driver.destroy(spec.uuid)
+            room.driver.undefine(spec.uuid)
+        for _again in range(2):
+            room.driver.discard_tpm(spec.uuid)
