@@ -25,6 +25,7 @@ declare(
 declare("instance", export="member")
 declare("instance", add_nic="member", remove_nic="member", change_nic="member")
 declare("volume", attach="member", detach="member", grow="member")
+declare("volume", move="member")
 declare("flavor", list="reader", show="reader")
 declare("flavor", "cloud", create="admin", delete="admin")
 
@@ -97,6 +98,7 @@ DOING: dict[str, Message] = {
     "add_nic": _("adding a network card…"),
     "remove_nic": _("removing a network card…"),
     "change_nic": _("changing a network card…"),
+    "move": _("moving a disk…"),
     "undo": _("being undone…"),
 }
 """What is shown in the place of a state while a verb is being done."""

@@ -31,9 +31,13 @@ def opposite(kind: str) -> Callable[[Opposite], Opposite]:
     return register
 
 
-def succeeded(session: Session, operation: Operation) -> None:
-    """An operation has succeeded: what it undid counts as undone."""
+def succeeded(session: Session, operation: Operation, days: float) -> None:
+    """An operation has succeeded: what it undid counts as undone, and what that had undone stands again."""
     _set(session, operation, state=State.UNDONE, undone_by=operation.id, undo_until=None)
+    target = operation.preview.get(UNDOES)
+    undone = session.scalar(sa.select(Operation).where(Operation.id == target)) if target else None
+    if undone is not None:
+        taken_back(session, undone, days)
 
 
 def taken_back(session: Session, operation: Operation, days: float) -> None:

@@ -205,7 +205,7 @@ class Runner:
             progress=1.0 if outcome == State.SUCCEEDED else self.operation.progress, progress_text=text,
         )  # fmt: skip
         if outcome == State.SUCCEEDED:
-            opposites.succeeded(session, self.operation)
+            opposites.succeeded(session, self.operation, self.op.settings.undo_days)
         release_keys(session, self.operation)
         resolve_notice(session, f"deadline:{self.operation.id}")
         self._tell(session, outcome, error=self.operation.error)

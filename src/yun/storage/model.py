@@ -56,6 +56,7 @@ ALLOWED: dict[str, tuple[VolumeState, ...]] = {
     "delete": (VolumeState.AVAILABLE, VolumeState.MISSING, VolumeState.DAMAGED),
     "attach": (VolumeState.AVAILABLE,),
     "grow": (VolumeState.AVAILABLE,),
+    "move": (VolumeState.AVAILABLE,),
     "purge": (VolumeState.TRASHED,),
 }
 """Which verb is allowed in which state of a volume."""

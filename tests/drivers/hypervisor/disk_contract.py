@@ -135,3 +135,47 @@ class DiskContract:
         assert room.driver.state(room.booted).power is Power.RUNNING
         room.driver.detach_disk(room.booted, "vdf")
         until(lambda: "vdf" not in room.driver.disks(room.booted))
+
+    def test_a_disk_is_copied_under_the_machine_that_goes_on_with_the_copy(self, room: Room) -> None:
+        from tests.drivers.hypervisor.contract import until
+
+        old, new = room.blank_disk(16 * MIB), room.blank_disk(16 * MIB)
+        uuid = room.machine(disks=(DiskSpec("vda", old),))
+        assert room.driver.copy_state(uuid, "vda") is None
+        room.driver.abandon_copy(uuid, "vda")
+        with pytest.raises(DriverError) as caught:
+            room.driver.begin_copy(uuid, "vda", new)
+        assert not caught.value.retryable
+        room.driver.start(uuid)
+        with pytest.raises(DriverError):
+            room.driver.begin_copy(uuid, "vdq", new)
+        with pytest.raises(DriverError):
+            room.driver.finish_copy(uuid, "vda")
+        for _again in range(2):
+            room.driver.begin_copy(uuid, "vda", new)
+        until(lambda: (now := room.driver.copy_state(uuid, "vda")) is not None and now.ready)
+        assert room.driver.disks(uuid)["vda"].path == old, "it goes on with its old file until it is told"
+        room.driver.abandon_copy(uuid, "vda")
+        assert room.driver.copy_state(uuid, "vda") is None
+        assert room.driver.disks(uuid)["vda"].path == old
+        room.driver.begin_copy(uuid, "vda", new)
+        until(lambda: (now := room.driver.copy_state(uuid, "vda")) is not None and now.ready)
+        room.driver.suspend(uuid)
+        room.driver.finish_copy(uuid, "vda")
+        assert room.driver.disks(uuid) == {"vda": PluggedDisk(new, 16 * MIB)}
+        assert room.driver.copy_state(uuid, "vda") is None
+        assert room.driver.defined_disks(uuid) == {"vda": new}, "the next start knows it too"
+        room.driver.destroy(uuid)
+
+    def test_a_copy_ends_with_its_machine_and_leaves_it_as_it_was(self, room: Room) -> None:
+        old, new = room.blank_disk(16 * MIB), room.blank_disk(16 * MIB)
+        uuid = room.machine(running=True, disks=(DiskSpec("vda", old),))
+        room.driver.begin_copy(uuid, "vda", new)
+        room.driver.destroy(uuid)
+        assert room.driver.copy_state(uuid, "vda") is None
+        room.driver.abandon_copy(uuid, "vda")
+        assert room.driver.defined_disks(uuid) == {"vda": old}
+        room.driver.start(uuid)
+        assert room.driver.disks(uuid)["vda"].path == old
+        assert room.driver.copy_state(uuid, "vda") is None
+        room.driver.destroy(uuid)

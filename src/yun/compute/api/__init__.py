@@ -10,6 +10,7 @@ from yun.compute.api import (  # noqa: F401 (they add their routes to the router
     disks,
     guest,
     instances,
+    move,
 )
 from yun.compute.api.appliances import appliances
 from yun.compute.api.flavors import flavors

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from yun.compute.cli import appliances, clone, configure, disks, guest, instances  # noqa: F401 (they add their verbs)
+from yun.compute.cli import (  # noqa: F401 (they add their verbs)
+    appliances,
+    clone,
+    configure,
+    disks,
+    guest,
+    instances,
+    move,
+)
 from yun.compute.cli.flavors import flavor
 from yun.compute.cli.nics import add_nic  # noqa: F401 (it adds its verbs)
 from yun.compute.cli.shared import instance

@@ -10,6 +10,7 @@ from yun.compute.flows import (  # noqa: F401 (they declare operations)
     flavors,
     guest,
     instances,
+    move,
     nics,
 )
 from yun.compute.flows.watch import WATCHES, Watch, attach

@@ -13,6 +13,7 @@ from yun.compute.pages import (
     flavors,
     guest,
     listing,
+    move,
     nics,
     one,
     overview,
@@ -25,5 +26,5 @@ command("instance.create", _("Create an instance"), "/instances/new", icon="plus
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 # Fixed addresses first: /instances/new is not an instance named "new".
-for part in (overview, listing, create, bulk, flavors, disks, nics, clone, appliances, guest, configure, one):
+for part in (overview, listing, create, bulk, flavors, disks, nics, clone, appliances, guest, configure, move, one):
     router.include_router(part.router)

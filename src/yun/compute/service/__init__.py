@@ -13,6 +13,7 @@ from yun.compute.service.inside import freeze, run, set_password, sync_time, tha
 from yun.compute.service.look import count_instances, get, list_instances, list_values
 from yun.compute.service.make_image import make_image
 from yun.compute.service.metrics import histories, latest, metrics
+from yun.compute.service.move import move, other_pools
 from yun.compute.service.nics import Card, add_nic, change_nic, remove_nic
 from yun.compute.service.power import pause, reboot, resume, start, stop
 from yun.compute.service.remove import delete, purge
@@ -25,8 +26,9 @@ __all__ = [
     "clone", "completed", "configure", "contents", "count_instances", "create", "create_flavor", "delete",
     "delete_flavor", "detach", "detail", "drop_pending", "ensure_flavors", "export", "free_name", "free_volumes",
     "freeze", "get", "get_flavor", "grow", "guest", "histories", "import_appliance", "latest", "learn_intent",
-    "list_flavors", "list_instances", "list_values", "make_image", "metrics", "nudged", "pause", "purge", "reboot",
-    "remove_nic", "rename", "rendered", "resize", "resume", "run", "set_autostart", "set_password", "set_protection",
+    "list_flavors", "list_instances", "list_values", "make_image", "metrics", "move", "nudged", "other_pools",
+    "pause", "purge", "reboot", "remove_nic", "rename", "rendered", "resize", "resume", "run", "set_autostart",
+    "set_password", "set_protection",
     "show_flavor", "size_of", "start", "stop", "sync_time", "tag", "tend", "thaw", "trim", "update", "waiting_of",
     "waiting_words",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from yun.compute.service.resize import pending
 from yun.hosts.model import Host
 from yun.network.model import FloatingIp, Network, Port
 from yun.operations.model import Operation, OperationKey
+from yun.storage.model import Pool
 from yun.storage.service import attachments_of
 
 
@@ -128,13 +129,17 @@ def ports_of(session: Session, instance_id: str) -> list[dict[str, Any]]:
 
 def disks_of(session: Session, instance_id: str) -> list[dict[str, Any]]:
     """The instance's disks in boot order."""
+    disks = attachments_of(session, instance_id)
+    named = sa.select(Pool.id, Pool.name).where(Pool.id.in_({disk.volume.pool_id for disk in disks}))
+    pools: dict[str, str] = dict(row.tuple() for row in session.execute(named))
     return [
         {
             "volume_id": disk.volume.id, "name": disk.volume.name, "size_bytes": disk.volume.size_bytes,
             "slot": disk.attachment.slot, "bus": disk.attachment.bus, "boot_order": disk.attachment.boot_order,
+            "pool": pools[disk.volume.pool_id],
             "readonly": disk.attachment.readonly, "cache": disk.attachment.cache, "kept": disk.attachment.kept,
         }
-        for disk in attachments_of(session, instance_id)
+        for disk in disks
     ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from yun.compute import places
@@ -17,6 +18,7 @@ from yun.network.model import Network, Subnet
 from yun.network.service import ports_of
 from yun.network.spec import nic_of
 from yun.operations.flow import Op, step
+from yun.storage.model import Pool
 from yun.storage.spec import disks_of, pool_path_of
 
 
@@ -65,10 +67,12 @@ def remove_files(op: Op, instance_id: str) -> None:
     """What the machine had beside its disks is gone for good: seed, NVRAM, TPM, log. Precondition: undefined."""
     with op.read() as session:
         row = load(session, instance_id)
-        pool = pool_path_of(session, instance_id)
+        # Every pool: one that its first disk has left may still hold a seed that the machine had open then.
+        pools = list(session.scalars(sa.select(Pool.path).where(Pool.host_id == row.host_id)))
     drivers = op.drivers.on(row.host_id)
-    drivers.volume.delete(places.seed(pool, instance_id))
-    drivers.volume.delete(places.nvram(pool, instance_id))
+    for pool in pools:
+        drivers.volume.delete(places.seed(pool, instance_id))
+        drivers.volume.delete(places.nvram(pool, instance_id))
     drivers.hypervisor.discard_tpm(row.uuid)
     drivers.hypervisor.discard_log(places.serial_log(op.settings, instance_id))
 

@@ -20,9 +20,10 @@ from typing import Literal
 from yun.base.errors import DriverError
 from yun.base.messages import _
 from yun.drivers.hypervisor.fake_nics import FakeNics
-from yun.drivers.hypervisor.fake_world import ACTIVE, FakeDomain, FakeWorld
+from yun.drivers.hypervisor.fake_world import ACTIVE, FakeDomain, FakeWorld, Mirror
 from yun.drivers.hypervisor.libvirt.domain_xml import domain_xml
 from yun.drivers.hypervisor.port import (
+    BlockCopy,
     DiskSpec,
     DomainSpec,
     DomainState,
@@ -218,6 +219,48 @@ class FakeHypervisor(FakeNics):
                 domain.guest.agent("guest-fsfreeze-freeze", {})
                 domain.guest.agent("guest-fsfreeze-thaw", {})
             return rests
+
+    def begin_copy(self, uuid: str, slot: str, path: str) -> None:
+        with self._call("begin_copy", uuid):
+            domain = self._active(uuid)
+            if slot not in self._plugged(domain):
+                raise DriverError(_("The slot {slot} is empty.", slot=slot))
+            domain.mirrors.setdefault(slot, Mirror(path))
+
+    def copy_state(self, uuid: str, slot: str) -> BlockCopy | None:
+        with self._call("copy_state", uuid):
+            domain = self.world.domains.get(uuid)
+            if domain is None or domain.power not in ACTIVE or slot not in domain.mirrors:
+                return None
+            mirror = domain.mirrors[slot]
+            mirror.looks += 1
+            done = min(mirror.looks, self.world.copy_looks)
+            return BlockCopy(done, self.world.copy_looks, done == self.world.copy_looks)
+
+    def finish_copy(self, uuid: str, slot: str) -> None:
+        with self._call("finish_copy", uuid):
+            domain = self._active(uuid)
+            mirror = domain.mirrors.get(slot)
+            if mirror is None or domain.live is None:
+                raise DriverError(_("No copy of {slot} is under way.", slot=slot))
+            if mirror.looks < self.world.copy_looks:
+                raise DriverError(_("The copy of {slot} is not ready yet.", slot=slot), retryable=True)
+            old = {slot: self._plugged(domain)[slot].path}
+            domain.live = onto(domain.live, old, {slot: mirror.path})
+            domain.spec = onto(domain.spec, old, {slot: mirror.path})
+            self.world.sizes[mirror.path] = self.world.sizes.get(old[slot], 0)
+            del domain.mirrors[slot]
+
+    def abandon_copy(self, uuid: str, slot: str) -> None:
+        with self._call("abandon_copy", uuid):
+            domain = self.world.domains.get(uuid)
+            if domain is not None:
+                domain.mirrors.pop(slot, None)
+
+    def defined_disks(self, uuid: str) -> dict[str, str]:
+        with self._call("defined_disks", uuid):
+            domain = self.world.domains.get(uuid)
+            return {d.slot: d.path for d in domain.spec.disks if d.path} if domain is not None else {}
 
     def disks(self, uuid: str) -> dict[str, PluggedDisk]:
         with self._call("disks", uuid):

@@ -15,6 +15,14 @@ ACTIVE = (Power.RUNNING, Power.PAUSED)
 
 
 @dataclass
+class Mirror:
+    """A copy of a disk that is under way: ready once it was looked at often enough."""
+
+    path: str
+    looks: int = 0
+
+
+@dataclass
 class FakeDomain:
     """A domain as the daemon knows it: ``spec`` is the persistent definition, ``live`` what runs."""
 
@@ -32,6 +40,7 @@ class FakeDomain:
     keeps_nics: bool = False
     asked_for: set[str] = field(default_factory=set)
     guest: FakeGuest = field(default_factory=FakeGuest)
+    mirrors: dict[str, Mirror] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.live is not None:
@@ -58,6 +67,7 @@ class FakeWorld:
         self.missing_files: set[str] = set()
         self.logs: dict[str, bytes] = {}
         self.sizes: dict[str, int] = {}
+        self.copy_looks = 3
         self.boot_seconds = boot_seconds
         self.cpus, self.memory_mib = cpus, memory_mib
         self.calls: Counter[str] = Counter()
@@ -107,6 +117,11 @@ class FakeWorld:
         """The guest powers itself off (``shutdown``), or somebody pulls its plug (``destroyed``)."""
         self._stop(uuid, Power.STOPPED, reason)
 
+    def lose_copies(self, uuid: str) -> None:
+        """The hypervisor gives up every copy of the domain's disks, such as for a full disk; the guest goes on."""
+        with self.lock:
+            self.domains[uuid].mirrors.clear()
+
     def pause(self, uuid: str, reason: str = "io_error") -> None:
         """The hypervisor pauses the domain, such as for a full disk."""
         with self.lock:
@@ -128,6 +143,7 @@ class FakeWorld:
             for domain in self.domains.values():
                 if domain.power in ACTIVE:
                     domain.power, domain.reason, domain.live = Power.STOPPED, "unknown", None
+                    domain.mirrors.clear()
                     domain.guest.power_off()
                 if domain.autostart:
                     self.boot(domain)
@@ -191,6 +207,7 @@ class FakeWorld:
             if domain.power not in ACTIVE:
                 return
             domain.power, domain.reason, domain.live = power, reason, None
+            domain.mirrors.clear()
             domain.guest.power_off()
         self.nudges.put(uuid)
 

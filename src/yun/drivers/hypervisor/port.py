@@ -133,6 +133,16 @@ class PluggedNic:
 
 
 @dataclass(frozen=True)
+class BlockCopy:
+    """A copy of a running domain's disk that is under way: ``done`` of ``total`` bytes. Once it is ``ready``, both
+    files hold the same, and everything written goes to both."""
+
+    done: int
+    total: int
+    ready: bool
+
+
+@dataclass(frozen=True)
 class GuestFileSystem:
     """A mounted file system as the guest sees it: sizes in bytes (None where it does not say), and the disks below by
     ``slots`` (target names as in `DiskSpec`, where the hypervisor recognizes them) and ``serials``."""
@@ -261,6 +271,33 @@ class Hypervisor(Protocol):
         moment; whether it did is the answer (False also where no agent answers). Precondition: running or paused.
         Repeating it is a `DriverError`: look with `disks` first, which shows the new files as soon as it has happened.
         """
+        ...
+
+    def begin_copy(self, uuid: str, slot: str, path: str) -> None:
+        """Begin to copy the disk in ``slot`` of a running or paused domain, with all that it stands on, to ``path``: a
+        qcow2 file that is there, stands on nothing and is as large. The domain goes on with its old file.
+
+        Nothing happens where a copy of this slot is under way. `DriverError` (not retryable) for an empty slot.
+        """
+        ...
+
+    def copy_state(self, uuid: str, slot: str) -> BlockCopy | None:
+        """The copy of this slot that is under way; None where none is: it has been finished or abandoned, the
+        hypervisor has given up, or the domain is off."""
+        ...
+
+    def finish_copy(self, uuid: str, slot: str) -> None:
+        """From now on the domain and its definition use the copy, and nothing writes to the old file any more.
+        Precondition: a copy that is ready (`DriverError` otherwise, retryable where it only is not ready yet)."""
+        ...
+
+    def abandon_copy(self, uuid: str, slot: str) -> None:
+        """No copy of this slot is under way, and the domain uses its old file; the new one stays as it is. Nothing
+        happens where none is, or where the domain is off."""
+        ...
+
+    def defined_disks(self, uuid: str) -> dict[str, str]:
+        """The files in the slots of the domain's definition: what its next start uses. Empty where it is missing."""
         ...
 
     def disks(self, uuid: str) -> dict[str, PluggedDisk]:

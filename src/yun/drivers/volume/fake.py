@@ -219,7 +219,8 @@ class FakeVolumeStore:
         progress(0.5)
         with self.world.lock:
             self._room(need, target)
-            files[target] = FakeFile(format, facts.virtual_bytes, f"{format}:{content}", need)
+            same = content if content.startswith(f"{format}:") else f"{format}:{content}"  # a copy of a copy is as good
+            files[target] = FakeFile(format, facts.virtual_bytes, same, need)
         try:
             progress(1.0)
         except BaseException:

@@ -46,7 +46,7 @@ def submit(ctx: Context, intent: Intent) -> Operation:
         operation.started_at = operation.finished_at = now
         if operation.undoable:
             operation.undo_until = now + timedelta(days=ctx.settings.undo_days)
-        opposites.succeeded(session, operation)
+        opposites.succeeded(session, operation, ctx.settings.undo_days)
         announce(session, operation, "succeeded")
     else:
         for key, slots in keys:

@@ -48,12 +48,18 @@ def _strangers(session: Session, pool: Pool, paths: list[str]) -> list[str]:
     seeds = f"{pool.path}/seeds/"
     heads = sa.select(Head.path).join(Volume, Volume.id == Head.volume_id).where(Volume.pool_id == pool.id)
     layers = sa.select(Layer.path).where(Layer.pool_id == pool.id)
-    known = {*session.scalars(heads), *session.scalars(layers)} if paths else set()
+    known = {*session.scalars(heads), *session.scalars(layers), *_moving(session)} if paths else set()
     machines = _machines(session) if any(path.startswith(seeds) for path in paths) else set()
     return [
         path for path in paths
         if (path.removeprefix(seeds).partition(".")[0] not in machines if path.startswith(seeds) else path not in known)
     ]  # fmt: skip
+
+
+def _moving(session: Session) -> set[str]:
+    """Files of volumes that are being moved: the new one before its row names it, the old one after."""
+    moves = session.scalars(sa.select(Operation).where(Operation.kind == "volume.move", Operation.state.in_(OPEN)))
+    return {move.arguments["way"][end] for move in moves for end in ("source", "target")}
 
 
 def _machines(session: Session) -> set[str]:

@@ -9,13 +9,14 @@ from typing import Any, Literal, TypeVar
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
-from yun.drivers.hypervisor.libvirt import disks, files, guest, look, nics, size
+from yun.drivers.hypervisor.libvirt import copying, disks, files, guest, look, nics, size
 from yun.drivers.hypervisor.libvirt.connect import Connection, binding
 from yun.drivers.hypervisor.libvirt.domain_xml import domain_xml
 from yun.drivers.hypervisor.libvirt.errors import NO_DOMAIN, OPERATION_INVALID
 from yun.drivers.hypervisor.libvirt.events import Events, agent_connected
 from yun.drivers.hypervisor.nudges import Nudges
 from yun.drivers.hypervisor.port import (
+    BlockCopy,
     DiskSpec,
     DomainSpec,
     DomainState,
@@ -189,6 +190,25 @@ class LibvirtHypervisor:
             return disks.freeze(domain, heads, quiesce=rests)
 
         return self._on(uuid, freeze)
+
+    def begin_copy(self, uuid: str, slot: str, path: str) -> None:
+        self._on_running(uuid, lambda domain: copying.begin(domain, slot, path))
+
+    def copy_state(self, uuid: str, slot: str) -> BlockCopy | None:
+        return self._on(
+            uuid, lambda domain: copying.state(domain, slot) if domain.isActive() else None, missing=lambda: None
+        )
+
+    def finish_copy(self, uuid: str, slot: str) -> None:
+        self._on_running(uuid, lambda domain: copying.finish(domain, slot))
+
+    def abandon_copy(self, uuid: str, slot: str) -> None:
+        self._on(
+            uuid, lambda domain: copying.abandon(domain, slot) if domain.isActive() else None, missing=lambda: None
+        )
+
+    def defined_disks(self, uuid: str) -> dict[str, str]:
+        return self._on(uuid, copying.defined, missing=dict)
 
     def disks(self, uuid: str) -> dict[str, PluggedDisk]:
         return self._on(uuid, lambda domain: disks.plugged(domain) if domain.isActive() else {}, missing=dict)
