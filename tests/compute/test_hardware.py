@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.compute.conftest import Lab
-from yun.base.errors import Invalid
+from yun.base.errors import Conflict, Invalid
 from yun.compute import service
 from yun.images import service as images
 from yun.network.model import Port
 from yun.operations.service import submit
+from yun.storage import service as storage
 from yun.storage.model import Attachment
 
 
@@ -49,3 +50,42 @@ def test_hardware_there_is_not_is_refused(lab: Lab) -> None:
     with lab.asking() as ctx, pytest.raises(Invalid) as caught:
         images.update(ctx, images.get(ctx, "tiny"), hardware="amiga")
     assert "hardware" in caught.value.fields
+
+
+def test_a_boot_disk_goes_to_virtio_once_the_guest_has_its_driver_and_back_by_undo(lab: Lab) -> None:
+    set_hardware(lab, "compatible")
+    lab.create(start=False)
+    with lab.asking() as ctx:
+        intent = service.change_bus(ctx, storage.get_volume(ctx, "web"), "virtio")
+        assert any("boots from this disk" in effect.render("en") for effect in intent.effects)
+        identifier = submit(ctx, intent).id
+    lab.drain()
+    assert lab.operation(identifier).state == "succeeded"
+    assert [(d.slot, d.bus, d.boot_order) for d in lab.domain().spec.disks if d.device == "disk"] == [
+        ("vda", "virtio", 1)
+    ]
+    lab.undo(identifier)
+    assert [(d.slot, d.bus) for d in lab.domain().spec.disks if d.device == "disk"] == [("sdh", "sata")]
+    assert [(a.slot, a.bus) for a in lab.rows(Attachment)] == [("sdh", "sata")]
+
+
+def test_a_disk_of_a_running_machine_keeps_its_bus(lab: Lab) -> None:
+    lab.create()
+    with lab.asking() as ctx:
+        volume = storage.get_volume(ctx, "web")
+        with pytest.raises(Conflict):
+            service.change_bus(ctx, volume, "sata")
+        with pytest.raises(Invalid):
+            service.change_bus(ctx, volume, "floppy")
+
+
+def test_a_machine_that_was_started_while_the_change_waited_keeps_its_bus(lab: Lab) -> None:
+    lab.create(start=False)
+    with lab.asking() as ctx:
+        moving = service.change_bus(ctx, storage.get_volume(ctx, "web"), "sata")
+        submit(ctx, service.start(ctx, service.get(ctx, "web")))
+        identifier = submit(ctx, moving).id
+    lab.drain()
+    assert lab.operation(identifier).state == "failed"
+    assert [(a.slot, a.bus) for a in lab.rows(Attachment)] == [("vda", "virtio")]
+    assert lab.row().state == "running"

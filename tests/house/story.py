@@ -329,6 +329,9 @@ SCENES: dict[str, Scene] = {
     "volume.grow": Scene(
         lambda ctx: compute.grow(ctx, storage.get_volume(ctx, "v1"), 2 << 30), (MAKE_VOLUME,), undoable=False
     ),
+    "volume.change_bus": Scene(
+        lambda ctx: compute.change_bus(ctx, storage.get_volume(ctx, "m1"), "sata"), (instance(start=False),)
+    ),
     "volume.create": Scene(MAKE_VOLUME),
     "volume.delete": Scene(lambda ctx: storage.delete_volume(ctx, storage.get_volume(ctx, "v1")), (MAKE_VOLUME,)),
 }

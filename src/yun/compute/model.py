@@ -24,6 +24,7 @@ declare(
 )  # fmt: skip
 declare("instance", export="member")
 declare("instance", add_nic="member", remove_nic="member", change_nic="member")
+declare("volume", change_bus="member")
 declare("volume", attach="member", detach="member", grow="member")
 declare("volume", move="member")
 declare("flavor", list="reader", show="reader")
@@ -85,6 +86,7 @@ DOING: dict[str, Message] = {
     "configure": _("changing…"),
     "drop_pending": _("changing…"),
     "export": _("exporting…"),
+    "change_bus": _("changing…"),
     "add_disk": _("attaching a disk…"),
     "attach": _("attaching a disk…"),
     "detach": _("detaching a disk…"),

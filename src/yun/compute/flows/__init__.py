@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from yun.compute.flows import (  # noqa: F401 (they declare operations)
     appliances,
+    buses,
     clone,
     configure,
     disks,

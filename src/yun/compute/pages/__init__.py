@@ -6,6 +6,7 @@ from yun.base.messages import _
 from yun.compute.pages import (
     appliances,
     bulk,
+    buses,
     clone,
     configure,
     create,
@@ -26,5 +27,7 @@ command("instance.create", _("Create an instance"), "/instances/new", icon="plus
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 # Fixed addresses first: /instances/new is not an instance named "new".
-for part in (overview, listing, create, bulk, flavors, disks, nics, clone, appliances, guest, configure, move, one):
+for part in (
+    overview, listing, create, bulk, flavors, disks, nics, clone, appliances, guest, configure, move, buses, one,
+):  # fmt: skip
     router.include_router(part.router)

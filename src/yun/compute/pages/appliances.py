@@ -34,8 +34,9 @@ def planned(ctx: Ctx, identifier: str) -> Response:
     """What the uploaded file contains, and what it will become."""
     row = images.get_upload(ctx, identifier)
     action = f"/instances/import/{row.id}"
+    found = service.contents(ctx, row)
     return render(
-        ctx, "compute/import_plan.html", found=service.contents(ctx, row), action=action,
+        ctx, "compute/import_plan.html", found=found, name=service.free_name(ctx, found["name"]), action=action,
         preview_url=f"{action}/preview", networks=network.list_of(ctx, Network, sort="name", limit=200).items,
     )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """The verbs of instances and flavors. What changes returns an `Intent`; what reads returns rows or JSON."""
 
 from yun.compute.service.appliances import ImportWish, contents, import_appliance
+from yun.compute.service.buses import change_bus
 from yun.compute.service.clone import CloneWish, clone
 from yun.compute.service.configure import configure, drop_pending, waiting_of, waiting_words
 from yun.compute.service.create import Wish, create, free_name, size_of
@@ -22,13 +23,12 @@ from yun.compute.service.tending import nudged, tend
 from yun.compute.service.view import add_usage, completed, detail, rendered, show_flavor
 
 __all__ = [
-    "Card", "CloneWish", "ImportWish", "Place", "Wish", "add_disk", "add_nic", "add_usage", "attach", "change_nic",
-    "clone", "completed", "configure", "contents", "count_instances", "create", "create_flavor", "delete",
-    "delete_flavor", "detach", "detail", "drop_pending", "ensure_flavors", "export", "free_name", "free_volumes",
-    "freeze", "get", "get_flavor", "grow", "guest", "histories", "import_appliance", "latest", "learn_intent",
-    "list_flavors", "list_instances", "list_values", "make_image", "metrics", "move", "nudged", "other_pools",
-    "pause", "purge", "reboot", "remove_nic", "rename", "rendered", "resize", "resume", "run", "set_autostart",
-    "set_password", "set_protection",
-    "show_flavor", "size_of", "start", "stop", "sync_time", "tag", "tend", "thaw", "trim", "update", "waiting_of",
-    "waiting_words",
+    "Card", "CloneWish", "ImportWish", "Place", "Wish", "add_disk", "add_nic", "add_usage", "attach", "change_bus",
+    "change_nic", "clone", "completed", "configure", "contents", "count_instances", "create", "create_flavor",
+    "delete", "delete_flavor", "detach", "detail", "drop_pending", "ensure_flavors", "export", "free_name",
+    "free_volumes", "freeze", "get", "get_flavor", "grow", "guest", "histories", "import_appliance", "latest",
+    "learn_intent", "list_flavors", "list_instances", "list_values", "make_image", "metrics", "move", "nudged",
+    "other_pools", "pause", "purge", "reboot", "remove_nic", "rename", "rendered", "resize", "resume", "run",
+    "set_autostart", "set_password", "set_protection", "show_flavor", "size_of", "start", "stop", "sync_time", "tag",
+    "tend", "thaw", "trim", "update", "waiting_of", "waiting_words",
 ]  # fmt: skip
