@@ -36,6 +36,10 @@ IMAGES = (
     ("debian-12", "debian", "debian", 2 * GIB, 154 * MIB, 256),
     ("ubuntu-24.04", "ubuntu", "ubuntu", 3 * GIB, 600 * MIB, 512),
 )
+ISOS = (
+    ("debian-12-installer", "debian", "", 660 * MIB, 650 * MIB, 256),
+    ("virtio-win", "windows", "", 700 * MIB, 690 * MIB, 0),
+)
 NAMES = ("web", "db", "cache", "queue", "build", "mail", "git", "wiki", "lab", "edge", "数据", "前端")
 TAGS = ("web", "db", "test", "prod", "lab", "team-a", "team-b")
 
@@ -68,11 +72,14 @@ def fill_images(cloud: Cloud) -> None:
         project = default_project(session)
         for place in IMAGES:
             _image(session, store, pool, project.id, place)
+        for place in ISOS:
+            _image(session, store, pool, project.id, place, kind="iso")
 
 
 def _image(
-    session: Session, store: Any, pool: Pool, project_id: str, place: tuple[str, str, str, int, int, int]
-) -> None:
+    session: Session, store: Any, pool: Pool, project_id: str, place: tuple[str, str, str, int, int, int],
+    kind: str = "disk",
+) -> None:  # fmt: skip
     name, system, user, virtual, size, memory = place
     digest = hashlib.sha256(name.encode()).hexdigest()
     path = f"{pool.path}/layers/{digest}.qcow2"
@@ -84,8 +91,9 @@ def _image(
     )  # fmt: skip
     image = Image(
         id=new_id("img"), project_id=project_id, name=name, visibility="public", state="active", pool_id=pool.id,
-        layer_id=layer.id, format="qcow2", source="recipe", source_name=name, checksum=digest, size_bytes=size,
-        virtual_bytes=virtual, min_disk_bytes=virtual, min_memory_mib=memory, os=system, default_user=user,
+        layer_id=layer.id, kind=kind, format="iso" if kind == "iso" else "qcow2", source="recipe", source_name=name,
+        checksum=digest, size_bytes=size, virtual_bytes=virtual, min_disk_bytes=virtual if kind == "disk" else 0,
+        min_memory_mib=memory, os=system, default_user=user,
     )  # fmt: skip
     session.add(layer)
     session.flush()

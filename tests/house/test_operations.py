@@ -15,6 +15,8 @@ from tests.house.scenes_clone import MORE as CLONES_MORE
 from tests.house.scenes_clone import SCENES as CLONES
 from tests.house.scenes_disks import MORE as DISKS_MORE
 from tests.house.scenes_disks import SCENES as DISKS
+from tests.house.scenes_media import MORE as MEDIA_MORE
+from tests.house.scenes_media import SCENES as MEDIA
 from tests.house.scenes_nics import SCENES as NICS
 from tests.house.story import SCENES as STORIES
 from tests.house.story import Scene, Story
@@ -26,8 +28,8 @@ from yun.operations.model import OperationKey, State
 from yun.operations.opposites import OPPOSITES
 from yun.rooms import furniture
 
-SCENES = {**STORIES, **CLONES, **NICS, **DISKS}
-MORE = {**CLONES_MORE, **DISKS_MORE}
+SCENES = {**STORIES, **CLONES, **NICS, **DISKS, **MEDIA}
+MORE = {**CLONES_MORE, **DISKS_MORE, **MEDIA_MORE}
 EXEMPT = {
     "operation.undo": "its own tests, in tests/operations/test_undo.py",
     "operation.prune": "forgets history; tests/operations/test_undo.py",

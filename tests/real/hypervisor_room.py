@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
 from pathlib import Path
+
+import pycdlib
 
 from tests.drivers.hypervisor.contract import Room, blank, until
 from tests.real.private_host import PrivateHost
@@ -75,6 +78,17 @@ class LibvirtRoom(Room):
         )
         self.booted = self.made(self.booted_spec, running=True)
         return self.booted
+
+    def cd(self, word: str) -> str:
+        """The path of a CD in our own format whose file ``word`` says the word."""
+        raw, made = self.folder / f"{word}.iso", self.folder / f"{word}.qcow2"
+        disc = pycdlib.PyCdlib()
+        disc.new(interchange_level=3, rock_ridge="1.09")
+        disc.add_fp(io.BytesIO(word.encode()), len(word), "/WORD.;1", rr_name="word")
+        disc.write(str(raw))
+        disc.close()
+        subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(raw), str(made)], check=True)
+        return str(made)
 
     def spec(self, **changes: object) -> DomainSpec:
         return blank(**changes)

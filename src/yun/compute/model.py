@@ -14,6 +14,7 @@ from yun.base.messages import Message, _
 from yun.base.permissions import declare
 from yun.compute.console.model import ConsoleTicket  # noqa: F401 (its table belongs to this room)
 from yun.compute.guest import model as guest  # noqa: F401 (so do these)
+from yun.compute.media import model as media  # noqa: F401 (and these)
 
 declare(
     "instance", list="reader", show="reader", metrics="reader", create="member", start="member", stop="member",
@@ -91,6 +92,8 @@ DOING: dict[str, Message] = {
     "attach": _("attaching a disk…"),
     "detach": _("detaching a disk…"),
     "grow": _("growing a disk…"),
+    "insert": _("inserting a CD…"),
+    "eject": _("ejecting a CD…"),
     "set_password": _("setting a password…"),
     "freeze": _("freezing…"),
     "thaw": _("thawing…"),

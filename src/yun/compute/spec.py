@@ -6,13 +6,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
 from yun.base.config import Settings
 from yun.compute import hardware as parts
 from yun.compute import places
 from yun.compute.cloud_init import Guest, GuestNic
+from yun.compute.media.model import CdDrive
 from yun.compute.model import Instance
 from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, NicSpec
 from yun.hosts.model import Host
+from yun.storage.model import Layer
 
 SEED_SLOT = "sda"
 FIRMWARE: dict[str, Literal["bios", "uefi", "uefi-secure"]] = {"uefi": "uefi", "uefi-secure": "uefi-secure"}
@@ -52,6 +57,24 @@ def domain_spec(
         serial_log=places.serial_log(settings, instance.id),
         metadata={"id": instance.id, "project": instance.project_id},
     )
+
+
+def drive_of(drive: CdDrive, path: str) -> DiskSpec:
+    """A CD drive as the hypervisor's disk, holding the file ``path`` (empty: nothing)."""
+    return DiskSpec(
+        drive.slot, path, device="cdrom", bus=drive.bus, readonly=True, discard=False,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def drives_of(session: Session, instance_id: str) -> tuple[DiskSpec, ...]:
+    """All CD drives of an instance, by slot."""
+    query = (
+        sa.select(CdDrive, Layer.path)
+        .outerjoin(Layer, Layer.id == CdDrive.layer_id)
+        .where(CdDrive.instance_id == instance_id)
+        .order_by(CdDrive.slot)
+    )
+    return tuple(drive_of(drive, path or "") for drive, path in session.execute(query))
 
 
 def guest(instance: Instance, nics: Sequence[GuestNic]) -> Guest:

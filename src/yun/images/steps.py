@@ -66,7 +66,8 @@ def activate(
     image.kind = "iso" if found["format"] == "iso" else "disk"
     image.format, image.checksum = found["format"], got["sha256"]
     image.size_bytes, image.virtual_bytes = layer.file_bytes, layer.virtual_bytes
-    image.min_disk_bytes = max(image.min_disk_bytes, layer.virtual_bytes)
+    if image.kind == "disk":
+        image.min_disk_bytes = max(image.min_disk_bytes, layer.virtual_bytes)
     emit(session, "image.imported", subject=subject(image), project_id=image.project_id, operation_id=op.id)
     return {"layer_id": layer_id}
 

@@ -72,6 +72,40 @@ class DiskContract:
         until(lambda: "vdc" not in room.driver.disks(room.booted))
         assert room.driver.state(room.booted).power is Power.RUNNING
 
+    def test_a_cd_is_changed_and_taken_out_while_the_machine_runs(self, room: Room) -> None:
+        first, second = room.blank_disk(MIB), room.blank_disk(MIB)
+        drive = DiskSpec("sdh", "", device="cdrom", bus="sata", readonly=True, discard=False)
+        uuid = room.machine(disks=(drive,))
+        assert room.driver.media(uuid) == {}
+        with pytest.raises(DriverError) as caught:
+            room.driver.change_medium(uuid, "sdh", first, force=False)
+        assert not caught.value.retryable, "it is off: its definition is enough"
+        room.driver.start(uuid)
+        assert room.driver.media(uuid) == {"sdh": ""}
+        for path in (first, first, second, "", "", first):
+            assert room.driver.change_medium(uuid, "sdh", path, force=False)
+            assert room.driver.media(uuid) == {"sdh": path}
+        for slot, path in (("sdq", first), ("sdh", room.lost_disk())):
+            with pytest.raises(DriverError) as caught:
+                room.driver.change_medium(uuid, slot, path, force=False)
+            assert not caught.value.retryable
+        assert room.driver.media(uuid) == {"sdh": first}
+        room.driver.destroy(uuid)
+        assert room.driver.media(uuid) == {}
+        room.driver.start(uuid)
+        assert room.driver.media(uuid) == {"sdh": ""}, "the definition is somebody else's to change"
+        room.driver.destroy(uuid)
+
+    def test_a_cd_drive_comes_while_the_machine_runs_on_scsi(self, room: Room) -> None:
+        drive = DiskSpec("sdb", room.blank_disk(MIB), device="cdrom", bus="scsi", readonly=True, discard=False)
+        uuid = room.machine(running=True)
+        for _again in range(2):
+            room.driver.attach_disk(uuid, drive)
+            assert room.driver.media(uuid) == {"sdb": drive.path}
+        assert room.driver.change_medium(uuid, "sdb", "", force=False)
+        assert room.driver.media(uuid) == {"sdb": ""}
+        room.driver.destroy(uuid)
+
     def test_a_disk_grows_under_its_guest_and_never_shrinks(self, room: Room) -> None:
         uuid = room.machine(running=True)
         room.driver.attach_disk(uuid, DiskSpec("vdb", room.blank_disk(16 * MIB)))

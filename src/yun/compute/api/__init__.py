@@ -11,6 +11,7 @@ from yun.compute.api import (  # noqa: F401 (they add their routes to the router
     disks,
     guest,
     instances,
+    media,
     move,
 )
 from yun.compute.api.appliances import appliances

@@ -10,6 +10,7 @@ from yun.compute.cli import (  # noqa: F401 (they add their verbs)
     disks,
     guest,
     instances,
+    media,
     move,
 )
 from yun.compute.cli.flavors import flavor

@@ -11,6 +11,7 @@ from yun.compute.flows import (  # noqa: F401 (they declare operations)
     flavors,
     guest,
     instances,
+    media,
     move,
     nics,
 )

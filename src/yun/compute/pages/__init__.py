@@ -14,6 +14,7 @@ from yun.compute.pages import (
     flavors,
     guest,
     listing,
+    media,
     move,
     nics,
     one,
@@ -28,6 +29,7 @@ command("instance.create", _("Create an instance"), "/instances/new", icon="plus
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 # Fixed addresses first: /instances/new is not an instance named "new".
 for part in (
-    overview, listing, create, bulk, flavors, disks, nics, clone, appliances, guest, configure, move, buses, one,
+    overview, listing, create, bulk, flavors, disks, nics, clone, appliances, guest, media, configure, move, buses,
+    one,
 ):  # fmt: skip
     router.include_router(part.router)

@@ -13,6 +13,7 @@ from yun.compute.service.guest import guest, learn_intent
 from yun.compute.service.inside import freeze, run, set_password, sync_time, thaw, trim
 from yun.compute.service.look import count_instances, get, list_instances, list_values
 from yun.compute.service.make_image import make_image
+from yun.compute.service.media import CD_BUSES, drives, eject, insert
 from yun.compute.service.metrics import histories, latest, metrics
 from yun.compute.service.move import move, other_pools
 from yun.compute.service.nics import Card, add_nic, change_nic, remove_nic
@@ -23,12 +24,12 @@ from yun.compute.service.tending import nudged, tend
 from yun.compute.service.view import add_usage, completed, detail, rendered, show_flavor
 
 __all__ = [
-    "Card", "CloneWish", "ImportWish", "Place", "Wish", "add_disk", "add_nic", "add_usage", "attach", "change_bus",
-    "change_nic", "clone", "completed", "configure", "contents", "count_instances", "create", "create_flavor",
-    "delete", "delete_flavor", "detach", "detail", "drop_pending", "ensure_flavors", "export", "free_name",
-    "free_volumes", "freeze", "get", "get_flavor", "grow", "guest", "histories", "import_appliance", "latest",
-    "learn_intent", "list_flavors", "list_instances", "list_values", "make_image", "metrics", "move", "nudged",
-    "other_pools", "pause", "purge", "reboot", "remove_nic", "rename", "rendered", "resize", "resume", "run",
-    "set_autostart", "set_password", "set_protection", "show_flavor", "size_of", "start", "stop", "sync_time", "tag",
-    "tend", "thaw", "trim", "update", "waiting_of", "waiting_words",
+    "CD_BUSES", "Card", "CloneWish", "ImportWish", "Place", "Wish", "add_disk", "add_nic", "add_usage", "attach",
+    "change_bus", "change_nic", "clone", "completed", "configure", "contents", "count_instances", "create",
+    "create_flavor", "delete", "delete_flavor", "detach", "detail", "drives", "drop_pending", "eject",
+    "ensure_flavors", "export", "free_name", "free_volumes", "freeze", "get", "get_flavor", "grow", "guest",
+    "histories", "import_appliance", "insert", "latest", "learn_intent", "list_flavors", "list_instances",
+    "list_values", "make_image", "metrics", "move", "nudged", "other_pools", "pause", "purge", "reboot", "remove_nic",
+    "rename", "rendered", "resize", "resume", "run", "set_autostart", "set_password", "set_protection", "show_flavor",
+    "size_of", "start", "stop", "sync_time", "tag", "tend", "thaw", "trim", "update", "waiting_of", "waiting_words",
 ]  # fmt: skip

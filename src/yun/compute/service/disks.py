@@ -14,6 +14,7 @@ from yun.base.errors import Conflict, Invalid
 from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.base.units import format_size
+from yun.compute.media.model import CdDrive
 from yun.compute.model import DISKS_CHANGE_IN, HOT_BUSES, LIVE, Instance
 from yun.compute.service.look import must_be
 from yun.compute.service.power import keys, subject
@@ -133,9 +134,7 @@ def unadd(ctx: Context, operation: Operation) -> Intent:
     return detach(ctx, storage.get_volume(ctx, operation.arguments["volume_id"]))
 
 
-def detach(
-    ctx: Context, volume: Volume, *, timeout: int = DETACH_SECONDS, boot_disk: bool = False
-) -> Intent:
+def detach(ctx: Context, volume: Volume, *, timeout: int = DETACH_SECONDS, boot_disk: bool = False) -> Intent:
     """Take a volume out of its instance; it stays with all its data. A running guest is asked for it and given
     ``timeout`` seconds (1 to 600) to let go; one that does not keeps it, and the operation fails.
 
@@ -241,8 +240,8 @@ def _checked(place: Place) -> Place:
     wrong: dict[str, Message] = {}
     if place.bus not in LETTERS:
         wrong["bus"] = _("one of {names}", names=", ".join(LETTERS))
-    elif place.slot and place.slot not in _slots(place.bus):
-        wrong["slot"] = _("one of {names}", names=", ".join(_slots(place.bus)))
+    elif place.slot and place.slot not in slots_of(place.bus):
+        wrong["slot"] = _("one of {names}", names=", ".join(slots_of(place.bus)))
     if place.cache not in CACHES:
         wrong["cache"] = _("one of {names}", names=", ".join(CACHES))
     if wrong:
@@ -258,24 +257,31 @@ def _placed(place: Place, slot: str) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _slots(bus: str) -> list[str]:
+def slots_of(bus: str) -> list[str]:
+    """The names that disks and CD drives can have on a bus."""
     prefix, letters = LETTERS[bus]
     return [prefix + letter for letter in letters]
 
 
 def _slot(session: Session, instance: Instance, place: Place) -> str:
-    if place.slot:
-        _refuse_taken(session, instance, place.slot)
-        return place.slot
+    return free_slot(session, instance, place.bus, place.slot)
+
+
+def free_slot(session: Session, instance: Instance, bus: str, slot: str = "") -> str:
+    """``slot``, or the first free one of the bus. Raises `Conflict` where it, or every one, is taken."""
+    if slot:
+        _refuse_taken(session, instance, slot)
+        return slot
     taken = _taken(session, instance)
-    free = [slot for slot in _slots(place.bus) if slot not in taken]
+    free = [slot for slot in slots_of(bus) if slot not in taken]
     if not free:
         raise Conflict(_("The instance {name} has no free place on this bus.", name=instance.name))
     return free[0]
 
 
 def _taken(session: Session, instance: Instance) -> Sequence[str]:
-    return [disk.attachment.slot for disk in storage.attachments_of(session, instance.id)]
+    drives = session.scalars(sa.select(CdDrive.slot).where(CdDrive.instance_id == instance.id))
+    return [*(disk.attachment.slot for disk in storage.attachments_of(session, instance.id)), *drives]
 
 
 def _refuse_taken(session: Session, instance: Instance, slot: str) -> None:
@@ -314,5 +320,3 @@ def _refuse_boot_disk(instance: Instance, place: Attachment, agreed: bool) -> No
         raise Conflict(
             _("The instance {name} runs from {slot}.", name=instance.name, slot=place.slot), hint=_("Stop it first.")
         )
-
-

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from yun.base.context import Context
 from yun.base.messages import Message
+from yun.compute.media.model import CdDrive
 from yun.compute.model import Flavor, Instance, doing
 from yun.compute.service.look import MOMENTS, VALUES
 from yun.compute.service.metrics import latest, point
@@ -48,8 +49,12 @@ def completed(ctx: Context, items: list[dict[str, Any]]) -> list[dict[str, Any]]
 
 
 def detail(ctx: Context, row: Instance) -> dict[str, Any]:
-    """One instance with its ports and disks too."""
-    return {**rendered(ctx, [row])[0], "ports": ports_of(ctx.session, row.id), "disks": disks_of(ctx.session, row.id)}
+    """One instance with its ports, disks and CD drives too."""
+    session = ctx.session
+    return {
+        **rendered(ctx, [row])[0], "ports": ports_of(session, row.id), "disks": disks_of(session, row.id),
+        "drives": drives_of(session, row.id),
+    }  # fmt: skip
 
 
 def addresses(session: Session, ids: Sequence[str]) -> dict[str, list[str]]:
@@ -131,7 +136,7 @@ def disks_of(session: Session, instance_id: str) -> list[dict[str, Any]]:
     """The instance's disks in boot order."""
     disks = attachments_of(session, instance_id)
     named = sa.select(Pool.id, Pool.name).where(Pool.id.in_({disk.volume.pool_id for disk in disks}))
-    pools: dict[str, str] = dict(row.tuple() for row in session.execute(named))
+    pools: dict[str, str] = dict(session.execute(named).tuples())
     return [
         {
             "volume_id": disk.volume.id, "name": disk.volume.name, "size_bytes": disk.volume.size_bytes,
@@ -140,6 +145,18 @@ def disks_of(session: Session, instance_id: str) -> list[dict[str, Any]]:
             "readonly": disk.attachment.readonly, "cache": disk.attachment.cache, "kept": disk.attachment.kept,
         }
         for disk in disks
+    ]  # fmt: skip
+
+
+def drives_of(session: Session, instance_id: str) -> list[dict[str, Any]]:
+    """The instance's CD drives by slot; ``image_name`` is empty where nothing lies in one."""
+    query = sa.select(CdDrive).where(CdDrive.instance_id == instance_id).order_by(CdDrive.slot)
+    return [
+        {
+            "id": drive.id, "slot": drive.slot, "bus": drive.bus, "image_id": drive.image_id,
+            "image_name": drive.image_name,
+        }
+        for drive in session.scalars(query)
     ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from yun.compute import places
 from yun.compute.cloud_init import GuestNic, seed_files
-from yun.compute.spec import domain_spec, guest
+from yun.compute.spec import domain_spec, drives_of, guest
 from yun.compute.steps.shared import load, place
 from yun.drivers.hypervisor.port import NicSpec, Power
 from yun.hosts.model import Host
@@ -84,9 +84,15 @@ def define_now(op: Op, instance_id: str) -> None:
         host = session.get(Host, row.host_id)
         assert host is not None
         pool = pool_path_of(session, instance_id)
+        disks = (*disks_of(session, instance_id), *drives_of(session, instance_id))
         spec = domain_spec(
-            row, host, disks_of(session, instance_id), _nics(session, instance_id, host), settings=op.settings,
-            seed=places.seed(pool, instance_id) if row.cloud_init else "", nvram=places.nvram(pool, instance_id),
+            row,
+            host,
+            disks,
+            _nics(session, instance_id, host),
+            settings=op.settings,
+            seed=places.seed(pool, instance_id) if row.cloud_init else "",
+            nvram=places.nvram(pool, instance_id),
         )
     op.drivers.on(row.host_id).hypervisor.define(spec)
 

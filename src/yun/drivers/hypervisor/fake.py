@@ -262,6 +262,31 @@ class FakeHypervisor(FakeNics):
             domain = self.world.domains.get(uuid)
             return {d.slot: d.path for d in domain.spec.disks if d.path} if domain is not None else {}
 
+    def change_medium(self, uuid: str, slot: str, path: str, *, force: bool) -> bool:
+        with self._call("change_medium", uuid):
+            domain = self._active(uuid)
+            assert domain.live is not None
+            now = {d.slot: d.path for d in domain.live.disks if d.device == "cdrom"}.get(slot)
+            if now is None:
+                raise DriverError(_("The slot {slot} is no CD drive.", slot=slot))
+            if path in self.world.missing_files:
+                reason = f"cannot access storage file {path}: No such file or directory"
+                raise DriverError(_("The hypervisor refused: {reason}", reason=reason))
+            if now != path and now and domain.locks_trays and not force:
+                return False
+            domain.live = replace(
+                domain.live, disks=tuple(replace(d, path=path) if d.slot == slot else d for d in domain.live.disks)
+            )
+            return True
+
+    def media(self, uuid: str) -> dict[str, str]:
+        with self._call("media", uuid):
+            domain = self.world.domains.get(uuid)
+            if domain is None or domain.power not in ACTIVE:
+                return {}
+            assert domain.live is not None
+            return {d.slot: d.path for d in domain.live.disks if d.device == "cdrom"}
+
     def disks(self, uuid: str) -> dict[str, PluggedDisk]:
         with self._call("disks", uuid):
             domain = self.world.domains.get(uuid)

@@ -38,6 +38,7 @@ class FakeDomain:
     ignores_shutdown: bool = False
     keeps_disks: bool = False
     keeps_nics: bool = False
+    locks_trays: bool = False
     asked_for: set[str] = field(default_factory=set)
     guest: FakeGuest = field(default_factory=FakeGuest)
     mirrors: dict[str, Mirror] = field(default_factory=dict)
@@ -151,7 +152,7 @@ class FakeWorld:
 
     def guest(self, uuid: str, **behaviour: bool) -> FakeDomain:
         """The domain, after changing how its guest behaves: ``agent``, ``ignores_shutdown``, ``keeps_disks``,
-        ``keeps_nics``."""
+        ``keeps_nics``, ``locks_trays``."""
         with self.lock:
             domain = self.domains[uuid]
             for name, value in behaviour.items():

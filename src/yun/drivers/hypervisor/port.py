@@ -298,6 +298,19 @@ class Hypervisor(Protocol):
 
     def defined_disks(self, uuid: str) -> dict[str, str]:
         """The files in the slots of the domain's definition: what its next start uses. Empty where it is missing."""
+
+    def change_medium(self, uuid: str, slot: str, path: str, *, force: bool) -> bool:
+        """Let a CD drive of a running or paused domain hold the qcow2 file ``path`` (empty: nothing); its definition
+        stays as it is.
+
+        False where the guest keeps the tray locked; it then has what it had. ``force`` opens the tray all the same.
+        True at once where it holds that already. `DriverError` (not retryable) where the slot is no CD drive.
+        """
+        ...
+
+    def media(self, uuid: str) -> dict[str, str]:
+        """The CD drives of a running or paused domain by slot, with the file in each (empty text: none, or its tray
+        is open); empty where none runs."""
         ...
 
     def disks(self, uuid: str) -> dict[str, PluggedDisk]:

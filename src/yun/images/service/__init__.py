@@ -3,7 +3,16 @@
 from yun.images.service.bring import NewImage, build, import_address, import_file, import_upload, pull
 from yun.images.service.edit import set_visibility, update
 from yun.images.service.exports import export, export_stat, get_export
-from yun.images.service.look import get, get_bootable, is_being_made, list_images, users_of
+from yun.images.service.look import (
+    get,
+    get_bootable,
+    get_iso,
+    is_being_made,
+    list_images,
+    list_isos,
+    refuse_unready,
+    users_of,
+)
 from yun.images.service.remove import delete, purge
 from yun.images.service.room import received
 from yun.images.service.uploads import (
@@ -20,7 +29,7 @@ from yun.images.service.uploads import (
 
 __all__ = [
     "MAX_LENGTH", "NewImage", "appliance_of", "begin_upload", "build", "delete", "drop_upload", "export",
-    "export_stat", "get", "get_bootable", "get_export", "get_upload", "import_address", "import_file",
-    "import_upload", "is_being_made", "keep_upload", "list_images", "list_uploads", "pull", "purge", "received",
-    "reserve_of", "set_visibility", "touch", "update", "users_of",
+    "export_stat", "get", "get_bootable", "get_export", "get_iso", "get_upload", "import_address", "import_file",
+    "import_upload", "is_being_made", "keep_upload", "list_images", "list_isos", "list_uploads", "pull", "purge",
+    "received", "refuse_unready", "reserve_of", "set_visibility", "touch", "update", "users_of",
 ]  # fmt: skip

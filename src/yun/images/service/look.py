@@ -79,6 +79,38 @@ def _may_show(ctx: Context, image: Image) -> None:
 def get_bootable(ctx: Context, reference: str) -> Image:
     """An active image that a machine's disk can be made of. Raises `NotFound`, and `Conflict` saying why not."""
     image = get(ctx, reference)
+    refuse_unready(image)
+    if image.kind != "disk":
+        raise Conflict(
+            _("{name} is an installation CD, not a disk.", name=image.name),
+            hint=_("Choose an image of a disk, such as a cloud image."),
+        )
+    return image
+
+
+def get_iso(ctx: Context, reference: str) -> Image:
+    """An active image of a CD. Raises `NotFound`, and `Conflict` saying why not."""
+    image = get(ctx, reference)
+    refuse_unready(image)
+    if image.kind != "iso":
+        raise Conflict(
+            _("{name} is a disk, not a CD.", name=image.name), hint=_("Import an ISO file, and choose that image.")
+        )
+    return image
+
+
+def list_isos(ctx: Context) -> list[Image]:
+    """The images of CDs that the context's project can use, by name, at most 200."""
+    ctx.may("image.list")
+    query = sa.select(Image).where(
+        sa.or_(Image.project_id == ctx.project_id, Image.visibility == Visibility.PUBLIC),
+        Image.kind == "iso", Image.state == State.ACTIVE,
+    )  # fmt: skip
+    return list(ctx.session.scalars(query.order_by(Image.name).limit(200)))
+
+
+def refuse_unready(image: Image) -> None:
+    """Raise `Conflict` for an image that is not active, saying what it is instead."""
     if image.state == State.TRASHED:
         raise Conflict(
             _("The image {name} lies in the trash.", name=image.name), hint=_("Undo its deletion, or choose another.")
@@ -87,12 +119,6 @@ def get_bootable(ctx: Context, reference: str) -> Image:
         raise Conflict(
             _("The image {name} is not ready yet.", name=image.name), hint=_("Wait until its import has ended.")
         )
-    if image.kind != "disk":
-        raise Conflict(
-            _("{name} is an installation CD, not a disk.", name=image.name),
-            hint=_("Choose an image of a disk, such as a cloud image."),
-        )
-    return image
 
 
 def list_images(

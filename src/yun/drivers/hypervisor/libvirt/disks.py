@@ -17,6 +17,8 @@ from yun.drivers.hypervisor.libvirt.errors import (
     AGENT_UNRESPONSIVE,
     AGENT_UNSYNCED,
     INTERNAL,
+    OPERATION_FAILED,
+    OPERATION_TIMEOUT,
     lost_connection,
 )
 from yun.drivers.hypervisor.port import DiskSpec, PluggedDisk
@@ -27,6 +29,10 @@ SECTOR = 512
 QUIESCE_SECONDS = 5
 NO_REST = (AGENT_UNRESPONSIVE, AGENT_UNSYNCED, AGENT_COMMAND_TIMEOUT, AGENT_COMMAND_FAILED, INTERNAL)
 """What libvirt answers where a guest's agent cannot bring its file systems to rest; nothing was changed then."""
+
+
+LOCKED = (OPERATION_FAILED, OPERATION_TIMEOUT)
+"""What libvirt answers where a guest does not open the tray of its CD drive."""
 
 
 def find(domain: Any, slot: str) -> ET.Element | None:
@@ -108,6 +114,58 @@ def _freeze_xml(domain: Any, heads: Mapping[str, str]) -> str:
             ET.SubElement(entry, "driver", {"type": "qcow2"})
             ET.SubElement(entry, "source", {"file": head})
     return ET.tostring(root, encoding="unicode")
+
+
+def change_medium(domain: Any, slot: str, path: str, *, force: bool) -> bool:
+    """Let the CD drive in ``slot`` hold ``path``; False where the guest keeps its tray locked.
+
+    libvirt asks the guest and waits a few seconds for an open tray. What it answers then is held against what really
+    lies in the drive.
+    """
+    libvirt = binding()
+    drive = find(domain, slot)
+    if drive is None or drive.get("device") != "cdrom":
+        raise DriverError(_("The slot {slot} is no CD drive.", slot=slot))
+    if _medium(drive) == path:
+        return True
+    source = drive.find("source")
+    if source is not None:
+        drive.remove(source)
+    driver = drive.find("driver")
+    if path:
+        ET.SubElement(drive, "source", {"file": path})
+        if driver is not None:
+            driver.set("type", "qcow2")
+    chain = drive.find("backingStore")
+    if chain is not None:
+        drive.remove(chain)
+    target = drive.find("target")
+    if target is not None:
+        target.attrib.pop("tray", None)
+    flags = LIVE | (libvirt.VIR_DOMAIN_DEVICE_MODIFY_FORCE if force else 0)
+    try:
+        domain.updateDeviceFlags(ET.tostring(drive, encoding="unicode"), flags)
+    except libvirt.libvirtError as error:
+        if not force and error.get_error_code() in LOCKED:
+            return False
+        raise
+    return True
+
+
+def media(domain: Any) -> dict[str, str]:
+    """The domain's CD drives and the file in each."""
+    found = {}
+    for disk in ET.fromstring(domain.XMLDesc(0)).iterfind("./devices/disk[@device='cdrom']"):
+        target = disk.find("target")
+        if target is not None:
+            found[target.get("dev", "")] = _medium(disk)
+    return found
+
+
+def _medium(drive: ET.Element) -> str:
+    source, target = drive.find("source"), drive.find("target")
+    is_open = target is not None and target.get("tray") == "open"
+    return "" if source is None or is_open else source.get("file", "")
 
 
 def plugged(domain: Any) -> dict[str, PluggedDisk]:

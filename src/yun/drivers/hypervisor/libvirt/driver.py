@@ -210,6 +210,16 @@ class LibvirtHypervisor:
     def defined_disks(self, uuid: str) -> dict[str, str]:
         return self._on(uuid, copying.defined, missing=dict)
 
+    def change_medium(self, uuid: str, slot: str, path: str, *, force: bool) -> bool:
+        def change(domain: Any) -> bool:
+            _must_run(domain)
+            return disks.change_medium(domain, slot, path, force=force)
+
+        return self._on(uuid, change)
+
+    def media(self, uuid: str) -> dict[str, str]:
+        return self._on(uuid, lambda domain: disks.media(domain) if domain.isActive() else {}, missing=dict)
+
     def disks(self, uuid: str) -> dict[str, PluggedDisk]:
         return self._on(uuid, lambda domain: disks.plugged(domain) if domain.isActive() else {}, missing=dict)
 

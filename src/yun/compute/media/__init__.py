@@ -1,0 +1,1 @@
+"""Removable media of instances: CD drives and what lies in them."""

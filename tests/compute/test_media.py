@@ -1,0 +1,183 @@
+"""CD drives of instances: CDs inserted, changed and ejected while they run; locked trays; purged images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.compute.conftest import Lab, both
+from yun.base.errors import Conflict, Invalid
+from yun.compute import service
+from yun.compute.media.model import CdDrive
+from yun.images import service as images
+from yun.operations.model import State as OperationState
+from yun.operations.service import submit
+from yun.storage.model import Layer
+
+CD, DRIVERS = "debian-12-installer", "virtio-win"
+
+
+@pytest.fixture
+def cds(lab: Lab) -> Any:
+    """An instance ``web`` that runs; the verbs, and what lies in its drives live and by definition."""
+
+    class Cds:
+        def insert(self, image: str = CD, **values: Any) -> str:
+            return self._ask(lambda ctx: service.insert(ctx, service.get(ctx, "web"), images.get(ctx, image), **values))
+
+        def eject(self, **values: Any) -> str:
+            return self._ask(lambda ctx: service.eject(ctx, service.get(ctx, "web"), **values))
+
+        def _ask(self, ask: Any) -> str:
+            with lab.asking() as ctx:
+                identifier = submit(ctx, ask(ctx)).id
+            lab.drain()
+            return identifier
+
+        def preview(self, verb: Any, *args: Any, **values: Any) -> list[str]:
+            with lab.asking() as ctx:
+                found = [images.get(ctx, a) for a in args]
+                plan = verb(ctx, service.get(ctx, "web"), *found, **values)
+                return plan.render("en", now=ctx.clock.now(), undo_days=7)["effects"]
+
+        def live(self) -> dict[str, str]:
+            domain = lab.domain()
+            return {d.slot: self.name(d.path) for d in domain.live.disks if d.device == "cdrom" and d.slot != "sda"}
+
+        def defined(self) -> dict[str, str]:
+            disks = lab.domain().spec.disks
+            return {d.slot: self.name(d.path) for d in disks if d.device == "cdrom" and d.slot != "sda"}
+
+        def name(self, path: str) -> str:
+            names = {layer.id: layer.path for layer in lab.rows(Layer)}
+            found = {names[i.layer_id]: i.name for i in lab.rows(images_table) if i.layer_id}
+            return found[path] if path else ""
+
+    from yun.images.model import Image as images_table
+
+    made = Cds()
+    lab.create()
+    return made
+
+
+@both
+def test_a_cd_comes_into_a_new_scsi_drive_at_once_is_changed_and_ejected(lab: Lab, cds: Any) -> None:
+    done = lab.operation(cds.insert(bus="scsi"))
+    assert done.state == OperationState.SUCCEEDED, done.error
+    assert done.result["value"]["effect"] == "live"
+    assert cds.live() == cds.defined() == {"sdb": CD}
+    changed = cds.insert(DRIVERS, slot="sdb")
+    assert cds.live() == cds.defined() == {"sdb": DRIVERS}
+    lab.undo(changed)
+    assert cds.live() == cds.defined() == {"sdb": CD}
+    ejected = cds.eject()
+    assert cds.live() == cds.defined() == {"sdb": ""}
+    lab.undo(ejected)
+    assert cds.live() == cds.defined() == {"sdb": CD}
+
+
+def test_a_new_sata_drive_waits_for_the_next_start_and_the_preview_says_so(lab: Lab, cds: Any) -> None:
+    assert "It takes effect at the next start of the instance." in cds.preview(service.insert, CD)
+    first = cds.insert()
+    assert lab.operation(first).result["value"]["effect"] == "next"
+    assert (cds.live(), cds.defined()) == ({}, {"sdh": CD})
+    assert "It takes effect at the next start of the instance." in cds.preview(service.insert, DRIVERS, slot="sdh")
+    lab.do(service.reboot, "web", hard=True)
+    assert cds.live() == {"sdh": CD}
+    assert "It takes effect at once, while the instance runs." in cds.preview(service.insert, DRIVERS, slot="sdh")
+    assert lab.operation(cds.insert(DRIVERS)).result["value"]["effect"] == "next", "the first drive is full"
+    assert cds.defined() == {"sdh": CD, "sdi": DRIVERS}
+
+
+def test_a_guest_that_locks_the_tray_keeps_its_cd_until_it_is_forced(lab: Lab, cds: Any) -> None:
+    cds.insert(bus="scsi")
+    lab.world.guest(lab.row().uuid, locks_trays=True)
+    for refused in (cds.eject(), cds.insert(DRIVERS, slot="sdb")):
+        failed = lab.operation(refused)
+        assert failed.state == OperationState.FAILED
+        assert "keeps the CD drive {slot} locked" in str(failed.error)
+        assert cds.live() == cds.defined() == {"sdb": CD}
+        assert [d.image_name for d in lab.rows(CdDrive)] == [CD]
+    assert "A guest that has it mounted loses it, and reads of it fail there." in cds.preview(service.eject, force=True)
+    assert lab.operation(cds.eject(force=True)).state == OperationState.SUCCEEDED
+    assert cds.live() == cds.defined() == {"sdb": ""}
+
+
+def test_an_undo_that_the_guest_does_not_allow_changes_nothing(lab: Lab, cds: Any) -> None:
+    cds.insert(bus="scsi")
+    changed = cds.insert(DRIVERS, slot="sdb")
+    lab.world.guest(lab.row().uuid, locks_trays=True)
+    assert lab.operation(lab.undo(changed)).state == OperationState.FAILED
+    assert cds.live() == cds.defined() == {"sdb": DRIVERS}
+
+
+def test_the_file_of_a_purged_image_stays_while_it_lies_in_a_drive(lab: Lab, cds: Any) -> None:
+    cds.insert(bus="scsi")
+    with lab.asking() as ctx:
+        submit(ctx, images.delete(ctx, images.get(ctx, CD)))
+    lab.drain()
+    with lab.asking() as ctx:
+        submit(ctx, images.purge(ctx, images.get(ctx, CD)))
+    lab.drain()
+    drive = lab.rows(CdDrive)[0]
+    assert drive.layer_id in [layer.id for layer in lab.rows(Layer)]
+    lab.do(service.reboot, "web", hard=True)
+    assert "sdb" in [d.slot for d in lab.domain().live.disks], "and it starts with it"
+    with lab.asking() as ctx:
+        plan = service.eject(ctx, service.get(ctx, "web"))
+        back = [str(m.render("en")) for m in plan.back]
+    assert "Its image is no longer in the catalogue: once its file is gone, the CD cannot be put back." in back
+    ejected = cds.eject()
+    with lab.database.write() as session:
+        session.delete(session.get_one(Layer, drive.layer_id))
+    failed = lab.operation(lab.undo(ejected))
+    assert failed.state == OperationState.FAILED
+    assert "has been purged since" in str(failed.error)
+
+
+def test_what_is_refused_says_why(lab: Lab, cds: Any) -> None:
+    with lab.asking() as ctx:
+        web, cd, disk = service.get(ctx, "web"), images.get(ctx, CD), images.get(ctx, "tiny")
+        with pytest.raises(Conflict, match="is a disk, not a CD"):
+            service.insert(ctx, web, disk)
+        with pytest.raises(Conflict, match="is a disk, not a CD"):
+            images.get_iso(ctx, "tiny")
+        for values, field in (({"bus": "ide"}, "bus"), ({"slot": "sda"}, "slot"), ({"slot": "vdb"}, "slot")):
+            with pytest.raises(Invalid) as caught:
+                service.insert(ctx, web, cd, **values)
+            assert field in caught.value.fields
+        with pytest.raises(Conflict, match="There is no CD"):
+            service.eject(ctx, web)
+    cds.insert(bus="scsi")
+    with lab.asking() as ctx, pytest.raises(Conflict, match="already"):
+        service.insert(ctx, service.get(ctx, "web"), images.get(ctx, CD), slot="sdb")
+    cds.insert(DRIVERS, bus="scsi")
+    with lab.asking() as ctx, pytest.raises(Invalid) as caught:
+        service.eject(ctx, service.get(ctx, "web"))
+    assert "slot" in caught.value.fields
+
+
+def test_a_removed_drive_goes_with_the_next_start_and_frees_its_slot(lab: Lab, cds: Any) -> None:
+    cds.insert(bus="scsi")
+    cds.eject(remove=True)
+    assert (cds.live(), cds.defined()) == ({"sdb": ""}, {})
+    assert lab.rows(CdDrive) == []
+    lab.do(service.reboot, "web", hard=True)
+    assert cds.live() == {}
+
+
+def test_a_disk_does_not_take_a_drives_place(lab: Lab, cds: Any) -> None:
+    cds.insert(bus="scsi")
+    lab.do(service.add_disk, "web", size_bytes=1 << 30, place=service.Place(bus="scsi"))
+    assert {"sdb", "sdc"} <= {d.slot for d in lab.domain().spec.disks}
+
+
+def test_deleting_and_purging_an_instance_frees_its_cds(lab: Lab, cds: Any) -> None:
+    cds.insert(bus="scsi")
+    deleted = lab.do(service.delete, "web")
+    lab.undo(deleted)
+    assert cds.defined() == {"sdb": CD}
+    lab.do(service.delete, "web")
+    lab.do(service.purge, "web")
+    assert lab.rows(CdDrive) == []
