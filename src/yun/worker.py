@@ -70,7 +70,7 @@ def fake_drivers(boot_seconds: float = 0.0) -> Drivers:
     from yun.drivers.network.fake import FakeNetworkEngine
     from yun.drivers.volume.fake import FakeVolumeStore
 
-    local = HostDrivers(
-        hypervisor=FakeHypervisor(FakeWorld(boot_seconds=boot_seconds)), volume=FakeVolumeStore(), machine=FakeMachine()
-    )
+    volume = FakeVolumeStore()
+    hypervisor = FakeHypervisor(FakeWorld(boot_seconds=boot_seconds), files=volume)
+    local = HostDrivers(hypervisor=hypervisor, volume=volume, machine=FakeMachine())
     return Drivers(network=FakeNetworkEngine(), connect=lambda _host: local)

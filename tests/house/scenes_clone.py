@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.house.story import Scene, instance, on
 from yun.compute import service as compute
 from yun.images.service import NewImage
+from yun.storage import service as storage
 
 
 def wish(**values: object) -> compute.CloneWish:
@@ -16,10 +17,18 @@ SCENES: dict[str, Scene] = {
     "instance.clone": Scene(
         on(compute.clone, wish=wish(count=2)), (instance(), on(compute.add_disk, size_bytes=1 << 30))
     ),
+    "volume.flatten": Scene(
+        lambda ctx: compute.flatten(ctx, storage.get_volume(ctx, "m1")),
+        (instance(), on(compute.clone, wish=wish(start=False))), undoable=False,
+    ),
     "instance.make_image": Scene(on(compute.make_image, new=NewImage("golden")), (instance(),)),
 }
 MORE: dict[str, Scene] = {
     "instance.clone of a stopped one": Scene(on(compute.clone, wish=wish(start=False)), (instance(start=False),)),
+    "volume.flatten of a stopped one": Scene(
+        lambda ctx: compute.flatten(ctx, storage.get_volume(ctx, "m1"), whole=True),
+        (instance(start=False), on(compute.make_image, new=NewImage("golden"))), undoable=False,
+    ),
     "instance.clone in full": Scene(on(compute.clone, wish=wish(full=True)), (instance(),)),
 }
 """Further scenes of the same kinds, walked by the same tests."""

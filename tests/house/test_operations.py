@@ -40,6 +40,7 @@ EXEMPT = {
     "instance.thaw_due": "thaws what is due; tests/compute/test_guest_freeze.py",
     "instance.run": "runs at most once, so a death may end it failed; tests/compute/test_guest_run.py",
     "instance.sample": "measures", "instance.purge_due": "asks for purges",
+    "volume.flatten_due": "asks for flattenings; tests/compute/test_flatten.py",
     "network.ensure_default": "every scene begins with it", "network.reconcile": "tests/network",
     "network.tend": "looks and writes what it saw",
     "pool.tend": "looks and writes what it saw", "storage.reconcile": "tests/storage",

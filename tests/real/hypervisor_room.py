@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import signal
 import subprocess
@@ -103,6 +104,11 @@ class LibvirtRoom(Room):
         under = ["-u", "-b", path, "-F", "qcow2"]
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *under, str(head), str(size)], check=True)
         return str(head)
+
+    def backing_of(self, path: str) -> str:
+        command = ["qemu-img", "info", "-U", "--output=json", path]
+        told = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        return str(told.get("backing-filename", ""))
 
     def crash(self, uuid: str) -> None:
         self.host.run("kill", "-9", self._qemu(uuid))

@@ -26,7 +26,7 @@ declare(
 declare("instance", export="member")
 declare("instance", add_nic="member", remove_nic="member", change_nic="member")
 declare("volume", change_bus="member")
-declare("volume", attach="member", detach="member", grow="member")
+declare("volume", attach="member", detach="member", grow="member", flatten="member")
 declare("volume", move="member")
 declare("flavor", list="reader", show="reader")
 declare("flavor", "cloud", create="admin", delete="admin")
@@ -94,6 +94,7 @@ DOING: dict[str, Message] = {
     "grow": _("growing a disk…"),
     "insert": _("inserting a CD…"),
     "eject": _("ejecting a CD…"),
+    "flatten": _("flattening a disk…"),
     "set_password": _("setting a password…"),
     "freeze": _("freezing…"),
     "thaw": _("thawing…"),

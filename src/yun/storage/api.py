@@ -147,7 +147,9 @@ def show_attachment(place: Attachment | None) -> dict[str, Any] | None:
 
 
 def _volume(ctx: Context, reference: str) -> dict[str, Any]:
-    return show_volumes(ctx, [service.get_volume(ctx, reference)])[0]
+    """One volume, with the number of frozen files below it (``depth``)."""
+    found = service.get_volume(ctx, reference)
+    return {**show_volumes(ctx, [found])[0], "depth": service.depth_of(ctx.session, found.id)}
 
 
 @router.get("/volumes", summary="List volumes")

@@ -108,7 +108,7 @@ def create_volume(ctx: Ctx, typed: Typed) -> Response:
 def volume(ctx: Ctx, ref: str) -> Response:
     """One disk."""
     found = service.get_volume(ctx, ref)
-    shown = show_volumes(ctx, [found])[0]
+    shown = {**show_volumes(ctx, [found])[0], "depth": service.depth_of(ctx.session, found.id)}
     return render(ctx, "storage/volume.html", volume=found, shown=shown, live=f"volume:{found.id}")
 
 

@@ -56,6 +56,10 @@ class Room(ABC):
     def head_on(self, path: str, size: int) -> str:
         """The path of a fresh qcow2 file of ``size`` virtual bytes that stands on the one at ``path``."""
 
+    @abstractmethod
+    def backing_of(self, path: str) -> str:
+        """What a qcow2 file's header says that it stands on; empty for nothing."""
+
     def lost_disk(self) -> str:
         """The path of a disk that is not there."""
         return f"/nonexistent-{new_id('hed')}.qcow2"

@@ -213,3 +213,28 @@ class DiskContract:
         assert room.driver.disks(uuid)["vda"].path == old
         assert room.driver.copy_state(uuid, "vda") is None
         room.driver.destroy(uuid)
+
+    def test_a_chain_of_sixty_files_is_pulled_down_to_its_base_while_the_machine_runs(self, room: Room) -> None:
+        from tests.drivers.hypervisor.contract import until
+
+        base = top = room.blank_disk(16 * MIB)
+        for _layer in range(60):
+            top = room.head_on(top, 16 * MIB)
+        uuid = room.machine(running=True, disks=(DiskSpec("vda", top),))
+        with pytest.raises(DriverError):
+            room.driver.begin_pull(uuid, "vdb", base)
+        with pytest.raises(DriverError):
+            room.driver.begin_pull(uuid, "vda", top)
+        assert room.driver.pull_state(uuid, "vda") is None
+        for _again in range(2):
+            room.driver.begin_pull(uuid, "vda", base)
+        until(lambda: room.driver.pull_state(uuid, "vda") is None)
+        assert room.backing_of(top) == base
+        assert room.driver.disks(uuid)["vda"].path == top
+        assert room.driver.state(uuid).power is Power.RUNNING
+        room.driver.begin_pull(uuid, "vda", "")
+        until(lambda: room.driver.pull_state(uuid, "vda") is None)
+        assert room.backing_of(top) == ""
+        room.driver.abandon_pull(uuid, "vda")
+        room.driver.destroy(uuid)
+        assert room.driver.pull_state(uuid, "vda") is None

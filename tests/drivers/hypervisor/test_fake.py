@@ -34,6 +34,9 @@ class FakeRoom(Room):
     def head_on(self, path: str, size: int) -> str:
         return self.blank_disk(size)
 
+    def backing_of(self, path: str) -> str:
+        return self.world.backings[path]
+
     def lost_disk(self) -> str:
         path = super().lost_disk()
         self.world.missing_files.add(path)

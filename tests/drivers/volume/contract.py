@@ -144,6 +144,27 @@ class VolumeContract:
         with pytest.raises(DriverError):
             room.store.create_head(itself, size=GIB, backing=itself, live=True)
 
+    def test_a_head_on_sixty_files_is_flattened_down_to_a_base_and_then_to_nothing(self, room: Room) -> None:
+        base, path = layer(room), ""
+        below = base
+        for number in range(60):
+            path = f"{room.pool}/heads/h{number}.qcow2"
+            room.store.create_head(path, size=2 * GIB, backing=below)
+            if number < 59:
+                room.store.protect(path)
+            below = path
+        seen: list[float] = []
+        for _again in range(2):
+            room.store.flatten(path, base, seen.append)
+        assert room.store.inspect(path).backing == base
+        assert room.store.check(path) == []
+        room.store.flatten(path, "", seen.append)
+        facts = room.store.inspect(path)
+        assert (facts.backing, facts.virtual_bytes, facts.writable) == ("", 2 * GIB, True)
+        assert all(0 <= part <= 1 for part in seen)
+        with pytest.raises(DriverError):
+            room.store.flatten(f"{room.pool}/heads/h3.qcow2", "", seen.append)
+
     @pytest.mark.parametrize("name", ["../escape.qcow2", "heads/sub/x.qcow2", "other/x.qcow2", "x.qcow2"])
     def test_nothing_is_written_or_deleted_outside_of_the_pools_directories(self, room: Room, name: str) -> None:
         path = f"{room.pool}/{name}"

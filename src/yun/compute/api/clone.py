@@ -6,9 +6,10 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from yun.compute import service
-from yun.compute.api.shared import Body, Word, again, instances
+from yun.compute.api.shared import Body, Word, again, instances, volumes
 from yun.images.service import NewImage
 from yun.operations.answer import answer
+from yun.storage.service import get_volume
 from yun.web.api import Ctx, Match
 
 
@@ -65,3 +66,17 @@ def make_image(ctx: Ctx, ref: str, body: ImageOfInstance, match: Match, dry_run:
     found = service.get(ctx, ref)
     match.check(found)
     return answer(ctx, service.make_image(ctx, found, body.new()), dry_run=dry_run)
+
+
+class Flattening(Body):
+    """How far."""
+
+    whole: bool = Field(False, description="Down to nothing: independent of its image's file too.")
+
+
+@volumes.post("/{ref}/flatten", summary="Flatten a volume's chain", status_code=202)
+def flatten(ctx: Ctx, ref: str, body: Flattening, match: Match, dry_run: bool = False) -> JSONResponse:
+    """Copy what it has from the frozen files below it into its own file, while its instance goes on."""
+    volume = get_volume(ctx, ref)
+    match.check(volume)
+    return answer(ctx, service.flatten(ctx, volume, whole=body.whole), dry_run=dry_run)

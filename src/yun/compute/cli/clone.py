@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import click
 
 from yun.base.messages import _
 from yun.base.units import MIB
 from yun.compute.cli.shared import at, instance, size_of
+from yun.storage.cli import volume
 from yun.web.client import Client
 from yun.web.command import option, pass_client
 
@@ -53,3 +56,12 @@ def make_image(client: Client, ref: str, name: str, description: str, public: bo
         "compress": compress,
     }  # fmt: skip
     client.change("POST", at(ref, "make-image"), body)
+
+
+@volume.command("flatten", help=_("Shorten a volume's chain of frozen files, also while its instance runs."))
+@click.argument("ref")
+@option("--whole", is_flag=True, help=_("Down to nothing: independent of its image's file too."))
+@pass_client
+def flatten(client: Client, ref: str, whole: bool) -> None:
+    """Flatten."""
+    client.change("POST", f"/volumes/{quote(ref, safe='')}/flatten", {"whole": whole})

@@ -8,6 +8,7 @@ from yun.compute.flows import (  # noqa: F401 (they declare operations)
     clone,
     configure,
     disks,
+    flatten,
     flavors,
     guest,
     instances,

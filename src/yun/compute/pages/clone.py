@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from yun.base.context import Context
+from yun.base.messages import _
 from yun.base.units import MIB, parse_size
 from yun.compute import service
 from yun.compute.model import Instance
@@ -15,7 +16,9 @@ from yun.network import service as network
 from yun.network.model import Network
 from yun.operations.intent import Intent
 from yun.operations.service import submit
+from yun.storage.service import get_volume
 from yun.web.pages import Ctx, FormData, PageRoute, Typed, accepted, live_preview, number, render, ticked, word
+from yun.web.pages import preview as dialog
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -95,3 +98,16 @@ def make_image(ctx: Ctx, ref: str, typed: Typed) -> Response:
     """Make it and show its page."""
     operation = submit(ctx, _image(ctx, ref, typed))
     return accepted(ctx, operation, location=f"/images/{operation.subject_id}")
+
+
+@router.get("/volumes/{ref}/flatten/preview")
+def flatten_preview(ctx: Ctx, ref: str) -> Response:
+    """What flattening does."""
+    volume = get_volume(ctx, ref)
+    return dialog(ctx, service.flatten(ctx, volume), action=f"/volumes/{volume.id}/flatten", confirm=_("Flatten"))
+
+
+@router.post("/volumes/{ref}/flatten")
+def flatten(ctx: Ctx, ref: str) -> Response:
+    """Flatten it."""
+    return accepted(ctx, submit(ctx, service.flatten(ctx, get_volume(ctx, ref))))

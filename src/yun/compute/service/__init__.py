@@ -8,6 +8,7 @@ from yun.compute.service.create import Wish, create, free_name, size_of
 from yun.compute.service.disks import Place, add_disk, attach, detach, free_volumes, grow
 from yun.compute.service.edit import rename, set_autostart, set_protection, tag, update
 from yun.compute.service.exports import export
+from yun.compute.service.flatten import flatten
 from yun.compute.service.flavors import create_flavor, delete_flavor, ensure_flavors, get_flavor, list_flavors
 from yun.compute.service.guest import guest, learn_intent
 from yun.compute.service.inside import freeze, run, set_password, sync_time, thaw, trim
@@ -27,8 +28,8 @@ __all__ = [
     "CD_BUSES", "Card", "CloneWish", "ImportWish", "Place", "Wish", "add_disk", "add_nic", "add_usage", "attach",
     "change_bus", "change_nic", "clone", "completed", "configure", "contents", "count_instances", "create",
     "create_flavor", "delete", "delete_flavor", "detach", "detail", "drives", "drop_pending", "eject",
-    "ensure_flavors", "export", "free_name", "free_volumes", "freeze", "get", "get_flavor", "grow", "guest",
-    "histories", "import_appliance", "insert", "latest", "learn_intent", "list_flavors", "list_instances",
+    "ensure_flavors", "export", "flatten", "free_name", "free_volumes", "freeze", "get", "get_flavor", "grow",
+    "guest", "histories", "import_appliance", "insert", "latest", "learn_intent", "list_flavors", "list_instances",
     "list_values", "make_image", "metrics", "move", "nudged", "other_pools", "pause", "purge", "reboot", "remove_nic",
     "rename", "rendered", "resize", "resume", "run", "set_autostart", "set_password", "set_protection", "show_flavor",
     "size_of", "start", "stop", "sync_time", "tag", "tend", "thaw", "trim", "update", "waiting_of", "waiting_words",

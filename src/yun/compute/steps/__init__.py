@@ -13,6 +13,7 @@ from yun.compute.steps.disks import (
     take_from_place,
 )
 from yun.compute.steps.drives import have_drive, load_drive
+from yun.compute.steps.flatten import collect_below, flatten_disk, flatten_due, layers_below
 from yun.compute.steps.freezing import freeze_now, thaw_due, thaw_now_and_tell
 from yun.compute.steps.guest import learn, learn_all
 from yun.compute.steps.inside import drop_errand, give_back_blocks, give_password, set_clock, take_errand
@@ -39,12 +40,13 @@ from yun.compute.steps.tending import bring_back, look, look_at_all, wait
 
 __all__ = [
     "await_end", "base_of", "before_cards", "before_definition", "before_hardware", "begin_building", "begin_copies",
-    "begin_purge", "bring_back", "bring_over", "clear_old", "copy_disk", "copy_nvram", "define", "define_now",
-    "drop_errand", "edit", "finish_purge", "finish_stopped", "freeze_now", "freeze_source", "give_back_blocks",
-    "give_password", "go_on", "grow_volume", "have_drive", "have_hardware", "have_size", "launch", "layer_path",
-    "learn", "learn_all", "live_now", "load", "load_drive", "look", "look_at_all", "make_flavor", "measure",
-    "move_over", "parts", "place", "plug_card", "plug_in", "power_off", "power_on", "pull_card", "pull_out",
-    "put_in_place", "redefine", "release_kept", "remember", "remove_files", "set_clock", "set_state", "settle_cards",
-    "stand_on", "start_now", "suspend", "take_errand", "take_from_place", "take_live", "thaw_due",
-    "thaw_now_and_tell", "trash", "undefine", "wait", "withdraw_flavor", "write_seed",
+    "begin_purge", "bring_back", "bring_over", "clear_old", "collect_below", "copy_disk", "copy_nvram", "define",
+    "define_now", "drop_errand", "edit", "finish_purge", "finish_stopped", "flatten_disk", "flatten_due",
+    "freeze_now", "freeze_source", "give_back_blocks", "give_password", "go_on", "grow_volume", "have_drive",
+    "have_hardware", "have_size", "launch", "layer_path", "layers_below", "learn", "learn_all", "live_now", "load",
+    "load_drive", "look", "look_at_all", "make_flavor", "measure", "move_over", "parts", "place", "plug_card",
+    "plug_in", "power_off", "power_on", "pull_card", "pull_out", "put_in_place", "redefine", "release_kept",
+    "remember", "remove_files", "set_clock", "set_state", "settle_cards", "stand_on", "start_now", "suspend",
+    "take_errand", "take_from_place", "take_live", "thaw_due", "thaw_now_and_tell", "trash", "undefine", "wait",
+    "withdraw_flavor", "write_seed",
 ]  # fmt: skip

@@ -15,11 +15,12 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
 from yun.drivers.hypervisor.fake_nics import FakeNics
+from yun.drivers.hypervisor.fake_pull import PullingDisks
 from yun.drivers.hypervisor.fake_world import ACTIVE, FakeDomain, FakeWorld, Mirror
 from yun.drivers.hypervisor.libvirt.domain_xml import domain_xml
 from yun.drivers.hypervisor.port import (
@@ -34,17 +35,24 @@ from yun.drivers.hypervisor.port import (
     Power,
 )
 
+if TYPE_CHECKING:
+    from yun.drivers.volume.fake import FakeVolumeStore
+
 LOG_BYTES = 1 << 20
 DISK_PLACES = 14
 __all__ = ["FakeDomain", "FakeHypervisor", "FakeWorld"]
 
 
-class FakeHypervisor(FakeNics):
-    """The driver on a `FakeWorld`; ``timeout`` in seconds as the real one's."""
+class FakeHypervisor(FakeNics, PullingDisks):
+    """The driver on a `FakeWorld`; ``timeout`` in seconds as the real one's. ``files`` is the disk store whose files
+    its machines write to, where the house has one."""
 
-    def __init__(self, world: FakeWorld | None = None, *, timeout: float = 30.0) -> None:
+    def __init__(
+        self, world: FakeWorld | None = None, *, timeout: float = 30.0, files: FakeVolumeStore | None = None
+    ) -> None:
         self.world = world or FakeWorld()
         self.timeout = timeout
+        self.files = files
 
     @contextmanager
     def _call(self, method: str, uuid: str = "") -> Iterator[None]:

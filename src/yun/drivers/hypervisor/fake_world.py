@@ -6,10 +6,14 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from yun.drivers.hypervisor.fake_guest import FakeGuest
 from yun.drivers.hypervisor.nudges import Nudges
 from yun.drivers.hypervisor.port import DomainSpec, Power
+
+if TYPE_CHECKING:
+    from yun.drivers.hypervisor.fake_pull import FakePull
 
 ACTIVE = (Power.RUNNING, Power.PAUSED)
 
@@ -69,6 +73,9 @@ class FakeWorld:
         self.logs: dict[str, bytes] = {}
         self.sizes: dict[str, int] = {}
         self.copy_looks = 3
+        self.pulls: dict[tuple[str, str], FakePull] = {}
+        self.pull_looks = 2
+        self.backings: dict[str, str] = {}
         self.boot_seconds = boot_seconds
         self.cpus, self.memory_mib = cpus, memory_mib
         self.calls: Counter[str] = Counter()

@@ -313,6 +313,21 @@ class Hypervisor(Protocol):
         is open); empty where none runs."""
         ...
 
+    def begin_pull(self, uuid: str, slot: str, base: str) -> None:
+        """Begin to copy into the file of a running or paused domain's slot what it has from the files below it, down to
+        but without ``base`` (a path of its chain; empty: all of it), and return at once. The guest goes on; once all is
+        there the file's header says that it stands on ``base``. Where that job runs already nothing happens.
+        `DriverError` (not retryable) for an empty slot or a base that is not below it."""
+        ...
+
+    def pull_state(self, uuid: str, slot: str) -> float | None:
+        """How far that job is (0…1); None where none runs: it is done or was given up, which the header tells."""
+        ...
+
+    def abandon_pull(self, uuid: str, slot: str) -> None:
+        """No such job runs any more. What was copied stays, and the header is as it was unless all was there."""
+        ...
+
     def disks(self, uuid: str) -> dict[str, PluggedDisk]:
         """What is really plugged into a running or paused domain, by slot; empty where none runs."""
         ...

@@ -253,6 +253,18 @@ class DirectoryStore:
         with atomic.whole(target, atomic.HEAD) as part:
             return bundle.write(part, members, progress)
 
+    def flatten(self, path: str, base: str, progress: Progress) -> None:
+        self._place(path)
+        facts = self._present(path)
+        if not facts.writable or rules.folder_of(path) != "heads":
+            raise faults.frozen(path)
+        if facts.backing == base:
+            return
+        onto = ["-b", base, "-F", self._present(base).format] if base else ["-b", ""]
+        image_progress(["rebase", "-p", "-f", facts.format, *onto, "--", path], path=path, progress=progress)
+        with atomic.translated(path):
+            atomic.settle(path, atomic.HEAD)
+
     def grow(self, path: str, size: int) -> None:
         self._place(path)
         facts = self._present(path)

@@ -255,6 +255,21 @@ class FakeVolumeStore:
             return max(self.world.files[p].length for p in self._chain(source))
         return max(facts.length, CLUSTERS)
 
+    def flatten(self, path: str, base: str, progress: Progress) -> None:
+        progress(0.0)
+        with self._call("flatten") as files:
+            self._pool_of(path)
+            if path not in files:
+                raise faults.missing(path)
+            if not files[path].writable:
+                raise faults.frozen(path)
+            if base and base not in self._chain(path):
+                raise faults.missing(base)
+        progress(0.5)
+        with self.world.lock:
+            files[path].backing = base
+        progress(1.0)
+
     def grow(self, path: str, size: int) -> None:
         with self._call("grow") as files:
             self._pool_of(path)

@@ -133,6 +133,12 @@ class VolumeStore(Protocol):
         them besides; when it fails, those that were not yet read stay. Replaces what is there."""
         ...
 
+    def flatten(self, path: str, base: str, progress: Progress) -> None:
+        """A head that no machine has open stands on ``base`` (a file of its chain; empty: on nothing), with all that it
+        had from the files between. In place: at every moment it has all its data, and what breaks off can be done
+        again. A frozen file is refused with `DriverError`; a full disk raises `NoCapacity`, and it is as it was."""
+        ...
+
     def grow(self, path: str, size: int) -> None:
         """Enlarge a stopped head to ``size``; a smaller size is refused with `Invalid`, a frozen file with
         `DriverError`."""

@@ -1,7 +1,7 @@
 """The verbs of storage, and what rooms above ask of it: plans for volumes, places of disks, holds on layers."""
 
 from yun.storage.service.clock import time_is_settled
-from yun.storage.service.freezing import chain_of, depth_of, plan_freeze
+from yun.storage.service.freezing import chain_of, deep_volumes, depth_of, floor_of, plan_freeze
 from yun.storage.service.layers import children_of, get_layer, hold, layer_is_needed, let_go
 from yun.storage.service.pools import (
     PoolChanges,
@@ -57,6 +57,7 @@ __all__ = [
     "children_of",
     "create_pool",
     "create_volume",
+    "deep_volumes",
     "default_pool",
     "delete_pool",
     "delete_volume",
@@ -64,7 +65,7 @@ __all__ = [
     "detach",
     "disk_path",
     "due",
-    "finished",
+    "finished", "floor_of",
     "get_item",
     "get_layer",
     "get_pool",

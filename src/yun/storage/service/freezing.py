@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from yun.base.ids import new_id
-from yun.storage.model import Head, Layer, Pool, Volume
+from yun.storage.model import Head, Layer, Pool, Volume, VolumeState
 from yun.storage.service.volumes import head_of
 
 
@@ -35,3 +37,30 @@ def chain_of(session: Session, volume_id: str) -> list[Layer]:
         below = layer.parent_id
     return chain
 
+
+
+def floor_of(chain: Sequence[Layer], *, whole: bool = False) -> Layer | None:
+    """The layer that a flattened head stands on: the lowest of its chain where that came in from outside (an image's
+    file, which many share), else none. ``whole``: none at all."""
+    return chain[-1] if chain and chain[-1].has_digest and not whole else None
+
+
+def deep_volumes(session: Session, most: int) -> list[str]:
+    """The available volumes whose heads stand on more than ``most`` layers."""
+    parents = {row.id: row.parent_id for row in session.execute(sa.select(Layer.id, Layer.parent_id))}
+    depths: dict[str | None, int] = {None: 0}
+
+    def depth(layer_id: str | None) -> int:
+        below: list[str] = []
+        while layer_id not in depths:
+            below.append(str(layer_id))
+            layer_id = parents.get(str(layer_id))
+        number = depths[layer_id]
+        for each in reversed(below):
+            number += 1
+            depths[each] = number
+        return number
+
+    query = sa.select(Head.volume_id, Head.layer_id).join(Volume, Volume.id == Head.volume_id)
+    heads = session.execute(query.where(Volume.state == VolumeState.AVAILABLE))
+    return [volume_id for volume_id, layer_id in heads if depth(layer_id) > most]

@@ -33,6 +33,7 @@ from yun.storage.steps.volumes import erase
 
 FORGOTTEN = timedelta(minutes=10)
 NAMED, MOST = 190, 50
+FLATTEN = "volume.flatten"
 log = logger(__name__)
 
 
@@ -128,6 +129,7 @@ def _compare_pool(op: Op, pool: Pool, found: Findings, failed: dict[str, Message
         heads = [(h, v) for h, v in session.execute(query)]
         told = set(session.scalars(sa.select(Notice.key).where(Notice.subject_kind == "volume")))
         adopting = _being_adopted(session)
+        flattened = _being_flattened(session)
     paths = {layer.id: layer.path for layer in layers}
     for layer in layers:
         op.check_cancel()
@@ -136,7 +138,7 @@ def _compare_pool(op: Op, pool: Pool, found: Findings, failed: dict[str, Message
                 _compare_layer(op, store, layer, found)
     for head, volume in heads:
         op.check_cancel()
-        if volume.state != VolumeState.BUILDING:
+        if volume.state != VolumeState.BUILDING and volume.id not in flattened:
             base = paths.get(head.layer_id, "?") if head.layer_id else ""
             with _going_on(store, pool, head.path, failed):
                 _compare_head(op, store, head, volume, base, found, told=f"volume:{volume.id}" in told)
@@ -162,6 +164,17 @@ def _being_adopted(session: Session) -> set[str]:
     )
     holders = [arguments[3] for arguments in session.scalars(steps)]
     return set(session.scalars(sa.select(LayerHold.layer_id).where(LayerHold.holder.in_(holders))))
+
+
+def _being_flattened(session: Session) -> set[str]:
+    """The volumes whose heads an open operation brings to stand on another file: header and row change one after the
+    other."""
+    query = (
+        sa.select(OperationSubject.id)
+        .join(Operation, Operation.seq == OperationSubject.seq)
+        .where(OperationSubject.kind == "volume", Operation.kind == FLATTEN, Operation.state.in_(OPEN))
+    )
+    return set(session.scalars(query))
 
 
 # ── layers ──

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
-from yun.drivers.hypervisor.libvirt import copying, disks, files, guest, look, nics, size
+from yun.drivers.hypervisor.libvirt import copying, disks, files, guest, look, nics, pulling, size
 from yun.drivers.hypervisor.libvirt.connect import Connection, binding
 from yun.drivers.hypervisor.libvirt.domain_xml import domain_xml
 from yun.drivers.hypervisor.libvirt.errors import NO_DOMAIN, OPERATION_INVALID
@@ -219,6 +219,21 @@ class LibvirtHypervisor:
 
     def media(self, uuid: str) -> dict[str, str]:
         return self._on(uuid, lambda domain: disks.media(domain) if domain.isActive() else {}, missing=dict)
+
+    def begin_pull(self, uuid: str, slot: str, base: str) -> None:
+        self._on_running(uuid, lambda domain: pulling.begin(domain, slot, base))
+
+    def pull_state(self, uuid: str, slot: str) -> float | None:
+        return self._on(
+            uuid, lambda domain: pulling.state(domain, slot) if domain.isActive() else None, missing=lambda: None
+        )
+
+    def abandon_pull(self, uuid: str, slot: str) -> None:
+        def abandon(domain: Any) -> None:
+            if domain.isActive():
+                pulling.abandon(domain, slot)
+
+        self._on(uuid, abandon, missing=lambda: None)
 
     def disks(self, uuid: str) -> dict[str, PluggedDisk]:
         return self._on(uuid, lambda domain: disks.plugged(domain) if domain.isActive() else {}, missing=dict)

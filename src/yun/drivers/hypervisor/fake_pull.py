@@ -1,0 +1,77 @@
+"""Pulling a disk's base files into it, in memory: each look brings the job a little further."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from yun.base.errors import DriverError
+from yun.base.messages import _
+from yun.drivers.hypervisor.fake_world import ACTIVE, FakeDomain, FakeWorld
+
+if TYPE_CHECKING:
+    from yun.drivers.volume.fake import FakeVolumeStore
+
+
+@dataclass
+class FakePull:
+    """A job: down to which file, of which boot of the machine, and how often it was looked at."""
+
+    path: str
+    base: str
+    boot: int
+    looks: int = 0
+
+
+class PullingDisks:
+    """The part of the driver in memory that pulls. ``world.pull_looks`` says after how many looks a job is done."""
+
+    world: FakeWorld
+    files: FakeVolumeStore | None
+
+    if TYPE_CHECKING:
+
+        def _call(self, method: str, uuid: str = "") -> AbstractContextManager[None]: ...
+        def _active(self, uuid: str) -> FakeDomain: ...
+
+    def begin_pull(self, uuid: str, slot: str, base: str) -> None:
+        with self._call("begin_pull", uuid):
+            domain = self._active(uuid)
+            assert domain.live is not None
+            path = {d.slot: d.path for d in domain.live.disks if not d.readonly}.get(slot)
+            if path is None:
+                raise DriverError(_("The slot {slot} is empty.", slot=slot))
+            if base == path:
+                raise DriverError(_("The hypervisor refused: {reason}", reason="base is the disk itself"))
+            if self._job(uuid, slot) is None:
+                self.world.pulls[uuid, slot] = FakePull(path, base, domain.boots)
+
+    def pull_state(self, uuid: str, slot: str) -> float | None:
+        with self._call("pull_state", uuid):
+            job = self._job(uuid, slot)
+            if job is None:
+                return None
+            if job.looks >= self.world.pull_looks:
+                self._done(job)
+                del self.world.pulls[uuid, slot]
+                return None
+            job.looks += 1
+            return job.looks / (self.world.pull_looks + 1)
+
+    def abandon_pull(self, uuid: str, slot: str) -> None:
+        with self._call("abandon_pull", uuid):
+            self.world.pulls.pop((uuid, slot), None)
+
+    def _job(self, uuid: str, slot: str) -> FakePull | None:
+        """The job, unless the process that did it is gone."""
+        job, domain = self.world.pulls.get((uuid, slot)), self.world.domains.get(uuid)
+        if job is not None and (domain is None or domain.power not in ACTIVE or domain.boots != job.boot):
+            del self.world.pulls[uuid, slot]
+            return None
+        return job
+
+    def _done(self, job: FakePull) -> None:
+        self.world.backings[job.path] = job.base
+        if self.files is not None:
+            self.files.world.files[job.path].backing = job.base

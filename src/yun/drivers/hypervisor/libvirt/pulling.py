@@ -1,0 +1,49 @@
+"""Pulling a running domain's disk down to a base: libvirt's block job, asked by what it is, not by who began it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from yun.base.errors import DriverError
+from yun.base.messages import _
+from yun.drivers.hypervisor.libvirt.connect import binding
+from yun.drivers.hypervisor.libvirt.disks import find
+
+PULL = 1
+GONE_SECONDS = 10.0
+
+
+def begin(domain: Any, slot: str, base: str) -> None:
+    """Start the job unless it runs."""
+    if find(domain, slot) is None:
+        raise DriverError(_("The slot {slot} is empty.", slot=slot))
+    if state(domain, slot) is None:
+        domain.blockRebase(slot, base or None, 0, 0)
+
+
+def state(domain: Any, slot: str) -> float | None:
+    """How far it is."""
+    if find(domain, slot) is None:
+        return None
+    job = domain.blockJobInfo(slot, 0) or {}
+    if job.get("type") != PULL:
+        return None
+    return float(job["cur"]) / job["end"] if job["end"] else 0.0
+
+
+def abandon(domain: Any, slot: str) -> None:
+    """End it, and wait until it has ended."""
+    if state(domain, slot) is None:
+        return
+    libvirt = binding()
+    try:
+        domain.blockJobAbort(slot, 0)
+    except libvirt.libvirtError:
+        if state(domain, slot) is not None:
+            raise
+    end = time.monotonic() + GONE_SECONDS
+    while state(domain, slot) is not None:
+        if time.monotonic() > end:
+            raise DriverError(_("The machine is busy with something else."), retryable=True)
+        time.sleep(0.05)
