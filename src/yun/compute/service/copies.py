@@ -29,8 +29,8 @@ NUMBER = re.compile(r"\{n(?::0?([1-9]))?\}")
 
 OWN = frozenset({
     "id", "uuid", "project_id", "name", "hostname", "state", "reason", "boot_id", "agent", "started_at",
-    "running_vcpus", "running_memory_mib", "running_hardware", "mended_at", "protected", "renew_identity", "created_at", "updated_at",
-    "revision",
+    "running_vcpus", "running_memory_mib", "running_hardware", "mended_at", "protected",
+    "renew_identity", "created_at", "updated_at", "revision",
 })  # fmt: skip
 """Columns of `Instance` that a copy has of its own; it takes over every other one."""
 
