@@ -20,6 +20,8 @@ const outputs = async (options) => {
   }
 };
 await outputs({ entryPoints: ["js/app.js"], format: "esm", splitting: true });
+// The SPICE client stays a file of its own (its licence is the LGPL); its sockets fetch tickets.
+await outputs({ entryPoints: ["js/spice.js"], format: "esm", inject: ["js/spice_socket.js"], banner: { js: "/*! Contains spice-html5, Copyright (C) 2012 Jeremy P. White and others, LGPL-3.0-or-later: https://gitlab.freedesktop.org/spice/spice-html5 */" } });
 await outputs({ entryPoints: ["js/theme.js"], format: "iife" });
 await outputs({ entryPoints: ["css/app.css"] });
 
@@ -37,5 +39,6 @@ const symbols = await Promise.all(names.map(async (name) => {
   return `<symbol id="${name}" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.75" stroke-linecap="round" stroke-linejoin="round">${inner}</symbol>`;
 }));
 await keep("icons.svg", `<svg xmlns="http://www.w3.org/2000/svg">${symbols.join("")}</svg>\n`);
+await keep("spice-licence.txt", await readFile("node_modules/@spice-project/spice-html5/COPYING.LESSER", "utf8"));
 for (const file of await readdir("pictures")) await keep(file, await readFile(path.join("pictures", file), "utf8"));
 await writeFile(path.join(out, "manifest.json"), JSON.stringify(manifest, null, 1));

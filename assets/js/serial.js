@@ -2,7 +2,7 @@
 import { FitAddon } from "@xterm/addon-fit";
 import { Terminal } from "@xterm/xterm";
 import { say } from "./page.js";
-import { address } from "./vnc.js";
+import { address } from "./ticket.js";
 
 export function serial(root) {
   const status = root.querySelector("[data-status]");

@@ -1,21 +1,10 @@
-// The screen of a machine. The ticket is fetched for each connection and holds for a few seconds.
+// The screen of a machine.
 import RFB from "@novnc/novnc";
 import { say } from "./page.js";
+import { address } from "./ticket.js";
 import { toast } from "./toasts.js";
 
 const KEYS = { enter: 0xff0d, tab: 0xff09 };
-
-export async function address(element) {
-  const response = await fetch(element.dataset.ticket, {
-    method: "POST", body: JSON.stringify({ kind: element.dataset.kind }),
-    headers: { Accept: "application/json", "Content-Type": "application/json" },
-  });
-  const body = await response.json();
-  if (!response.ok) throw new Error(body.detail);
-  const url = new URL(body.path, location.href);
-  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  return url.href;
-}
 
 export function vnc(root) {
   const screen = root.querySelector("[data-screen]");

@@ -21,6 +21,7 @@ from yun.base.errors import Forbidden
 from yun.base.ids import as_uuid, new_id
 from yun.compute.console import api
 from yun.compute.model import Instance, State
+from yun.drivers.hypervisor.board import Board
 from yun.drivers.hypervisor.fake import FakeHypervisor, FakeWorld
 from yun.drivers.hypervisor.port import DomainSpec
 from yun.hosts.model import Host
@@ -54,12 +55,15 @@ class SmallCloud:
     def refused(self, ctx: Any, error: Forbidden) -> None:
         """Nothing is audited here."""
 
-    def machine(self, *, running: bool = True, title: str = "web") -> Instance:
+    def machine(self, *, running: bool = True, title: str = "web", board: Board | None = None) -> Instance:
         """An instance, and its domain in the fake world."""
         identifier = new_id("ins")
         uuid = as_uuid(identifier)
         driver = self.drivers.on("").hypervisor
-        spec = DomainSpec(uuid=uuid, name=identifier, title=title, memory_mib=64, vcpus=1, accel="tcg")
+        spec = DomainSpec(
+            uuid=uuid, name=identifier, title=title, memory_mib=64, vcpus=1, accel="tcg",
+            board=board or Board(),
+        )  # fmt: skip
         driver.define(spec)
         if running:
             driver.start(uuid)

@@ -175,7 +175,7 @@ def test_a_stopped_machine_has_no_screen_but_its_serial_history(client: TestClie
 
 
 def test_an_unknown_kind_of_console_names_the_field(client: TestClient, cloud: SmallCloud) -> None:
-    answer = client.post(f"/api/v1/instances/{cloud.machine().id}/console-tickets", json={"kind": "spice"})
+    answer = client.post(f"/api/v1/instances/{cloud.machine().id}/console-tickets", json={"kind": "rdp"})
     assert answer.status_code == 422
     assert "kind" in answer.json()["fields"]
 

@@ -21,6 +21,7 @@ from tests.drivers.hypervisor.board_contract import BoardContract
 from tests.drivers.hypervisor.disk_contract import DiskContract
 from tests.drivers.hypervisor.guest_contract import GuestContract
 from tests.drivers.hypervisor.nic_contract import NicContract
+from tests.drivers.hypervisor.screen_contract import ScreenContract
 from yun.base.errors import DriverError
 from yun.base.ids import as_uuid, new_id
 from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, Hypervisor, Power
@@ -98,7 +99,7 @@ def missing() -> str:
     return as_uuid(new_id("ins"))
 
 
-class Contract(BoardContract, DiskContract, NicContract, GuestContract):
+class Contract(BoardContract, DiskContract, NicContract, GuestContract, ScreenContract):
     """What every hypervisor driver does."""
 
     def test_facts_tell_versions_and_size(self, room: Room) -> None:

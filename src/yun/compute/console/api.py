@@ -38,7 +38,7 @@ class Body(BaseModel):
 class NewTicket(Body):
     """Which console to open."""
 
-    kind: str = Field("vnc", max_length=40, description="vnc or serial")
+    kind: str = Field("vnc", max_length=40, description="vnc, spice or serial")
 
 
 class Typed(Body):

@@ -68,12 +68,16 @@ def _told(state: str) -> None:
 
 
 def _connect(client: Client, ref: str, history: int) -> Any:
+    return connect_console(client, ref, "serial", f"&history={history}")
+
+
+def connect_console(client: Client, ref: str, kind: str, rest: str = "") -> Any:
     """An open WebSocket of a fresh ticket. `Failure` where it is refused."""
     from websockets.exceptions import InvalidHandshake, InvalidStatus
     from websockets.sync.client import connect
 
-    ticket = client.send("POST", _at(ref, "console-tickets"), json={"kind": "serial"}).json()
-    url = "ws" + client.target.url.removeprefix("http") + f"{ticket['path']}&history={history}"
+    ticket = client.send("POST", _at(ref, "console-tickets"), json={"kind": kind}).json()
+    url = "ws" + client.target.url.removeprefix("http") + f"{ticket['path']}{rest}"
     headers = {"Authorization": f"Bearer {client.target.token}"} if client.target.token else {}
     trust: Any = client.trust() or None
     try:
@@ -97,6 +101,39 @@ def problem_in(body: bytes | bytearray | None) -> dict[str, Any]:
     except ValueError:
         found = None
     return found if isinstance(found, dict) else {"detail": say(_("The console was refused.")), "code": "forbidden"}
+
+
+@click.command("spice", cls=Command, help=_("Open an instance's SPICE screen in remote-viewer."))
+@click.argument("ref")
+@option("--port", type=click.IntRange(0, 65535), default=0, help=_("Local port for the viewer; a free one by default."))
+@option(
+    "--file", type=click.Path(dir_okay=False, path_type=Path),
+    help=_("Write the .vv file here and wait, instead of starting remote-viewer."),
+)  # fmt: skip
+@pass_client
+def spice(client: Client, ref: str, port: int, file: Path | None) -> None:
+    """A local port that leads through the cloud's one port to the screen, for as long as the viewer is open."""
+    from yun.compute.console.bridge import Bridge, connection_file
+
+    found = client.get(_at(ref))
+    if shell().dry_run:
+        raise failure(_("This command changes nothing: there is nothing to preview."), "invalid")
+    viewer = shutil.which("remote-viewer")
+    if file is None and viewer is None:
+        raise failure(
+            _("The program remote-viewer is not installed here."), "error",
+            _("Install it: apt install virt-viewer; or write a file for it elsewhere with --file."),
+        )  # fmt: skip
+    connect_console(client, found["id"], "spice").close()  # says at once what would be refused
+    with Bridge(lambda: connect_console(client, found["id"], "spice"), port) as bridge:
+        text = connection_file(found["name"], bridge.port)
+        if file is not None:
+            file.write_text(text)
+            told = _("Open {file} with remote-viewer. Ctrl-C ends this.", file=str(file))
+            click.echo(say(told), err=True)
+            bridge.wait()
+        else:
+            bridge.view([str(viewer)], text)
 
 
 @click.command(
@@ -214,5 +251,5 @@ def type_text(client: Client, ref: str, text: str) -> None:
     output(typed, [(_("Characters typed"), "typed")])
 
 
-verbs = [console, ssh, log, screenshot, send_keys, type_text]
+verbs = [console, spice, ssh, log, screenshot, send_keys, type_text]
 """What belongs under ``yun instance``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import anyio.to_thread
 from anyio import CapacityLimiter
@@ -26,8 +26,8 @@ class Machine(Protocol):
         """The screen as PNG."""
         ...
 
-    def open_graphics(self, uuid: str) -> socket.socket:
-        """A connected RFB socket."""
+    def open_graphics(self, uuid: str, kind: Literal["vnc", "spice"] = "vnc") -> socket.socket:
+        """A connected socket of the screen."""
         ...
 
     def open_serial(self, uuid: str) -> socket.socket:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -12,8 +14,15 @@ from yun.base.permissions import declare
 
 declare("instance", screenshot="reader", log="reader")
 
-KINDS = ("vnc", "serial")
+KINDS = ("vnc", "spice", "serial")
+SCREENS = ("vnc", "spice")
 LIFE_SECONDS = 30
+
+
+def screens_of(running_hardware: Mapping[str, Any]) -> list[str]:
+    """The kinds of screens that a running machine has, the one to show first in front."""
+    display = str(running_hardware.get("display", "vnc"))
+    return list(SCREENS) if display == "both" else [display]
 
 
 class ConsoleTicket(Row, Base):

@@ -1,6 +1,7 @@
-"""The WebSockets of consoles: `/console/vnc` carries RFB, `/console/serial` the serial port's bytes.
+"""The WebSockets of consoles: `/console/vnc` carries RFB, `/console/spice` a channel of SPICE, `/console/serial` the
+serial port's bytes.
 
-Both want ``?ticket=`` and the credentials of the person it was given to. The guard at the door has refused pages of
+All want ``?ticket=`` and the credentials of the person it was given to. The guard at the door has refused pages of
 other sites before. On the serial socket binary frames are bytes of the port in both directions, text frames from the
 server are JSON such as ``{"state": "connected"}`` or ``"waiting"`` (the machine is off; it goes on when it starts).
 """
@@ -12,7 +13,7 @@ import json
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from fastapi import APIRouter, WebSocket
 from starlette.requests import Request
@@ -38,12 +39,23 @@ ENDED, REVOKED, BROKEN = 1000, 4403, 4503
 @sockets.websocket("/console/vnc")
 async def vnc(websocket: WebSocket, ticket: str = "") -> None:
     """The screen, keyboard and pointer: RFB, already authenticated, of the kind noVNC speaks."""
-    seat = await _admitted(websocket, ticket, "vnc")
+    await _screen(websocket, ticket, "vnc")
+
+
+@sockets.websocket("/console/spice")
+async def spice(websocket: WebSocket, ticket: str = "") -> None:
+    """One channel of a SPICE screen: a viewer opens several, each with a ticket of its own. The link needs no password:
+    any is taken."""
+    await _screen(websocket, ticket, "spice")
+
+
+async def _screen(websocket: WebSocket, ticket: str, kind: Literal["vnc", "spice"]) -> None:
+    seat = await _admitted(websocket, ticket, kind)
     if seat is None:
         return
     consoles = consoles_of(websocket)
     try:
-        end: socket.socket = await consoles.call(lambda: consoles.machine(seat).open_graphics(seat.uuid))
+        end: socket.socket = await consoles.call(lambda: consoles.machine(seat).open_graphics(seat.uuid, kind))
     except YunError as error:
         await _refuse(websocket, error)
         return

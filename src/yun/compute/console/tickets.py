@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from yun.base.context import Context
 from yun.base.errors import Conflict, Forbidden, Invalid, Unauthenticated
 from yun.base.messages import _
-from yun.compute.console.model import KINDS, LIFE_SECONDS, ConsoleTicket
+from yun.compute.console.model import KINDS, LIFE_SECONDS, SCREENS, ConsoleTicket
 from yun.compute.model import Instance
 from yun.compute.service import get
 from yun.operations.events import emit
@@ -37,7 +37,7 @@ class Seat:
 def issue(ctx: Context, reference: str, kind: str) -> tuple[str, ConsoleTicket]:
     """A fresh ticket's secret and row, written in the context's transaction.
 
-    Precondition: the actor has ``instance.console``; for ``vnc`` the instance is on. Raises `Invalid` for an unknown
+    Precondition: the actor has ``instance.console``; for a screen the instance is on. Raises `Invalid` for an unknown
     kind, `Conflict` where there is no screen to see.
     """
     if kind not in KINDS:
@@ -47,7 +47,7 @@ def issue(ctx: Context, reference: str, kind: str) -> tuple[str, ConsoleTicket]:
         )
     instance = get(ctx, reference)
     ctx.may("instance.console", instance.project_id)
-    if kind == "vnc":
+    if kind in SCREENS:
         must_be_on(instance)
     now = ctx.clock.now()
     ctx.session.execute(sa.delete(ConsoleTicket).where(ConsoleTicket.expires_at < now - KEPT))

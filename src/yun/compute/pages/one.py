@@ -14,6 +14,7 @@ from yun.base.errors import Invalid
 from yun.base.messages import Message, _
 from yun.base.units import MIB, parse_size
 from yun.compute import service
+from yun.compute.console.model import screens_of
 from yun.compute.model import Instance, OnCrash, State
 from yun.compute.pages.guest import runs_of
 from yun.compute.pages.listing import dressed
@@ -85,10 +86,12 @@ def overview(ctx: Ctx, ref: str) -> Response:
 
 
 @router.get("/instances/{ref}/console")
-def console(ctx: Ctx, ref: str) -> Response:
-    """Its screen, keyboard and mouse."""
-    ctx.may("instance.console", service.get(ctx, ref).project_id)
-    return _page(ctx, ref, "console")
+def console(ctx: Ctx, ref: str, screen: str = "") -> Response:
+    """Its screen, keyboard and mouse: by VNC, or by SPICE where it has only that, or where that is asked for."""
+    row = service.get(ctx, ref)
+    ctx.may("instance.console", row.project_id)
+    screens = screens_of(row.running_hardware)
+    return _page(ctx, ref, "console", screens=screens, screen=screen if screen in screens else screens[0])
 
 
 @router.get("/instances/{ref}/serial")

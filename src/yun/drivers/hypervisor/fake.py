@@ -368,9 +368,13 @@ class FakeHypervisor(FakeNics, PullingDisks):
         with self._call("screenshot", uuid):
             return self._active(uuid).guest.screenshot()
 
-    def open_graphics(self, uuid: str) -> socket.socket:
+    def open_graphics(self, uuid: str, kind: Literal["vnc", "spice"] = "vnc") -> socket.socket:
         with self._call("open_graphics", uuid):
-            return self._active(uuid).guest.open_graphics()
+            domain = self._active(uuid)
+            assert domain.live is not None
+            if domain.live.board.display not in (kind, "both"):
+                raise DriverError(_("The machine has no {kind} screen.", kind=kind.upper()), private=uuid)
+            return domain.guest.open_graphics() if kind == "vnc" else domain.guest.open_spice()
 
     def open_serial(self, uuid: str) -> socket.socket:
         with self._call("open_serial", uuid):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from yun.drivers.hypervisor.fake_agent import FakeAgent
+from yun.drivers.hypervisor.fake_spice import link
 from yun.drivers.hypervisor.port import DomainSpec, GuestCard, GuestFacts, GuestFileSystem
 
 WIDTH, HEIGHT = 640, 400
@@ -103,6 +104,12 @@ class FakeGuest:
         """A socket on which the screen speaks RFB 3.8."""
         ours, theirs = self._pair()
         threading.Thread(target=self._serve, args=(_Rfb(self, ours).run, ours), daemon=True).start()
+        return theirs
+
+    def open_spice(self) -> socket.socket:
+        """A socket on which one channel of the screen speaks SPICE's link."""
+        ours, theirs = self._pair()
+        threading.Thread(target=self._serve, args=(lambda: link(ours), ours), daemon=True).start()
         return theirs
 
     def open_serial(self) -> socket.socket:

@@ -398,8 +398,10 @@ class Hypervisor(Protocol):
         """The screen as PNG. Precondition: running."""
         ...
 
-    def open_graphics(self, uuid: str) -> socket.socket:
-        """A connected, authenticated RFB socket of the running domain; the caller closes it."""
+    def open_graphics(self, uuid: str, kind: Literal["vnc", "spice"] = "vnc") -> socket.socket:
+        """A connected, authenticated socket of the running domain's screen; the caller closes it. ``vnc`` speaks RFB;
+        ``spice`` is one channel's link, of which a viewer opens several. `DriverError` (not retryable) where the
+        machine has no screen of this kind."""
         ...
 
     def open_serial(self, uuid: str) -> socket.socket:

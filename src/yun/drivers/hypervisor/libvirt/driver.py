@@ -312,10 +312,13 @@ class LibvirtHypervisor:
 
         return look.as_png(self._on(uuid, shoot))
 
-    def open_graphics(self, uuid: str) -> socket.socket:
+    def open_graphics(self, uuid: str, kind: Literal["vnc", "spice"] = "vnc") -> socket.socket:
         def open_it(domain: Any) -> socket.socket:
             _must_run(domain)
-            return socket.socket(fileno=domain.openGraphicsFD(0, SKIP_AUTH))
+            screens = look.screens(domain.XMLDesc(0))
+            if kind not in screens:
+                raise DriverError(_("The machine has no {kind} screen.", kind=kind.upper()), private=uuid)
+            return socket.socket(fileno=domain.openGraphicsFD(screens.index(kind), SKIP_AUTH))
 
         return self._on(uuid, open_it)
 

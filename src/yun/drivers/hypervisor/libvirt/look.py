@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,6 +60,11 @@ def read_stats(record: Mapping[str, Any]) -> DomainStats:
         net_rx_bytes=total("net", "rx.bytes"),
         net_tx_bytes=total("net", "tx.bytes"),
     )
+
+
+def screens(xml: str) -> list[str]:
+    """The kinds of a live domain's screens (``vnc``, ``spice``), in the order in which libvirt counts them."""
+    return [graphics.get("type", "") for graphics in ET.fromstring(xml).findall("./devices/graphics")]
 
 
 def as_png(picture: bytes) -> bytes:
