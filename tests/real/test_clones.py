@@ -44,10 +44,14 @@ def test_a_running_machine_is_cloned_and_both_answer_as_individuals(desk: Desk) 
     desk.ssh(other, "echo theirs > /root/own; sync")
     assert desk.ssh(address, "cat /root/own") == "ours"
     agrees(desk, identifier)
+    flattened(desk, identifier, address)
     restarts(desk, identifier, address)
     killed_in_the_middle(desk, identifier, address)
     full_and_stopped(desk, identifier)
+    image_of(desk, identifier)
     desk.clear()
+    desk.yun("image", "delete", "golden")
+    desk.yun("trash", "purge", "golden", "--yes")
 
 
 def genid(desk: Desk, identifier: str) -> str:
@@ -75,6 +79,25 @@ def agrees(desk: Desk, identifier: str) -> None:
     desk.yun("pool", "show", "default")
     modes = desk.host.run("stat", "-c", "%a", *[c["filename"] for c in chain[1:]]).split()
     assert set(modes) == {"444"}
+
+
+def flattened(desk: Desk, identifier: str, address: str) -> None:
+    """The running source's chain becomes short again; the guest, its process and its data go on."""
+    volume, process = desk.shown(identifier)["disks"][0]["volume_id"], desk.process(identifier)
+    assert desk.yun("volume", "show", volume)["depth"] == 2
+    desk.yun("volume", "flatten", volume)
+    assert desk.yun("volume", "show", volume)["depth"] == 1
+    assert desk.process(identifier) == process
+    assert desk.ssh(address, "cat /root/mark /root/own") == "mark\nours"
+    agrees(desk, identifier)
+
+
+def image_of(desk: Desk, identifier: str) -> None:
+    """An image of the stopped source makes machines that are individuals."""
+    made = desk.yun("instance", "make-image", identifier, "golden")
+    assert made["operation"]["result"]["consistency"] == "stopped"
+    child = desk.yun("instance", "create", "child", "--image", "golden", "--flavor", "tiny", "--floating-ip")
+    assert until(lambda: desk.ssh(child["floating_ips"][0], "hostname; cat /root/mark"), 120) == "child\nmark"
 
 
 def restarts(desk: Desk, identifier: str, address: str) -> None:
