@@ -223,3 +223,55 @@ def test_a_volume_grows_under_its_guest_and_never_shrinks(lab: Lab, disks: Any) 
     disks.detach()
     grown = lab.operation(disks.ask(service.grow, lambda ctx: storage.get_volume(ctx, "data"), 4 * GIB))
     assert grown.result["value"]["effect"] == "file"
+
+
+def test_a_mounted_disk_is_refused_with_its_mount_point_before_the_guest_is_asked(lab: Lab, disks: Any) -> None:
+    disks.attach()
+    lab.domain().guest.mounts["vdb"] = "/srv/data"
+    failed = lab.operation(disks.detach())
+    assert failed.state == OperationState.FAILED
+    assert "/srv/data" in str(failed.error)
+    assert "vdb" in disks.live()
+    assert "vdb" not in lab.domain().asked_for
+    lab.world.calls["detach_disk"] = 0
+    done = lab.operation(disks.detach(even_if_mounted=True))
+    assert done.state == OperationState.SUCCEEDED, done.error
+    assert "vdb" not in disks.live()
+    assert lab.world.calls["detach_disk"] == 1
+
+
+def test_the_preview_says_where_the_guest_has_it_mounted_as_far_as_it_is_known(lab: Lab, disks: Any) -> None:
+    from yun.compute.guest.model import InstanceGuest
+
+    disks.attach()
+    with lab.asking() as ctx:
+        row = ctx.session.get(InstanceGuest, service.get(ctx, "web").id)
+        told = [{"mount": "/srv", "type": "ext4", "device": "/dev/vdb", "slots": ["vdb"], "serials": []}]
+        if row is None:
+            row = InstanceGuest(instance_id=service.get(ctx, "web").id, asked_at=ctx.clock.now())
+            ctx.session.add(row)
+        row.file_systems = told
+        ctx.session.flush()
+        volume = storage.get_volume(ctx, "data")
+        for agreed, words in ((False, "mounted at /srv"), (True, "even if the guest has it mounted")):
+            intent = service.detach(ctx, volume, even_if_mounted=agreed)
+            seen = intent.render("en", now=ctx.clock.now(), undo_days=7)
+            assert any(words in effect for effect in seen["effects"])
+
+
+def test_a_guest_whose_agent_is_silent_is_asked_for_its_disk_all_the_same(lab: Lab, disks: Any) -> None:
+    disks.attach()
+    lab.domain().guest.mounts["vdb"] = "/srv/data"
+    lab.world.fail("guest")
+    assert lab.operation(disks.detach()).state == OperationState.SUCCEEDED
+
+
+@both
+def test_a_removed_disk_goes_to_the_trash_and_comes_back_into_its_machine(lab: Lab, disks: Any) -> None:
+    disks.attach()
+    done = disks.detach(trash=True)
+    assert lab.operation(done).state == OperationState.SUCCEEDED
+    assert disks.volume().state == "trashed"
+    lab.undo(done)
+    assert disks.volume().state == "available"
+    assert "vdb" in disks.live()

@@ -70,6 +70,7 @@ def disks_come_and_go(desk: Desk, identifier: str, address: str) -> None:
     desk.ssh(address, "echo kept > /dev/vdb; sync")
     desk.yun("volume", "grow", "data", "64M")
     until(lambda: blocks("vdb") == 64 * 1024, 20)
+    moved_under_its_guest(desk, identifier, address)
     detached = desk.yun("volume", "detach", "data")
     assert detached["operation"]["result"]["effect"] == "live"
     until(lambda: blocks("vdb") == 0, 20)
@@ -83,6 +84,33 @@ def disks_come_and_go(desk: Desk, identifier: str, address: str) -> None:
     until(lambda: blocks("sda") == 16 * 1024, 20)
     desk.yun("undo", added["operation"]["id"])
     desk.yun("volume", "delete", "extra")
+
+
+def moved_under_its_guest(desk: Desk, identifier: str, address: str) -> None:
+    """A disk in use goes to another pool and back: no reboot, no byte lost, no file left behind."""
+    second = "/var/lib/yun/second"
+    desk.yun("pool", "create", "second", second)
+    process = desk.process(identifier)
+    desk.ssh(address, "dd if=/dev/urandom of=/dev/vdb bs=1M seek=1 count=20 conv=fsync 2>/dev/null")
+    before = desk.ssh(address, "md5sum < /dev/vdb")
+    moved = desk.yun("volume", "move", "data", "second")
+    assert moved["operation"]["result"]["effect"] == "live"
+    assert f"{second}/heads/" in desk.host.run("virsh", "dumpxml", identifier)
+    assert len(desk.host.run("ls", f"{second}/heads").split()) == 1
+    assert desk.ssh(address, "echo 3 > /proc/sys/vm/drop_caches; md5sum < /dev/vdb") == before
+    desk.ssh(address, "echo after | dd of=/dev/vdb bs=512 seek=4096 conv=notrunc,fsync 2>/dev/null")
+    after = desk.ssh(address, "md5sum < /dev/vdb")
+    desk.yun("undo", moved["operation"]["id"])
+    assert desk.ssh(address, "echo 3 > /proc/sys/vm/drop_caches; md5sum < /dev/vdb") == after != before
+    assert desk.process(identifier) == process
+    assert desk.host.run("ls", f"{second}/heads").split() == []
+    # The disk it boots from, with the base file that it stands on.
+    root = desk.yun("volume", "move", desk.shown(identifier)["disks"][0]["volume_id"], "second")
+    assert root["operation"]["result"]["effect"] == "live"
+    assert desk.ssh(address, "echo 3 > /proc/sys/vm/drop_caches; cat /root/mark; sync") == "mark"
+    desk.yun("undo", root["operation"]["id"])
+    assert desk.ssh(address, "echo 3 > /proc/sys/vm/drop_caches; cat /root/mark") == "mark"
+    assert desk.process(identifier) == process
 
 
 def killed_is_noticed_and_mended(desk: Desk, identifier: str) -> None:

@@ -44,6 +44,8 @@ class Removal(Body):
 
     timeout: int = Field(30, description="Seconds a running guest has to let go of the disk.")
     boot_disk: bool = Field(False, description="Say so where the instance boots from it.")
+    even_if_mounted: bool = Field(False, description="Take it although the guest has it mounted.")
+    trash: bool = Field(False, description="Put the volume into the trash then.")
 
 
 class NewVolumeSize(Body):
@@ -77,7 +79,7 @@ def detach(ctx: Ctx, ref: str, body: Removal, match: Match, dry_run: bool = Fals
     """A running guest is asked for it; the volume stays with its data."""
     volume = get_volume(ctx, ref)
     match.check(volume)
-    intent = service.detach(ctx, volume, timeout=body.timeout, boot_disk=body.boot_disk)
+    intent = service.detach(ctx, volume, **body.model_dump())
     return answer(ctx, intent, dry_run=dry_run)
 
 

@@ -49,14 +49,15 @@ def attach(client: Client, ref: str, instance_ref: str, **place: object) -> None
     client.change("POST", f"/volumes/{quote(ref, safe='')}/attach", {"instance": instance_ref, **place})
 
 
-@volume.command("detach", help=_("Detach a volume from its instance; the volume stays."))
+@volume.command("detach", help=_("Detach a volume from its instance; it stays, or goes to the trash."))
 @click.argument("ref")
 @option("--timeout", type=int, default=30, show_default=True, help=_("Seconds a running guest has to let go of it."))
 @option("--boot-disk", is_flag=True, help=_("The instance boots from it, and this is meant."))
+@option("--even-if-mounted", is_flag=True, help=_("Take it although the guest has it mounted."))
+@option("--trash", is_flag=True, help=_("Put the volume into the trash then."))
 @pass_client
-def detach(client: Client, ref: str, timeout: int, boot_disk: bool) -> None:
+def detach(client: Client, ref: str, **body: object) -> None:
     """Detach."""
-    body = {"timeout": timeout, "boot_disk": boot_disk}
     client.change("POST", f"/volumes/{quote(ref, safe='')}/detach", body)
 
 

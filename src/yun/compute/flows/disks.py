@@ -30,12 +30,17 @@ def attach_volume(op: Op, volume_id: str, instance_id: str, place: dict[str, Any
 
 
 @operation("volume.detach")
-def detach_volume(op: Op, volume_id: str, instance_id: str, seconds: float) -> Any:
-    """The running machine, rows, and definition."""
+def detach_volume(
+    op: Op, volume_id: str, instance_id: str, seconds: float, even_if_mounted: bool = True,
+    trash: dict[str, str] | None = None,
+) -> Any:  # fmt: skip
+    """The running machine, rows, and definition; then the trash, if the volume is to lie there."""
     op.step(steps.before_definition, instance_id)
-    effect = op.step(steps.pull_out, instance_id, volume_id, seconds)
+    effect = op.step(steps.pull_out, instance_id, volume_id, seconds, even_if_mounted)
     op.step(steps.take_from_place, volume_id, instance_id)
     op.step(steps.redefine, instance_id)
+    if trash is not None:
+        op.step(storage.trash_volume, volume_id, trash["trash_id"], trash["purge_at"])
     return {"volume_id": volume_id, "instance_id": instance_id, "effect": effect}
 
 

@@ -15,7 +15,7 @@ from yun.compute.service.disks import CACHES, LETTERS
 from yun.operations.intent import Intent
 from yun.operations.service import submit
 from yun.storage.service import get_volume, list_pools
-from yun.web.pages import Ctx, FormData, PageRoute, Typed, accepted, live_preview, preview, render, ticked, word
+from yun.web.pages import Ctx, FormData, PageRoute, Typed, accepted, live_preview, plan, render, ticked, word
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -93,15 +93,21 @@ def attach(ctx: Ctx, ref: str, typed: Typed) -> Response:
 
 @router.get("/volumes/{ref}/detach/preview")
 def detach_preview(ctx: Ctx, ref: str) -> Response:
-    """What detaching does."""
+    """What detaching does, and how it may be meant."""
     volume = get_volume(ctx, ref)
-    return preview(ctx, service.detach(ctx, volume), action=f"/volumes/{volume.id}/detach", confirm=_("Detach"))
+    return render(
+        ctx, "compute/detach_dialog.html", plan=plan(ctx, service.detach(ctx, volume)),
+        action=f"/volumes/{volume.id}/detach",
+    )  # fmt: skip
 
 
 @router.post("/volumes/{ref}/detach")
-def detach(ctx: Ctx, ref: str) -> Response:
+def detach(ctx: Ctx, ref: str, typed: Typed) -> Response:
     """Detach it."""
-    return accepted(ctx, submit(ctx, service.detach(ctx, get_volume(ctx, ref))))
+    intent = service.detach(
+        ctx, get_volume(ctx, ref), even_if_mounted=ticked(typed, "even_if_mounted"), trash=ticked(typed, "trash")
+    )
+    return accepted(ctx, submit(ctx, intent))
 
 
 @router.get("/volumes/{ref}/grow")

@@ -14,6 +14,7 @@ from yun.base.errors import Conflict, Invalid
 from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.base.units import format_size
+from yun.compute.guest.model import InstanceGuest
 from yun.compute.media.model import CdDrive
 from yun.compute.model import DISKS_CHANGE_IN, HOT_BUSES, LIVE, Instance
 from yun.compute.service.look import must_be
@@ -23,7 +24,7 @@ from yun.operations.model import Operation
 from yun.operations.opposites import opposite
 from yun.storage import capacity, names
 from yun.storage import service as storage
-from yun.storage.model import Attachment, Pool, Volume, VolumeState
+from yun.storage.model import Attachment, Pool, TrashItem, Volume, VolumeState
 
 LETTERS = {"virtio": ("vd", string.ascii_lowercase), "scsi": ("sd", "bcdefg"), "sata": ("sd", "hijklm")}
 """The slots of each bus: the first of SCSI is the seed's, and one controller holds seven."""
@@ -134,9 +135,13 @@ def unadd(ctx: Context, operation: Operation) -> Intent:
     return detach(ctx, storage.get_volume(ctx, operation.arguments["volume_id"]))
 
 
-def detach(ctx: Context, volume: Volume, *, timeout: int = DETACH_SECONDS, boot_disk: bool = False) -> Intent:
+def detach(
+    ctx: Context, volume: Volume, *, timeout: int = DETACH_SECONDS, boot_disk: bool = False,
+    even_if_mounted: bool = False, trash: bool = False,
+) -> Intent:  # fmt: skip
     """Take a volume out of its instance; it stays with all its data. A running guest is asked for it and given
-    ``timeout`` seconds (1 to 600) to let go; one that does not keeps it, and the operation fails.
+    ``timeout`` seconds (1 to 600) to let go; one that does not keeps it, and the operation fails. So it does where
+    the guest's agent says that the disk is mounted, unless ``even_if_mounted``. With ``trash`` the volume goes there.
 
     The disk it boots from needs ``boot_disk``, and a machine that is off. Raises `Conflict` for a volume that is not
     attached. Undo puts it back where it was.
@@ -147,19 +152,22 @@ def detach(ctx: Context, volume: Volume, *, timeout: int = DETACH_SECONDS, boot_
     if not 1 <= timeout <= 600:
         raise Invalid(_("A guest cannot be given that long."), fields={"timeout": _("1 to 600 seconds")})
     _refuse_boot_disk(instance, place, boot_disk)
+    if trash:
+        ctx.may("volume.delete", volume.project_id)
     now = instance.state in LIVE and place.bus in HOT_BUSES
     return Intent(
         kind="volume.detach",
         title=_("Detach volume {name} from instance {instance}", name=volume.name, instance=instance.name),
         subject=storage.subject_of(volume),
         project_id=volume.project_id,
-        arguments={"volume_id": volume.id, "instance_id": instance.id, "seconds": timeout},
+        arguments={"volume_id": volume.id, "instance_id": instance.id, "seconds": timeout,
+                   "even_if_mounted": even_if_mounted, "trash": _trash(ctx) if trash else None},
         keys=(*keys(instance), Key(f"volume:{volume.id}")),
         subjects=(subject(instance),),
         effects=(
-            _("The instance {name} no longer has {slot}; the volume stays.", name=instance.name, slot=place.slot),
+            _gone(ctx, volume, instance, place, trash),
             _when(instance, now),
-            *((_("Unmount it in the guest first: a guest may lose what it has not written yet."),) if now else ()),
+            *(_mounted(ctx, instance, place, even_if_mounted) if now else ()),
         ),
         back=(_("It is put back as {slot}.", slot=place.slot),),
         deadline=600.0 + timeout,
@@ -298,6 +306,38 @@ def _same_home(session: Session, volume: Volume, instance: Instance) -> None:
     pool = session.get_one(Pool, volume.pool_id)
     if pool.host_id != instance.host_id:
         raise Conflict(_("The volume lies in the pool {pool}, which another host has.", pool=pool.name))
+
+
+def _trash(ctx: Context) -> dict[str, str]:
+    """What lies in the trash needs an id and a day, chosen now."""
+    until = storage.kept_until(ctx.clock.now(), ctx.settings)
+    return {"trash_id": new_id(TrashItem.PREFIX), "purge_at": until.isoformat()}
+
+
+def _gone(ctx: Context, volume: Volume, instance: Instance, place: Attachment, trash: bool) -> Message:
+    if not trash:
+        return _("The instance {name} no longer has {slot}; the volume stays.", name=instance.name, slot=place.slot)
+    return _(
+        "The instance {name} no longer has {slot}; the volume goes to the trash with its {size} and is removed for "
+        "good on {day}.",
+        name=instance.name, slot=place.slot, size=format_size(volume.size_bytes),
+        day=storage.kept_until(ctx.clock.now(), ctx.settings).date().isoformat(),
+    )  # fmt: skip
+
+
+def _mounted(ctx: Context, instance: Instance, place: Attachment, agreed: bool) -> tuple[Message, ...]:
+    """What the guest said of the disk when it was last asked; it is asked again before the disk is taken."""
+    if agreed:
+        return (_("It is taken even if the guest has it mounted, which may lose what was not written yet."),)
+    told = ctx.session.get(InstanceGuest, instance.id)
+    mounts = sorted(f["mount"] for f in (told.file_systems if told else []) if place.slot in f["slots"])
+    if mounts:
+        return (
+            _("The guest has it mounted at {mounts}: it is refused until that is unmounted.", mounts=", ".join(mounts)),
+        )
+    if instance.agent:
+        return (_("It is refused where the guest has it mounted."),)
+    return (_("Unmount it in the guest first: a guest may lose what it has not written yet."),)
 
 
 def _attached(session: Session, volume: Volume) -> tuple[Attachment, Instance]:

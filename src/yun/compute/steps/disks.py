@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from yun.base.errors import Conflict
+from yun.base.errors import Conflict, DriverError
 from yun.base.messages import _
 from yun.compute import hardware as parts
 from yun.compute.model import HOT_BUSES, Instance
@@ -116,7 +116,9 @@ def plug_in(op: Op, instance_id: str, volume_id: str) -> str:
     return "live"
 
 
-def _plug_back(op: Op, output: Any, instance_id: str, volume_id: str, seconds: float) -> None:
+def _plug_back(
+    op: Op, output: Any, instance_id: str, volume_id: str, seconds: float, even_if_mounted: bool = True
+) -> None:
     row, hypervisor, disk = _disk(op, instance_id, volume_id)
     if disk is None or output == "next" or hypervisor.state(row.uuid).power not in UP:
         return
@@ -125,16 +127,46 @@ def _plug_back(op: Op, output: Any, instance_id: str, volume_id: str, seconds: f
 
 
 @step(undo=_plug_back, retries=2)
-def pull_out(op: Op, instance_id: str, volume_id: str, seconds: float) -> str:
+def pull_out(
+    op: Op, instance_id: str, volume_id: str, seconds: float, even_if_mounted: bool = True
+) -> str:
     """A running guest has let go of the disk: ``live``; ``next`` where it has to wait for the machine's next start.
 
-    Raises `Conflict` where the guest keeps it for ``seconds``; it is plugged in as before then.
+    Raises `Conflict` where the guest's agent says that it is mounted, unless ``even_if_mounted``, and then the guest is
+    not even asked; and where the guest keeps it for ``seconds``: it is plugged in as before then.
     """
     row, hypervisor, disk = _disk(op, instance_id, volume_id)
     if disk is None or disk.bus not in HOT_BUSES or hypervisor.state(row.uuid).power not in UP:
         return "next"
+    if not even_if_mounted:
+        _refuse_mounted(hypervisor, row, disk)
     unplug_now(op, hypervisor, row, disk, seconds)
     return "live"
+
+
+def _refuse_mounted(hypervisor: Hypervisor, row: Instance, disk: DiskSpec) -> None:
+    """QEMU and most guests give a mounted disk away without a word, and what was not written yet is lost. A guest
+    without an agent cannot be asked; the person was told so beforehand."""
+    mounts = mounts_of(hypervisor, row, disk)
+    if mounts:
+        raise Conflict(
+            _("The guest has {slot} mounted at {mounts}.", slot=disk.slot, mounts=", ".join(mounts)),
+            hint=_("Unmount it in the guest first, or say that you mean it: --even-if-mounted."),
+            details={"mounts": mounts},
+        )
+
+
+def mounts_of(hypervisor: Hypervisor, row: Instance, disk: DiskSpec) -> list[str]:
+    """Where a running guest has the disk mounted, as its agent says now; nothing where none answers."""
+    if not hypervisor.state(row.uuid).agent:
+        return []
+    try:
+        told = hypervisor.guest(row.uuid).file_systems
+    except DriverError:
+        return []
+    return sorted(
+        system.mount for system in told if disk.slot in system.slots or (disk.serial and disk.serial in system.serials)
+    )
 
 
 def unplug_now(op: Op, hypervisor: Hypervisor, row: Instance, disk: DiskSpec, seconds: float) -> None:
