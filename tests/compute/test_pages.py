@@ -318,7 +318,7 @@ def test_a_full_host_keeps_some_of_many_from_starting_and_not_the_others(
 ) -> None:
     from yun.base.errors import NoCapacity, OverQuota
     from yun.base.messages import Message
-    from yun.compute.pages import bulk
+    from yun.compute.service import bulk
 
     ids = []
     for n in range(3):
@@ -327,7 +327,7 @@ def test_a_full_host_keeps_some_of_many_from_starting_and_not_the_others(
         ids.append(lab.row(f"full-{n}").id)
     errors = {ids[0]: NoCapacity(Message("the host is full")), ids[2]: OverQuota(Message("the quota is reached"))}
 
-    def start(ctx: Any, row: Any) -> Any:
+    def start(ctx: Any, row: Any, _wish: Any) -> Any:
         if row.id in errors:
             raise errors[row.id]
         return service.start(ctx, row)

@@ -36,10 +36,22 @@ class LibvirtRoom(Room):
         self.host = PrivateHost("hv", self.folder / "host")
         # The private /sys hides the control groups that libvirt finds in the table of mounts.
         (self.folder / "host/root/etc/libvirt/qemu.conf").write_text("cgroup_controllers = []\n")
+        self.start_switch()
         self.start_daemons()
         self.uri = f"qemu:///system?socket=/proc/{self.host.pid}/root/run/libvirt/libvirt-sock"
         self.driver = LibvirtHypervisor(self.uri, timeout=timeout)
         self.booted = ""
+
+    def start_switch(self) -> None:
+        """Open vSwitch runs with the bridge that cards are plugged into; no engine tells it where packets go."""
+        self.host.run(
+            "sh", "-ec",
+            "mkdir -p /run/openvswitch; cd /run/openvswitch;"
+            "ovsdb-tool create /etc/openvswitch/conf.db /usr/share/openvswitch/vswitch.ovsschema;"
+            "ovsdb-server --remote=punix:/run/openvswitch/db.sock --pidfile --log-file=/dev/null --detach;"
+            "ovs-vsctl --no-wait init; ovs-vswitchd --pidfile --log-file=/dev/null --detach;"
+            "ovs-vsctl --timeout=20 add-br br-int -- set Bridge br-int datapath_type=netdev",
+        )  # fmt: skip
 
     def start_daemons(self) -> None:
         """virtlogd and libvirtd run and listen."""

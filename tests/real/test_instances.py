@@ -30,6 +30,7 @@ def test_the_whole_life_of_a_machine(desk: Desk) -> None:
 
     inside(desk, identifier, address)
     disks_come_and_go(desk, identifier, address)
+    cards_come_and_go(desk, identifier, address)
     killed_is_noticed_and_mended(desk, identifier)
     pulled_plug_is_noticed(desk, identifier)
     power(desk, identifier)
@@ -111,6 +112,40 @@ def moved_under_its_guest(desk: Desk, identifier: str, address: str) -> None:
     desk.yun("undo", root["operation"]["id"])
     assert desk.ssh(address, "echo 3 > /proc/sys/vm/drop_caches; cat /root/mark") == "mark"
     assert desk.process(identifier) == process
+
+
+def cards_come_and_go(desk: Desk, identifier: str, address: str) -> None:
+    """A second card answers in its network, loses its carrier, moves to another network, and goes."""
+
+    def card(word: str) -> str:
+        """What the guest's kernel says of its second card; nothing where it has none."""
+        return str(desk.ssh(address, f"cat /sys/class/net/eth1/{word} 2>/dev/null || true")).strip()
+
+    def answers(gateway: str) -> bool:
+        """Whether the gateway answers the guest through its second card."""
+        return "1 packets received" in str(desk.ssh(address, f"ping -c 1 -W 2 -I eth1 {gateway} || true"))
+
+    for name, cidr in (("back", "10.66.0.0/24"), ("front", "10.67.0.0/24")):
+        desk.yun("network", "create", name, "--cidr", cidr)
+    added = desk.yun("instance", "add-nic", identifier, "--network", "back", "--mac", "52:54:00:00:66:01")
+    assert added["operation"]["result"]["effect"] == "live"
+    until(lambda: card("address") == "52:54:00:00:66:01", 20)
+    until(lambda: answers("10.66.0.1"), 60)
+    pulled = desk.yun("instance", "change-nic", identifier, "52:54:00:00:66:01", "--link", "down")
+    until(lambda: card("carrier") == "0", 20)
+    desk.yun("undo", pulled["operation"]["id"])
+    until(lambda: card("carrier") == "1", 20)
+    moved = desk.yun("instance", "change-nic", identifier, "52:54:00:00:66:01", "--network", "front")
+    there = next(p["address"] for p in desk.shown(identifier)["ports"] if p["mac"] == "52:54:00:00:66:01")
+    assert there.startswith("10.67.0.")
+    desk.ssh(address, "ip address flush dev eth1; udhcpc -i eth1 -n -q -t 10 >/dev/null 2>&1 || true")
+    until(lambda: there in str(desk.ssh(address, "ip -4 address show dev eth1")), 30)
+    until(lambda: answers("10.67.0.1"), 30)
+    desk.yun("undo", moved["operation"]["id"])
+    removed = desk.yun("instance", "remove-nic", identifier, "52:54:00:00:66:01")
+    assert removed["operation"]["result"]["effect"] == "live"
+    until(lambda: card("address") == "", 20)
+    assert "52:54:00:00:66:01" not in desk.definition(identifier)
 
 
 def killed_is_noticed_and_mended(desk: Desk, identifier: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from yun.compute.api import (  # noqa: F401 (they add their routes to the routers below)
+    bulk,
     buses,
     clone,
     configure,

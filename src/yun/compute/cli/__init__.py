@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from yun.compute.cli import (  # noqa: F401 (they add their verbs)
     appliances,
+    bulk,
     buses,
     clone,
     configure,

@@ -2,101 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from yun.base.context import Context
-from yun.base.errors import Conflict, Forbidden, Invalid, NoCapacity, NotFound, OverQuota, YunError
-from yun.base.messages import Message, _
+from yun.base.errors import Invalid, YunError
+from yun.base.messages import _
 from yun.compute import service
-from yun.compute.model import Instance
+from yun.compute.service import bulk
 from yun.operations import service as operations
 from yun.operations.intent import Intent
 from yun.operations.model import Operation
 from yun.operations.service import submit
-from yun.web.pages import Ctx, PageRoute, Typed, done, plan, render, toast, words
+from yun.web.pages import Ctx, PageRoute, Typed, done, render, toast, words
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
-Verb = Literal["start", "stop", "reboot", "delete"]
+Verb = Literal["start", "stop", "reboot", "pause", "resume", "delete", "tag", "resize", "update"]
+Asking = Literal["tag", "resize", "update"]
 Ids = Annotated[list[str], Query(alias="id", max_length=500)]
 MANY = 12
-LEFT_OUT = (Conflict, Forbidden, NoCapacity, NotFound, OverQuota)
-"""What keeps one of many from its turn and not the others."""
-
-CALLS: dict[str, Callable[[Context, Instance], Intent]] = {
-    "start": service.start,
-    "stop": service.stop,
-    "reboot": service.reboot,
-    "delete": service.delete,
-}
+LEFT_OUT = bulk.LEFT_OUT
 
 
-@dataclass
-class Chosen:
-    """The intents for those that can, and the reasons of those that cannot."""
+def _wish(typed: Mapping[str, Any]) -> bulk.BulkWish:
+    """What a dialog, or the preview after it, says more."""
 
-    intents: list[Intent] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
+    def text(name: str) -> str | None:
+        return str(typed.get(name) or "").strip() or None
 
+    def answer(name: str) -> bool | None:
+        return {"true": True, "false": False}.get(text(name) or "")
 
-def choose(ctx: Context, verb: str, ids: list[str] | tuple[str, ...]) -> Chosen:
-    """What ``verb`` means for each. Raises `Invalid` where none is chosen and the reason where it fits none."""
-    if not ids:
-        raise Invalid(_("Choose at least one instance."))
-    chosen = Chosen()
-    first: YunError | None = None
-    for identifier in dict.fromkeys(ids):
-        try:
-            chosen.intents.append(CALLS[verb](ctx, service.get(ctx, identifier)))
-        except LEFT_OUT as error:
-            first = first or error
-            chosen.refused.append(error.message.render(ctx.locale))
-    if not chosen.intents and first is not None:
-        raise first
-    return chosen
+    return bulk.BulkWish(
+        flavor=text("flavor"), add_tags=(text("add_tags") or "").split(), autostart=answer("autostart"),
+        remove_tags=(text("remove_tags") or "").split(), protected=answer("protected"), on_crash=text("on_crash"),
+    )  # fmt: skip
 
 
-TITLES: dict[str, Callable[[int], Message]] = {
-    "start": lambda count: _("Start {count} instances", count=count),
-    "stop": lambda count: _("Stop {count} instances", count=count),
-    "reboot": lambda count: _("Reboot {count} instances", count=count),
-    "delete": lambda count: _("Delete {count} instances", count=count),
-}
+def _short(ctx: Context, plan: dict[str, Any]) -> dict[str, Any]:
+    """The preview of many with so many lines as a person reads."""
+    shown = plan["effects"][:MANY]
+    if len(plan["effects"]) > MANY:
+        shown.append(_("and {count} more", count=len(plan["effects"]) - MANY).render(ctx.locale))
+    if plan["kind"] in ("instance.tag", "instance.resize", "instance.update"):
+        alike = list(dict.fromkeys(line for machine in plan["machines"] for line in machine["effects"]))
+        shown += alike[:MANY]
+    left = [_("Left out: {reason}", reason=one["reason"]).render(ctx.locale) for one in plan["left_out"][:MANY]]
+    parts = {name: plan[name][:MANY] for name in ("restarts", "destroys", "depends")}
+    return {**plan, "effects": [*shown, *left], **parts}
 
 
-def _together(ctx: Context, verb: str, chosen: Chosen) -> dict[str, Any]:
-    plans = [plan(ctx, intent) for intent in chosen.intents]
-    shown = [p["title"] for p in plans[:MANY]]
-    if len(plans) > MANY:
-        shown.append(_("and {count} more", count=len(plans) - MANY).render(ctx.locale))
-    skipped = [_("Left out: {reason}", reason=r).render(ctx.locale) for r in chosen.refused[:MANY]]
-
-    def union(part: str) -> list[str]:
-        return list(dict.fromkeys(line for p in plans for line in p[part]))[:MANY]
-
-    return {
-        **plans[0],
-        "title": TITLES[verb](len(plans)).render(ctx.locale),
-        "effects": [*shown, *skipped],
-        "restarts": union("restarts"),
-        "destroys": union("destroys"),
-        "depends": union("depends"),
-        "capacity": [],
-    }
+@router.get("/instances/bulk/{verb}/dialog")
+def bulk_dialog(ctx: Ctx, verb: Asking, ids: Ids = []) -> Response:  # noqa: B006
+    """The dialog that asks what a change of many shall be."""
+    ctx.may(f"instance.{verb}")
+    chosen = bulk.meant(ctx, ids=ids)
+    return render(
+        ctx, "compute/bulk_dialog.html", verb=verb, ids=chosen, title=bulk.TITLES[verb](len(chosen)).render(ctx.locale),
+        flavors=service.list_flavors(ctx, limit=1000).items if verb == "resize" else [],
+    )  # fmt: skip
 
 
 @router.get("/instances/bulk/{verb}/preview")
-def bulk_preview(ctx: Ctx, verb: Verb, ids: Ids = []) -> Response:  # noqa: B006
+def bulk_preview(ctx: Ctx, request: Request, verb: Verb, ids: Ids = []) -> Response:  # noqa: B006
     """What the verb would do to all that are chosen."""
-    chosen = choose(ctx, verb, ids)
-    together = _together(ctx, verb, chosen)
-    fields = {"id": [intent.subject.id for intent in chosen.intents]}
+    turns = bulk.plan(ctx, verb, bulk.meant(ctx, ids=ids), _wish(request.query_params))
+    together = bulk.together(ctx, verb, turns)
+    more = {name: value for name, value in request.query_params.items() if name != "id" and value}
+    fields = {**more, "id": [turn.id for turn in turns if turn.error is None]}
     return render(
-        ctx, "web/preview.html", plan=together, action=f"/instances/bulk/{verb}", fields=fields,
+        ctx, "web/preview.html", plan=_short(ctx, together), action=f"/instances/bulk/{verb}", fields=fields,
         confirm=together["title"],
     )  # fmt: skip
 
@@ -142,11 +120,10 @@ def undo_all(ctx: Ctx, typed: Typed) -> Response:
 
 
 @router.post("/instances/bulk/{verb}")
-def bulk(ctx: Ctx, verb: Verb, typed: Typed) -> Response:
+def change_many(ctx: Ctx, verb: Verb, typed: Typed) -> Response:
     """Do it to each that can; what is left out is said with its reasons."""
-    ids = list(dict.fromkeys(words(typed, "id")))
-    if not ids:
-        raise Invalid(_("Choose at least one instance."))
-    call = CALLS[verb]
-    made, reasons = _each(ctx, [lambda i=i: call(ctx, service.get(ctx, i)) for i in ids])  # type: ignore[misc]
-    return _report(ctx, made, TITLES[verb](len(made)).render(ctx.locale), reasons, len(ids) - len(made))
+    turns = bulk.carry_out(ctx, verb, bulk.meant(ctx, ids=words(typed, "id")), _wish(typed))
+    made = [turn.operation for turn in turns if turn.operation is not None]
+    errors = [turn.error for turn in turns if turn.error is not None]
+    reasons = list(dict.fromkeys(error.message.render(ctx.locale) for error in errors))
+    return _report(ctx, made, bulk.TITLES[verb](len(made)).render(ctx.locale), reasons, len(errors))
