@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from tests.house.scenes_adopt import SCENES as ADOPTIONS
 from tests.house.scenes_clone import MORE as CLONES_MORE
 from tests.house.scenes_clone import SCENES as CLONES
 from tests.house.scenes_disks import MORE as DISKS_MORE
@@ -28,7 +29,7 @@ from yun.operations.model import OperationKey, State
 from yun.operations.opposites import OPPOSITES
 from yun.rooms import furniture
 
-SCENES = {**STORIES, **CLONES, **NICS, **DISKS, **MEDIA}
+SCENES = {**STORIES, **ADOPTIONS, **CLONES, **NICS, **DISKS, **MEDIA}
 MORE = {**CLONES_MORE, **DISKS_MORE, **MEDIA_MORE}
 EXEMPT = {
     "operation.undo": "its own tests, in tests/operations/test_undo.py",
@@ -36,7 +37,7 @@ EXEMPT = {
     "host.tend": "looks and writes what it saw", "host.start_service": "tests/real/test_host.py",
     "instance.tend": "looks and writes what it saw; tests/compute", "instance.tend_all": "asks for tends",
     "instance.learn_guest": "asks and writes what it was told; tests/compute/test_guest.py",
-    "instance.learn_guests": "asks all guests",
+    "instance.learn_guests": "asks all guests", "host.find_machines": "looks and writes what it saw",
     "instance.thaw_due": "thaws what is due; tests/compute/test_guest_freeze.py",
     "instance.run": "runs at most once, so a death may end it failed; tests/compute/test_guest_run.py",
     "instance.sample": "measures", "instance.purge_due": "asks for purges",

@@ -28,6 +28,8 @@ declare("instance", add_nic="member", remove_nic="member", change_nic="member")
 declare("volume", change_bus="member")
 declare("volume", attach="member", detach="member", grow="member", flatten="member")
 declare("volume", move="member")
+declare("instance", "cloud", adopt="admin", release="admin")
+declare("host", "cloud", found="admin")
 declare("flavor", list="reader", show="reader")
 declare("flavor", "cloud", create="admin", delete="admin")
 
@@ -58,6 +60,7 @@ ALLOWED: dict[str, tuple[State, ...]] = {
     "tag": (State.BUILDING, *SETTLED),
     "delete": (State.BUILDING, *SETTLED),
     "purge": (State.TRASHED,),
+    "release": SETTLED,
     "tend": SETTLED,
     "console": LIVE,
 }
@@ -81,6 +84,8 @@ DOING: dict[str, Message] = {
     "delete": _("deleting…"),
     "purge": _("purging…"),
     "resize": _("resizing…"),
+    "adopt": _("being taken over…"),
+    "release": _("being released…"),
     "clone": _("cloning…"),
     "import": _("importing…"),
     "make_image": _("making an image…"),
@@ -222,6 +227,40 @@ class Instance(Row, Base):
     def allows(self, verb: str) -> bool:
         """Whether the verb makes sense in this state (protection and permissions aside)."""
         return self.state in ALLOWED[verb]
+
+
+class Adoption(Base):
+    """What a machine was before it was taken over: the daemon's ``name`` of it, its definition (``xml``, secrets
+    included), whether the daemon started it with the host, the slots of the ``disks`` that became volumes, the cards
+    that it keeps outside of our networks, and its ``facts`` as they were found. Gone when it is released."""
+
+    __tablename__ = "adoption"
+
+    instance_id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(300))
+    xml: Mapped[str] = mapped_column(sa.Text, deferred=True)
+    autostart: Mapped[bool] = mapped_column(default=False)
+    disks: Mapped[list[str]] = mapped_column(default=list)
+    cards: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class FoundMachine(Base):
+    """A domain of a host that no cloud has marked, as it was last seen. ``state`` is its `Power`; ``facts`` tell of its
+    disks with the files below them, its cards, its snapshots (see `compute.found`)."""
+
+    __tablename__ = "found_machine"
+
+    uuid: Mapped[str] = mapped_column(sa.String(36), primary_key=True)
+    host_id: Mapped[str] = mapped_column(sa.ForeignKey("host.id"), index=True)
+    name: Mapped[str] = mapped_column(sa.String(300), index=True)
+    state: Mapped[str] = mapped_column(sa.String(20))
+    vcpus: Mapped[int]
+    memory_mib: Mapped[int]
+    autostart: Mapped[bool] = mapped_column(default=False)
+    xml: Mapped[str] = mapped_column(sa.Text, deferred=True)
+    facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    seen_at: Mapped[datetime]
 
 
 class InstanceSample(Base):

@@ -14,8 +14,8 @@ from yun.compute import hardware as parts
 from yun.compute import places
 from yun.compute.cloud_init import Guest, GuestNic
 from yun.compute.media.model import CdDrive
-from yun.compute.model import Instance
-from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, NicSpec
+from yun.compute.model import Adoption, Instance
+from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, Kept, NicSpec
 from yun.hosts.model import Host
 from yun.storage.model import Layer
 
@@ -55,8 +55,35 @@ def domain_spec(
         serial_socket=places.serial_socket(settings, instance.id),
         nvram=nvram if instance.firmware in FIRMWARE else "",
         serial_log=places.serial_log(settings, instance.id),
-        metadata={"id": instance.id, "project": instance.project_id},
+        metadata=mark_of(instance),
     )
+
+
+def kept_spec(
+    instance: Instance, came: Adoption, host: Host, disks: Sequence[DiskSpec], nics: Sequence[NicSpec], *,
+    settings: Settings,
+) -> DomainSpec:  # fmt: skip
+    """A machine that was taken over, at its next start: as it was defined, with what changed since. It gets a serial
+    port that the console can listen to."""
+    return DomainSpec(
+        uuid=instance.uuid,
+        name=came.name,
+        title=instance.name,
+        memory_mib=instance.memory_mib,
+        vcpus=instance.vcpus,
+        accel="kvm" if host.accel == "kvm" else "tcg",
+        disks=tuple(disks),
+        nics=tuple(nics),
+        serial_socket=places.serial_socket(settings, instance.id),
+        serial_log=places.serial_log(settings, instance.id),
+        metadata=mark_of(instance),
+        kept=Kept(came.xml, tuple(came.disks)),
+    )
+
+
+def mark_of(instance: Instance) -> dict[str, str]:
+    """By what the hypervisor's domain is known as this cloud's."""
+    return {"id": instance.id, "project": instance.project_id}
 
 
 def drive_of(drive: CdDrive, path: str) -> DiskSpec:

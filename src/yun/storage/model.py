@@ -89,7 +89,8 @@ class Pool(Row, Base):
 class Layer(Row, Base):
     """A frozen file. ``digest`` is the SHA-256 of its bytes, or, for what was a volume's head, the layer's own id:
     such a file is frozen in an instant, wherever it lies, and is not read for it. ``file_bytes`` is what it takes,
-    ``length`` how long it is, ``mtime_ns`` when it was last written: what is compared with the disk."""
+    ``length`` how long it is, ``mtime_ns`` when it was last written: what is compared with the disk. An ``adopted`` one
+    lies where its owner put it; it is neither changed nor removed here, since others may stand on it unseen."""
 
     __tablename__ = "layer"
     PREFIX = "lay"
@@ -104,6 +105,7 @@ class Layer(Row, Base):
     length: Mapped[int]
     mtime_ns: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     state: Mapped[str] = mapped_column(sa.String(20), default=LayerState.ACTIVE)
+    adopted: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
 
     __table_args__ = (sa.UniqueConstraint("pool_id", "digest"),)
 
@@ -144,7 +146,8 @@ class Volume(Row, Base):
 
 class Head(Row, Base):
     """A writable file of a volume, standing on ``layer_id`` or on nothing. Trashed heads stay where they are on the
-    disk: a file that machines' definitions name never moves, so taking it out of the trash touches no file."""
+    disk: a file that machines' definitions name never moves, so taking it out of the trash touches no file. An
+    ``adopted`` one lies where its owner put it, perhaps outside of every pool, and may be ``raw``."""
 
     __tablename__ = "head"
     PREFIX = "hed"
@@ -153,6 +156,8 @@ class Head(Row, Base):
     layer_id: Mapped[str | None] = mapped_column(sa.ForeignKey("layer.id"), index=True)
     path: Mapped[str] = mapped_column(sa.String(300), unique=True)
     state: Mapped[str] = mapped_column(sa.String(20), default=HeadState.CURRENT)
+    format: Mapped[str] = mapped_column(sa.String(10), default="qcow2", server_default="qcow2")
+    adopted: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
 
 
 class Attachment(Row, Base):

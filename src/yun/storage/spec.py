@@ -13,7 +13,7 @@ def disk_of(disk: Disk) -> DiskSpec:
     """One attached volume as the hypervisor's disk."""
     place = disk.attachment
     return DiskSpec(
-        slot=place.slot, path=disk.head.path, bus=place.bus, readonly=place.readonly,  # type: ignore[arg-type]
+        slot=place.slot, path=disk.head.path, format=disk.head.format, bus=place.bus, readonly=place.readonly,  # type: ignore[arg-type]
         serial=place.serial or serial_of(disk.volume.id), boot_order=place.boot_order,
         cache=place.cache,  # type: ignore[arg-type]
     )  # fmt: skip

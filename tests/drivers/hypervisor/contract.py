@@ -19,6 +19,7 @@ import pytest
 
 from tests.drivers.hypervisor.board_contract import BoardContract
 from tests.drivers.hypervisor.disk_contract import DiskContract
+from tests.drivers.hypervisor.foreign_contract import ForeignContract
 from tests.drivers.hypervisor.guest_contract import GuestContract
 from tests.drivers.hypervisor.nic_contract import NicContract
 from tests.drivers.hypervisor.screen_contract import ScreenContract
@@ -99,7 +100,7 @@ def missing() -> str:
     return as_uuid(new_id("ins"))
 
 
-class Contract(BoardContract, DiskContract, NicContract, GuestContract, ScreenContract):
+class Contract(BoardContract, DiskContract, ForeignContract, GuestContract, NicContract, ScreenContract):
     """What every hypervisor driver does."""
 
     def test_facts_tell_versions_and_size(self, room: Room) -> None:

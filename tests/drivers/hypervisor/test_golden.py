@@ -16,7 +16,7 @@ import pytest
 
 from yun.drivers.hypervisor.board import Board
 from yun.drivers.hypervisor.libvirt.domain_xml import NAMESPACE, domain_xml
-from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, NicSpec
+from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, Kept, NicSpec
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 SPECS = sorted(GOLDEN.glob("*.toml"))
@@ -26,6 +26,8 @@ def load(path: Path) -> DomainSpec:
     raw = tomllib.loads(path.read_text())
     raw["disks"] = tuple(DiskSpec(**d) for d in raw.get("disks", []))
     raw["nics"] = tuple(NicSpec(**n) for n in raw.get("nics", []))
+    if "kept" in raw:
+        raw["kept"] = Kept(raw["kept"]["xml"], tuple(raw["kept"]["disks"]))
     board = raw.pop("board", {})
     board["pins"] = tuple(board.get("pins", ()))
     return DomainSpec(**raw, board=Board(**board))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from yun.compute.api import (  # noqa: F401 (they add their routes to the routers below)
+    adopt,
     bulk,
     buses,
     clone,
@@ -24,6 +25,6 @@ from yun.compute.console import api as console
 from yun.web.api import Route
 
 router = APIRouter(route_class=Route)
-for part in (instance_routes, volume_routes, appliances, flavors, console.router):
+for part in (instance_routes, volume_routes, appliances, flavors, adopt.found, console.router):
     router.include_router(part)
 routers = (console.sockets,)

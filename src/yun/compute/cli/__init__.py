@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from yun.compute.cli import (  # noqa: F401 (they add their verbs)
+    adopt,
     appliances,
     bulk,
     buses,
@@ -18,8 +19,9 @@ from yun.compute.cli.flavors import flavor
 from yun.compute.cli.nics import add_nic  # noqa: F401 (it adds its verbs)
 from yun.compute.cli.shared import instance
 from yun.compute.console.cli import verbs as console_verbs
+from yun.hosts.cli import host
 from yun.storage.cli import volume
 
 for verb in console_verbs:
     instance.add_command(verb)
-commands = [instance, flavor, volume]
+commands = [instance, flavor, volume, host]

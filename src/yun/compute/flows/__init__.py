@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from yun.compute.flows import (  # noqa: F401 (they declare operations)
+    adopt,
     appliances,
     buses,
     clone,

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from yun.base.messages import _
 from yun.compute.pages import (
+    adopt,
     appliances,
     bulk,
     buses,
@@ -29,7 +30,7 @@ command("instance.create", _("Create an instance"), "/instances/new", icon="plus
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 # Fixed addresses first: /instances/new is not an instance named "new".
 for part in (
-    overview, listing, create, bulk, flavors, disks, nics, clone, appliances, guest, media, configure, move, buses,
-    one,
+    overview, adopt, listing, create, bulk, flavors, disks, nics, clone, appliances, guest, media, configure, move,
+    buses, one,
 ):  # fmt: skip
     router.include_router(part.router)

@@ -117,7 +117,7 @@ def disks(ctx: Ctx, ref: str) -> Response:
 @router.get("/instances/{ref}/network")
 def network(ctx: Ctx, ref: str) -> Response:
     """Its network cards and addresses."""
-    return _page(ctx, ref, "network")
+    return _page(ctx, ref, "network", outside=service.outside_cards(ctx, service.get(ctx, ref)))
 
 
 @router.get("/instances/{ref}/activity")

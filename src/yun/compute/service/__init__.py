@@ -1,5 +1,6 @@
 """The verbs of instances and flavors. What changes returns an `Intent`; what reads returns rows or JSON."""
 
+from yun.compute.service.adopt import adopt, get_found, list_found, release, show_found
 from yun.compute.service.appliances import ImportWish, contents, import_appliance
 from yun.compute.service.buses import change_bus
 from yun.compute.service.clone import CloneWish, clone
@@ -22,15 +23,16 @@ from yun.compute.service.power import pause, reboot, resume, start, stop
 from yun.compute.service.remove import delete, purge
 from yun.compute.service.resize import resize
 from yun.compute.service.tending import nudged, tend
-from yun.compute.service.view import add_usage, completed, detail, rendered, show_flavor
+from yun.compute.service.view import add_usage, completed, detail, outside_cards, rendered, show_flavor
 
 __all__ = [
-    "CD_BUSES", "Card", "CloneWish", "ImportWish", "Place", "Wish", "add_disk", "add_nic", "add_usage", "attach",
-    "change_bus", "change_nic", "clone", "completed", "configure", "contents", "count_instances", "create",
+    "CD_BUSES", "Card", "CloneWish", "ImportWish", "Place", "Wish", "add_disk", "add_nic", "add_usage", "adopt",
+    "attach", "change_bus", "change_nic", "clone", "completed", "configure", "contents", "count_instances", "create",
     "create_flavor", "delete", "delete_flavor", "detach", "detail", "drives", "drop_pending", "eject",
-    "ensure_flavors", "export", "flatten", "free_name", "free_volumes", "freeze", "get", "get_flavor", "grow",
-    "guest", "histories", "import_appliance", "insert", "latest", "learn_intent", "list_flavors", "list_instances",
-    "list_values", "make_image", "metrics", "move", "nudged", "other_pools", "pause", "purge", "reboot", "remove_nic",
-    "rename", "rendered", "resize", "resume", "run", "set_autostart", "set_password", "set_protection", "show_flavor",
-    "size_of", "start", "stop", "sync_time", "tag", "tend", "thaw", "trim", "update", "waiting_of", "waiting_words",
+    "ensure_flavors", "export", "flatten", "free_name", "free_volumes", "freeze", "get", "get_flavor", "get_found",
+    "grow", "guest", "histories", "import_appliance", "insert", "latest", "learn_intent", "list_flavors",
+    "list_found", "list_instances", "list_values", "make_image", "metrics", "move", "nudged", "other_pools",
+    "outside_cards", "pause", "purge", "reboot", "release", "remove_nic", "rename", "rendered", "resize", "resume",
+    "run", "set_autostart", "set_password", "set_protection", "show_flavor", "show_found", "size_of", "start", "stop",
+    "sync_time", "tag", "tend", "thaw", "trim", "update", "waiting_of", "waiting_words",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from yun.base.context import Context
 from yun.base.errors import Conflict, Invalid
 from yun.base.messages import Message, _
 from yun.compute import hardware as parts
-from yun.compute.model import LIVE, SETTLED, Instance
+from yun.compute.model import LIVE, SETTLED, Adoption, Instance
 from yun.compute.service.look import must_be
 from yun.compute.service.power import keys, subject
 from yun.compute.service.resize import pending
@@ -30,6 +30,11 @@ def configure(ctx: Context, instance: Instance, **changes: Any) -> Intent:
     """
     ctx.may("instance.configure", instance.project_id)
     must_be(instance, SETTLED)
+    if ctx.session.get(Adoption, instance.id) is not None:
+        raise Conflict(
+            _("The instance {name} was taken over: its hardware stays as its definition has it.", name=instance.name),
+            hint=_("Size and disks can be changed. For the rest release it, change it with virsh, and take it over."),
+        )
     now = parts.shown(instance.firmware, instance.hardware)
     values = {field: parts.checked(field, value) for field, value in changes.items()}
     values = {field: value for field, value in values.items() if value != now[field]}

@@ -16,7 +16,7 @@ from yun.base.messages import Message, _
 from yun.base.units import format_size
 from yun.compute.guest.model import InstanceGuest
 from yun.compute.media.model import CdDrive
-from yun.compute.model import DISKS_CHANGE_IN, HOT_BUSES, LIVE, Instance
+from yun.compute.model import DISKS_CHANGE_IN, HOT_BUSES, LIVE, Adoption, Instance
 from yun.compute.service.look import must_be
 from yun.compute.service.power import keys, subject
 from yun.operations.intent import Intent, Key, Subject
@@ -289,7 +289,11 @@ def free_slot(session: Session, instance: Instance, bus: str, slot: str = "") ->
 
 def _taken(session: Session, instance: Instance) -> Sequence[str]:
     drives = session.scalars(sa.select(CdDrive.slot).where(CdDrive.instance_id == instance.id))
-    return [*(disk.attachment.slot for disk in storage.attachments_of(session, instance.id)), *drives]
+    slots = [*(disk.attachment.slot for disk in storage.attachments_of(session, instance.id)), *drives]
+    came = session.get(Adoption, instance.id)
+    if came is not None:  # CDs and the like stay the definition's own
+        slots += [disk["slot"] for disk in came.facts["disks"] if disk["slot"] not in came.disks]
+    return slots
 
 
 def _refuse_taken(session: Session, instance: Instance, slot: str) -> None:

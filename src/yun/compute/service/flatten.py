@@ -41,6 +41,7 @@ def flatten(ctx: Context, volume: Volume, *, whole: bool = False) -> Intent:
 def flatten_intent(session: Session, volume: Volume, *, whole: bool = False, gives_way: bool = False) -> Intent:
     """The operation that flattens one volume; one that ``gives_way`` stops as soon as somebody else waits for the
     instance. Raises as `flatten`."""
+    storage.refuse_adopted(session, volume)
     chain = storage.chain_of(session, volume.id)
     floor = storage.floor_of(chain, whole=whole)
     between = [layer for layer in chain if floor is None or layer.id != floor.id]

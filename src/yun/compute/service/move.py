@@ -34,6 +34,7 @@ def move(ctx: Context, volume: Volume, pool: str) -> Intent:
     """
     ctx.may("volume.move", volume.project_id)
     storage.must_allow(volume, "move")
+    storage.refuse_adopted(ctx.session, volume)
     session = ctx.session
     source, target = session.get_one(Pool, volume.pool_id), storage.get_pool(ctx, pool)
     _refuse_pool(volume, source, target)

@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from yun.base.context import Context
 from yun.base.messages import Message
+from yun.compute import found as found_machines
 from yun.compute.media.model import CdDrive
-from yun.compute.model import Flavor, Instance, doing
+from yun.compute.model import Adoption, Flavor, Instance, doing
 from yun.compute.service.look import MOMENTS, VALUES
 from yun.compute.service.metrics import latest, point
 from yun.compute.service.resize import pending
@@ -53,7 +54,7 @@ def detail(ctx: Context, row: Instance) -> dict[str, Any]:
     session = ctx.session
     return {
         **rendered(ctx, [row])[0], "ports": ports_of(session, row.id), "disks": disks_of(session, row.id),
-        "drives": drives_of(session, row.id),
+        "drives": drives_of(session, row.id), "outside": outside_cards(ctx, row),
     }  # fmt: skip
 
 
@@ -174,3 +175,14 @@ def show_flavor(row: Flavor) -> dict[str, Any]:
         "id": row.id, "name": row.name, "vcpus": row.vcpus, "memory_mib": row.memory_mib, "disk_bytes": row.disk_bytes,
         "description": row.description, "created_at": row.created_at.isoformat(), "revision": row.revision,
     }  # fmt: skip
+
+
+def outside_cards(ctx: Context, instance: Instance) -> list[dict[str, Any]]:
+    """The cards that a machine which was taken over keeps outside of the cloud's networks; ``where`` in words."""
+    came = ctx.session.get(Adoption, instance.id)
+    cards = came.cards if came is not None else []
+    return [
+        {"mac": c["mac"], "kind": c["kind"], "source": c["source"], "model": c["model"],
+         "where": found_machines.card_place(c).render(ctx.locale)}
+        for c in cards
+    ]  # fmt: skip

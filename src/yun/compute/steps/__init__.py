@@ -1,5 +1,6 @@
 """The journaled steps of an instance's life, each with its undo; flows of this room and of rooms above walk them."""
 
+from yun.compute.steps.adopting import begin_adoption, claim, forget_machine, hand_over, settle
 from yun.compute.steps.clone import begin_copies, copy_disk, copy_nvram, freeze_source, layer_path, stand_on
 from yun.compute.steps.configure import before_hardware, have_hardware, live_now, take_live
 from yun.compute.steps.definition import define, define_now, redefine, remove_files, undefine, write_seed
@@ -14,6 +15,7 @@ from yun.compute.steps.disks import (
 )
 from yun.compute.steps.drives import have_drive, load_drive
 from yun.compute.steps.flatten import collect_below, flatten_disk, flatten_due, layers_below
+from yun.compute.steps.found import find, find_all
 from yun.compute.steps.freezing import freeze_now, thaw_due, thaw_now_and_tell
 from yun.compute.steps.guest import learn, learn_all
 from yun.compute.steps.inside import drop_errand, give_back_blocks, give_password, set_clock, take_errand
@@ -39,14 +41,15 @@ from yun.compute.steps.shared import load, place, set_state
 from yun.compute.steps.tending import bring_back, look, look_at_all, wait
 
 __all__ = [
-    "await_end", "base_of", "before_cards", "before_definition", "before_hardware", "begin_building", "begin_copies",
-    "begin_purge", "bring_back", "bring_over", "clear_old", "collect_below", "copy_disk", "copy_nvram", "define",
-    "define_now", "drop_errand", "edit", "finish_purge", "finish_stopped", "flatten_disk", "flatten_due",
-    "freeze_now", "freeze_source", "give_back_blocks", "give_password", "go_on", "grow_volume", "have_drive",
-    "have_hardware", "have_size", "launch", "layer_path", "layers_below", "learn", "learn_all", "live_now", "load",
-    "load_drive", "look", "look_at_all", "make_flavor", "measure", "move_over", "parts", "place", "plug_card",
-    "plug_in", "power_off", "power_on", "pull_card", "pull_out", "put_in_place", "redefine", "release_kept",
-    "remember", "remove_files", "set_clock", "set_state", "settle_cards", "stand_on", "start_now", "suspend",
+    "await_end", "base_of", "before_cards", "before_definition", "before_hardware", "begin_adoption",
+    "begin_building", "begin_copies", "begin_purge", "bring_back", "bring_over", "claim", "clear_old",
+    "collect_below", "copy_disk", "copy_nvram", "define", "define_now", "drop_errand", "edit", "find", "find_all",
+    "finish_purge", "finish_stopped", "flatten_disk", "flatten_due", "forget_machine", "freeze_now", "freeze_source",
+    "give_back_blocks", "give_password", "go_on", "grow_volume", "hand_over", "have_drive", "have_hardware",
+    "have_size", "launch", "layer_path", "layers_below", "learn", "learn_all", "live_now", "load", "load_drive",
+    "look", "look_at_all", "make_flavor", "measure", "move_over", "parts", "place", "plug_card", "plug_in",
+    "power_off", "power_on", "pull_card", "pull_out", "put_in_place", "redefine", "release_kept", "remember",
+    "remove_files", "set_clock", "set_state", "settle", "settle_cards", "stand_on", "start_now", "suspend",
     "take_errand", "take_from_place", "take_live", "thaw_due", "thaw_now_and_tell", "trash", "undefine", "wait",
     "withdraw_flavor", "write_seed",
 ]  # fmt: skip

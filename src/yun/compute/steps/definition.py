@@ -6,13 +6,14 @@ import ipaddress
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, undefer
 
 from yun.compute import places
 from yun.compute.cloud_init import GuestNic, seed_files
-from yun.compute.spec import domain_spec, drives_of, guest
+from yun.compute.model import Adoption, Instance
+from yun.compute.spec import domain_spec, drives_of, guest, kept_spec
 from yun.compute.steps.shared import load, place
-from yun.drivers.hypervisor.port import NicSpec, Power
+from yun.drivers.hypervisor.port import DomainSpec, NicSpec, Power
 from yun.hosts.model import Host
 from yun.network.model import Network, Subnet
 from yun.network.service import ports_of
@@ -79,22 +80,32 @@ def remove_files(op: Op, instance_id: str) -> None:
 
 def define_now(op: Op, instance_id: str) -> None:
     """The hypervisor's definition is as the rows say; what runs goes on."""
+    row, spec = defined(op, instance_id)
+    op.drivers.on(row.host_id).hypervisor.define(spec)
+
+
+def defined(op: Op, instance_id: str) -> tuple[Instance, DomainSpec]:
+    """The instance, and what the hypervisor is to know of it as the rows say."""
     with op.read() as session:
         row = load(session, instance_id)
         host = session.get(Host, row.host_id)
         assert host is not None
-        pool = pool_path_of(session, instance_id)
         disks = (*disks_of(session, instance_id), *drives_of(session, instance_id))
+        nics = _nics(session, instance_id, host)
+        came = session.get(Adoption, instance_id, options=[undefer(Adoption.xml)])
+        if came is not None:
+            return row, kept_spec(row, came, host, disks, nics, settings=op.settings)
+        pool = pool_path_of(session, instance_id)
         spec = domain_spec(
             row,
             host,
             disks,
-            _nics(session, instance_id, host),
+            nics,
             settings=op.settings,
             seed=places.seed(pool, instance_id) if row.cloud_init else "",
             nvram=places.nvram(pool, instance_id),
         )
-    op.drivers.on(row.host_id).hypervisor.define(spec)
+    return row, spec
 
 
 def undefine_now(op: Op, output: Any, instance_id: str) -> None:

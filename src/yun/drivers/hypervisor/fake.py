@@ -12,7 +12,7 @@ import re
 import socket
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
@@ -33,6 +33,7 @@ from yun.drivers.hypervisor.port import (
     HypervisorFacts,
     PluggedDisk,
     Power,
+    Stranger,
 )
 
 if TYPE_CHECKING:
@@ -353,6 +354,31 @@ class FakeHypervisor(FakeNics, PullingDisks):
 
     def _state(self, domain: FakeDomain) -> DomainState:
         return DomainState(domain.power, domain.reason, self.world.agent_of(domain))
+
+    def strangers(self, besides: Collection[str] = ()) -> list[Stranger]:
+        with self._call("strangers"):
+            found = [d for d in self.world.domains.values() if not d.spec.metadata and d.spec.uuid not in besides]
+            return [
+                Stranger(
+                    d.spec.uuid, d.spec.name, d.power, domain_xml(d.spec),
+                    domain_xml(d.live) if d.live is not None else "", d.autostart,
+                )
+                for d in sorted(found, key=lambda d: d.spec.name)
+            ]  # fmt: skip
+
+    def claim(self, uuid: str, metadata: Mapping[str, str]) -> None:
+        with self._call("claim", uuid):
+            self._mark(self._get(uuid), metadata)
+
+    def disown(self, uuid: str) -> None:
+        with self._call("disown", uuid):
+            if uuid in self.world.domains:
+                self._mark(self.world.domains[uuid], {})
+
+    def _mark(self, domain: FakeDomain, metadata: Mapping[str, str]) -> None:
+        domain.spec = replace(domain.spec, metadata=dict(metadata))
+        if domain.live is not None:
+            domain.live = replace(domain.live, metadata=dict(metadata))
 
     def stats(self) -> dict[str, DomainStats]:
         with self._call("stats"):

@@ -8,7 +8,7 @@ changes nothing and raises nothing.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
@@ -68,6 +68,15 @@ class NicSpec:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """The definition that a machine came with when it was taken over: domain XML, and the slots of those of its
+    ``disks`` that the spec speaks for. Everything else in it stays as it is."""
+
+    xml: str
+    disks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class DomainSpec:
     """A whole virtual machine, ready to be written as domain XML.
 
@@ -76,6 +85,7 @@ class DomainSpec:
     ``serial_log`` and ``nvram`` are absolute paths (the socket's at most 107 bytes); the last is where UEFI keeps its
     variables, made at the first start. ``genid`` is the generation that the guest
     sees (VM generation id); empty means the UUID: give a fresh one to a copy that resumes another's memory.
+    ``kept`` is for a machine that was taken over: of the spec only size, disks, further cards and metadata count then.
     """
 
     uuid: str
@@ -97,6 +107,25 @@ class DomainSpec:
     metadata: Mapping[str, str] = field(default_factory=dict)
     genid: str = ""
     board: Board = field(default_factory=Board)
+    kept: Kept | None = None
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """A domain that no cloud has marked as its own. ``xml`` is what its next start uses, secrets included; ``live_xml``
+    what runs now, empty for a stopped one. ``persistent`` tells whether it has a definition at all, ``saved`` whether
+    its memory was saved for the next start. ``snapshots`` are the daemon's own as (name, whether in files of theirs).
+    """
+
+    uuid: str
+    name: str
+    power: Power
+    xml: str
+    live_xml: str = ""
+    autostart: bool = False
+    persistent: bool = True
+    saved: bool = False
+    snapshots: tuple[tuple[str, bool], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -384,6 +413,19 @@ class Hypervisor(Protocol):
 
     def states(self) -> dict[str, DomainState]:
         """The truth about all domains, ours and strangers', in one call."""
+        ...
+
+    def strangers(self, besides: Collection[str] = ()) -> list[Stranger]:
+        """All domains that bear no mark of a cloud, by name, but for those whose UUID is among ``besides``. One that
+        vanishes meanwhile is left out."""
+        ...
+
+    def claim(self, uuid: str, metadata: Mapping[str, str]) -> None:
+        """The domain bears our mark, as what runs and as what is defined; nothing else of it changes."""
+        ...
+
+    def disown(self, uuid: str) -> None:
+        """The domain bears no mark of ours any more; nothing else of it changes. Fine where it is missing."""
         ...
 
     def stats(self) -> dict[str, DomainStats]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from yun.base.errors import DriverError, Invalid
 from yun.base.messages import _
-from yun.drivers.volume import atomic, bundle, faults, rules
+from yun.drivers.volume import atomic, bundle, faults, foreign, rules
 from yun.drivers.volume.inspection import Header, check_size, cluster_size, printable, refuse, sniff
 from yun.drivers.volume.port import FINISHED, FOLDERS, FileFacts, OutFormat, PoolFacts, Progress
 from yun.drivers.volume.tool import image, image_json, image_progress
@@ -265,7 +265,16 @@ class DirectoryStore:
         with atomic.translated(path):
             atomic.settle(path, atomic.HEAD)
 
-    def grow(self, path: str, size: int) -> None:
+    def trace(self, path: str, format: str) -> list[FileFacts]:
+        return foreign.trace(path, format)
+
+    def discard(self, path: str) -> None:
+        foreign.discard(path)
+
+    def grow(self, path: str, size: int, *, adopted: str = "") -> None:
+        if adopted:
+            foreign.grow(path, size, adopted, timeout=self.timeout)
+            return
         self._place(path)
         facts = self._present(path)
         if not facts.writable or rules.folder_of(path) != "heads":

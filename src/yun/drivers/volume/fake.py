@@ -18,7 +18,7 @@ from typing import Any
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
-from yun.drivers.volume import faults, rules
+from yun.drivers.volume import faults, foreign, rules
 from yun.drivers.volume.inspection import check_size, sniff
 from yun.drivers.volume.port import FINISHED, FileFacts, OutFormat, PoolFacts, Progress
 
@@ -268,9 +268,33 @@ class FakeVolumeStore:
             files[path].backing = base
         progress(1.0)
 
-    def grow(self, path: str, size: int) -> None:
+    def trace(self, path: str, format: str) -> list[FileFacts]:
+        with self._call("trace") as files:
+            if path not in files:
+                return foreign.trace(path, format) if os.path.exists(path) else [FileFacts(path, exists=False)]
+            chain: list[FileFacts] = []
+            while path:
+                file = files.get(path)
+                if file is None:
+                    chain.append(FileFacts(path, exists=False))
+                    break
+                chain.append(
+                    FileFacts(
+                        path, True, file.format, file.virtual, file.length, file.backing, file.writable, "",
+                        file.length, file.mtime_ns,
+                    )
+                )  # fmt: skip
+                path = file.backing
+            return chain
+
+    def discard(self, path: str) -> None:
+        with self._call("discard") as files:
+            files.pop(path, None)
+
+    def grow(self, path: str, size: int, *, adopted: str = "") -> None:
         with self._call("grow") as files:
-            self._pool_of(path)
+            if not adopted:
+                self._pool_of(path)
             if path not in files:
                 raise faults.missing(path)
             if not files[path].writable:

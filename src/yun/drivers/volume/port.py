@@ -91,6 +91,17 @@ class VolumeStore(Protocol):
         a tool can tell."""
         ...
 
+    def trace(self, path: str, format: str) -> list[FileFacts]:
+        """The files of a disk that lies anywhere on the host, the top one first, each as it is now: ``format`` is what
+        its machine was told, since a raw file must never be guessed at. The last one stands on nothing, or is missing
+        (``exists=False``). Raises `Invalid` for a disk whose files cannot be told for sure."""
+        ...
+
+    def discard(self, path: str) -> None:
+        """Remove a file that was taken over, wherever it lies, for good; a missing one is fine. Precondition: nobody's
+        backing file (the caller knows). `DriverError` for what is not a regular file."""
+        ...
+
     def measure(self, path: str) -> int:
         """How many bytes an independent qcow2 copy of the file (its whole chain) needs at most."""
         ...
@@ -139,9 +150,9 @@ class VolumeStore(Protocol):
         again. A frozen file is refused with `DriverError`; a full disk raises `NoCapacity`, and it is as it was."""
         ...
 
-    def grow(self, path: str, size: int) -> None:
+    def grow(self, path: str, size: int, *, adopted: str = "") -> None:
         """Enlarge a stopped head to ``size``; a smaller size is refused with `Invalid`, a frozen file with
-        `DriverError`."""
+        `DriverError`. ``adopted`` is the format of one that was taken over and lies anywhere; empty for a pool's."""
         ...
 
     def digest(self, path: str, progress: Progress) -> str:

@@ -1,7 +1,7 @@
 """The verbs of storage, and what rooms above ask of it: plans for volumes, places of disks, holds on layers."""
 
 from yun.storage.service.clock import time_is_settled
-from yun.storage.service.freezing import chain_of, deep_volumes, depth_of, floor_of, plan_freeze
+from yun.storage.service.freezing import chain_of, deep_volumes, depth_of, floor_of, plan_freeze, refuse_adopted
 from yun.storage.service.layers import children_of, get_layer, hold, layer_is_needed, let_go
 from yun.storage.service.pools import (
     PoolChanges,
@@ -36,12 +36,15 @@ from yun.storage.service.volumes import (
     delete_volume,
     detach,
     disk_path,
+    free_name,
     get_volume,
     list_volumes,
     must_allow,
+    name_taken,
     plan_volume,
     refuse_attached,
     subject_of,
+    taken,
 )
 
 __all__ = [
@@ -65,7 +68,9 @@ __all__ = [
     "detach",
     "disk_path",
     "due",
-    "finished", "floor_of",
+    "finished",
+    "floor_of",
+    "free_name",
     "get_item",
     "get_layer",
     "get_pool",
@@ -78,15 +83,18 @@ __all__ = [
     "list_trash",
     "list_volumes",
     "must_allow",
+    "name_taken",
     "plan_freeze",
     "plan_volume",
     "pool_room",
     "purge",
     "purge_intent",
+    "refuse_adopted",
     "refuse_attached",
     "refuse_restoring",
     "restore",
     "subject_of",
+    "taken",
     "time_is_settled",
     "update_pool",
 ]  # fmt: skip

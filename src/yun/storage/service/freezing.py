@@ -8,14 +8,28 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from yun.base.errors import Conflict
 from yun.base.ids import new_id
+from yun.base.messages import _
 from yun.storage.model import Head, Layer, Pool, Volume, VolumeState
 from yun.storage.service.volumes import head_of
 
 
+def refuse_adopted(session: Session, volume: Volume) -> None:
+    """Pass for a volume whose file lies in a pool. Raises `Conflict` for one that was taken over where it lies."""
+    if head_of(session, volume.id).adopted:
+        raise Conflict(
+            _("The disk {name} was taken over and lies outside of the cloud's pools: it cannot be frozen or moved.",
+              name=volume.name),
+            hint=_("Its content can be copied inside of the machine to a new volume."),
+        )  # fmt: skip
+
+
 def plan_freeze(session: Session, volume: Volume) -> dict[str, Any]:
-    """Where a volume's new head will lie and what layer its file becomes, as an operation's argument."""
+    """Where a volume's new head will lie and what layer its file becomes, as an operation's argument. Raises `Conflict`
+    for one that was taken over: its file stays outside of the pools."""
     pool = session.get_one(Pool, volume.pool_id)
+    refuse_adopted(session, volume)
     return {
         "volume_id": volume.id, "path": f"{pool.path}/heads/{new_id(Head.PREFIX)}.qcow2",
         "layer_id": new_id(Layer.PREFIX),
@@ -62,5 +76,5 @@ def deep_volumes(session: Session, most: int) -> list[str]:
         return number
 
     query = sa.select(Head.volume_id, Head.layer_id).join(Volume, Volume.id == Head.volume_id)
-    heads = session.execute(query.where(Volume.state == VolumeState.AVAILABLE))
+    heads = session.execute(query.where(Volume.state == VolumeState.AVAILABLE, Head.adopted.is_(False)))
     return [volume_id for volume_id, layer_id in heads if depth(layer_id) > most]

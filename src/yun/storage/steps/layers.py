@@ -221,7 +221,9 @@ def collect(op: Op, layer_id: str) -> bool:
                 return first
             row.state = LayerState.REMOVING
             pool, path, parent = session.get_one(Pool, row.pool_id), row.path, row.parent_id
-        store_of(op, pool).delete(path)
+            ours = not row.adopted
+        if ours:
+            store_of(op, pool).delete(path)
         with op.write() as session:
             row = session.get(Layer, current)
             if row is not None and row.state == LayerState.REMOVING:

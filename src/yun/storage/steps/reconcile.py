@@ -200,7 +200,7 @@ def _compare_layer(op: Op, store: VolumeStore, layer: Layer, found: Findings) ->
 
 def _judge_layer(op: Op, store: VolumeStore, layer: Layer, found: Findings) -> tuple[str, Message]:
     try:
-        facts = store.glance(layer.path)
+        facts = store.trace(layer.path, layer.format)[0] if layer.adopted else store.glance(layer.path)
     except Invalid as error:
         return LayerState.DAMAGED, error.message
     if not facts.exists:
@@ -213,7 +213,7 @@ def _judge_layer(op: Op, store: VolumeStore, layer: Layer, found: Findings) -> t
         if store.digest(layer.path, lambda _f: op.check_cancel()) != layer.digest:
             return LayerState.DAMAGED, _("its content has changed")
         _remember_time(op, layer, facts)
-    if facts.writable:
+    if facts.writable and not layer.adopted:
         store.protect(layer.path)
         found.mended.append(layer.path)
         _tell_protected(op, layer)
@@ -267,7 +267,7 @@ def _compare_head(
 
 def _judge_head(store: VolumeStore, head: Head, volume: Volume, base: str) -> tuple[str, Message]:
     try:
-        facts = store.glance(head.path)
+        facts = store.trace(head.path, head.format)[0] if head.adopted else store.glance(head.path)
     except Invalid as error:
         return VolumeState.DAMAGED, error.message
     if not facts.exists:

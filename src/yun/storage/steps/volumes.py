@@ -109,7 +109,7 @@ def grow_file(op: Op, volume_id: str, size_bytes: int) -> None:
         head = session.scalars(sa.select(Head).where(Head.volume_id == volume_id)).one()
         refuse_frozen(session, head.path)
         pool = pool_of(session, volume)
-    store_of(op, pool).grow(head.path, size_bytes)
+    store_of(op, pool).grow(head.path, size_bytes, adopted=head.format if head.adopted else "")
 
 
 @tx_step()
@@ -144,7 +144,8 @@ def erase(op: Op, volume_id: str, event: str) -> None:
         for head in heads:
             refuse_base(session, head.path)
     for head in heads:
-        store_of(op, pool).delete(head.path)
+        store = store_of(op, pool)
+        (store.discard if head.adopted else store.delete)(head.path)
     with op.write() as session:
         volume = session.get(Volume, volume_id)
         if volume is None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
-from yun.drivers.hypervisor.libvirt import copying, disks, files, guest, look, nics, pulling, size
+from yun.drivers.hypervisor.libvirt import copying, disks, files, guest, look, nics, pulling, size, strangers
 from yun.drivers.hypervisor.libvirt.connect import Connection, binding
-from yun.drivers.hypervisor.libvirt.domain_xml import domain_xml
+from yun.drivers.hypervisor.libvirt.domain_xml import domain_xml, mark
 from yun.drivers.hypervisor.libvirt.errors import NO_DOMAIN, OPERATION_INVALID
 from yun.drivers.hypervisor.libvirt.events import Events, agent_connected
 from yun.drivers.hypervisor.nudges import Nudges
@@ -27,6 +27,7 @@ from yun.drivers.hypervisor.port import (
     PluggedDisk,
     PluggedNic,
     Power,
+    Stranger,
 )
 
 T = TypeVar("T")
@@ -287,6 +288,16 @@ class LibvirtHypervisor:
             return found
 
         return self._connection.call(look_at_all)
+
+    def strangers(self, besides: Collection[str] = ()) -> list[Stranger]:
+        known = frozenset(besides)
+        return self._connection.call(lambda conn: strangers.find(conn, known))
+
+    def claim(self, uuid: str, metadata: Mapping[str, str]) -> None:
+        self._on(uuid, lambda domain: strangers.write_mark(domain, mark(metadata)))
+
+    def disown(self, uuid: str) -> None:
+        self._on(uuid, lambda domain: strangers.write_mark(domain, None), missing=lambda: None)
 
     def stats(self) -> dict[str, DomainStats]:
         def count(conn: Any) -> dict[str, DomainStats]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
 
 from yun.drivers.hypervisor.libvirt.domain_xml import devices, machine
 from yun.drivers.hypervisor.libvirt.domain_xml.element import NAMESPACE, add, clean
+from yun.drivers.hypervisor.libvirt.domain_xml.kept import kept_root
 from yun.drivers.hypervisor.port import DomainSpec
 
-__all__ = ["NAMESPACE", "domain_xml"]
+__all__ = ["NAMESPACE", "domain_xml", "mark"]
 
 
 def domain_xml(spec: DomainSpec) -> str:
@@ -17,6 +19,15 @@ def domain_xml(spec: DomainSpec) -> str:
     Characters that XML cannot carry become U+FFFD, line ends in the title become spaces; everything else survives.
     Raises ``ValueError`` for a spec that no domain can be made of (a bug of the caller).
     """
+    if spec.kept is not None:
+        root = kept_root(spec, spec.kept, devices.add_disk, devices.add_nic)
+        if spec.metadata:
+            holder = root.find("metadata")
+            if holder is None:
+                holder = add(root, "metadata")
+            holder.append(_mark(spec.metadata))
+        ET.indent(root)
+        return ET.tostring(root, encoding="unicode") + "\n"
     machine.check(spec)
     root = ET.Element("domain", {"type": "kvm" if spec.accel == "kvm" else "qemu"})
     add(root, "name", text=spec.name)
@@ -34,8 +45,18 @@ def domain_xml(spec: DomainSpec) -> str:
 
 
 def _metadata(root: ET.Element, spec: DomainSpec) -> None:
+    add(root, "metadata").append(_mark(spec.metadata))
+
+
+def mark(metadata: Mapping[str, str]) -> str:
+    """Our mark on a domain as its own document."""
+    return ET.tostring(_mark(metadata), encoding="unicode")
+
+
+def _mark(metadata: Mapping[str, str]) -> ET.Element:
     ET.register_namespace("yun", NAMESPACE)
-    ours = ET.SubElement(add(root, "metadata"), f"{{{NAMESPACE}}}domain")
-    for key in sorted(spec.metadata):
+    ours = ET.Element(f"{{{NAMESPACE}}}domain")
+    for key in sorted(metadata):
         entry = ET.SubElement(ours, f"{{{NAMESPACE}}}value", {"key": clean(key)})
-        entry.text = clean(spec.metadata[key])
+        entry.text = clean(metadata[key])
+    return ours

@@ -18,9 +18,9 @@ def build(devices: ET.Element, spec: DomainSpec) -> None:
     """Add all devices of ``spec``."""
     _controllers(devices, spec)
     for disk in spec.disks:
-        _disk(devices, disk)
+        add_disk(devices, disk)
     for nic in spec.nics:
-        _nic(devices, nic)
+        add_nic(devices, nic)
     _serial(devices, spec)
     if spec.board.agent:
         channel = add(devices, "channel", type="unix")
@@ -50,11 +50,12 @@ def _controllers(devices: ET.Element, spec: DomainSpec) -> None:
 def disk_xml(disk: DiskSpec) -> str:
     """One disk as its own document, for plugging it into a running domain."""
     holder = ET.Element("devices")
-    _disk(holder, disk)
+    add_disk(holder, disk)
     return ET.tostring(holder[0], encoding="unicode")
 
 
-def _disk(devices: ET.Element, disk: DiskSpec) -> None:
+def add_disk(devices: ET.Element, disk: DiskSpec) -> None:
+    """Add one disk."""
     element = add(devices, "disk", type="file", device=disk.device)
     writable = disk.device == "disk" and not disk.readonly
     add(
@@ -87,11 +88,12 @@ def _disk(devices: ET.Element, disk: DiskSpec) -> None:
 def nic_xml(nic: NicSpec) -> str:
     """One network card as its own document, for plugging it into a running domain."""
     holder = ET.Element("devices")
-    _nic(holder, nic)
+    add_nic(holder, nic)
     return ET.tostring(holder[0], encoding="unicode")
 
 
-def _nic(devices: ET.Element, nic: NicSpec) -> None:
+def add_nic(devices: ET.Element, nic: NicSpec) -> None:
+    """Add one network card."""
     element = add(devices, "interface", type="bridge")
     add(element, "mac", address=nic.mac)
     add(element, "source", bridge=nic.bridge)

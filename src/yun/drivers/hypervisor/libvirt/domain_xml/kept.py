@@ -1,0 +1,152 @@
+"""A definition that came with its machine, with what has changed since put into it, and everything else untouched.
+
+What we have no word for (a sound card, a passed-through device, a CPU model) is never lost that way, and a machine
+that nobody changed starts exactly as it did before it was taken over.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from yun.drivers.hypervisor.definition import DefinedDisk, read_definition
+from yun.drivers.hypervisor.libvirt.domain_xml.element import NAMESPACE
+from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, Kept, NicSpec
+
+Make = Callable[[ET.Element, DiskSpec], None]
+MakeNic = Callable[[ET.Element, NicSpec], None]
+
+
+def kept_root(spec: DomainSpec, kept: Kept, disk: Make, nic: MakeNic) -> ET.Element:
+    """The domain element for ``spec``; ``disk`` and ``nic`` add one of ours. Raises ``ValueError`` for a definition
+    that is none."""
+    known = read_definition(kept.xml, namespace=NAMESPACE)
+    root = ET.fromstring(kept.xml)
+    root.attrib.pop("id", None)
+    for holder in root.findall("metadata"):
+        for ours in holder.findall(f"{{{NAMESPACE}}}domain"):
+            holder.remove(ours)
+        if not len(holder):
+            root.remove(holder)
+    if spec.vcpus != known.vcpus:
+        _processors(root, spec.vcpus)
+    if spec.memory_mib != known.memory_mib:
+        _memory(root, spec.memory_mib)
+    devices = root.find("devices")
+    assert devices is not None
+    _disks(root, devices, spec, kept, known.disks, disk)
+    if spec.serial_socket:
+        _consoles(devices, spec)
+    macs = {card.mac for card in known.cards}
+    for card in spec.nics:
+        if card.mac.lower() not in macs:
+            nic(devices, card)
+    return root
+
+
+def _processors(root: ET.Element, count: int) -> None:
+    element = root.find("vcpu")
+    if element is None:
+        element = ET.SubElement(root, "vcpu")
+    element.text = str(count)
+    element.attrib.pop("current", None)
+    for listed in root.findall("vcpus"):
+        root.remove(listed)
+    _without(root, "cpu", "topology", "numa")
+
+
+def _memory(root: ET.Element, memory_mib: int) -> None:
+    for name in ("memory", "currentMemory"):
+        element = root.find(name)
+        if element is not None:
+            element.text = str(memory_mib)
+            element.set("unit", "MiB")
+    for most in root.findall("maxMemory"):
+        root.remove(most)
+    _without(root, "cpu", "numa")
+
+
+def _without(root: ET.Element, holder: str, *names: str) -> None:
+    for element in root.findall(holder):
+        for name in names:
+            for child in element.findall(name):
+                element.remove(child)
+
+
+def _disks(
+    root: ET.Element, devices: ET.Element, spec: DomainSpec, kept: Kept, before: Sequence[DefinedDisk], make: Make
+) -> None:
+    there = {}
+    for element in devices.findall("disk"):
+        target = element.find("target")
+        there[target.get("dev", "") if target is not None else ""] = element
+    wanted = {disk.slot: disk for disk in spec.disks}
+    for slot in kept.disks:
+        if slot in there and slot not in wanted:
+            devices.remove(there.pop(slot))
+    for slot, disk in wanted.items():
+        if slot in there and slot in kept.disks:
+            _same_place(there[slot], disk)
+        elif slot not in there:
+            _controller(devices, disk)
+            make(devices, replace(disk, boot_order=None))
+            there[slot] = devices[-1]
+        else:
+            raise ValueError(f"the slot {slot} is the definition's own")
+    _boot_order(root, there, wanted, {d.slot: d.boot_order for d in before if d.slot in kept.disks and d.slot in wanted})
+
+
+def _same_place(element: ET.Element, disk: DiskSpec) -> None:
+    """The disk is where it was; its file may be another one by now."""
+    source, driver = element.find("source"), element.find("driver")
+    if source is not None and source.get("file") != disk.path:
+        source.set("file", disk.path)
+        for chain in element.findall("backingStore"):
+            element.remove(chain)
+    if driver is not None and driver.get("type") != disk.format:
+        driver.set("type", disk.format)
+
+
+def _controller(devices: ET.Element, disk: DiskSpec) -> None:
+    """A SCSI disk needs a controller that guests have a driver for; libvirt's own choice is another one."""
+    if disk.bus == "scsi" and devices.find("controller[@type='scsi']") is None:
+        ET.SubElement(devices, "controller", {"type": "scsi", "index": "0", "model": "virtio-scsi"})
+
+
+def _consoles(devices: ET.Element, spec: DomainSpec) -> None:
+    """The first serial port is ours to listen to, and there is a channel for a guest agent."""
+    serial = devices.find("serial")
+    if serial is None:
+        serial = ET.SubElement(devices, "serial")
+    if not (serial.get("type") == "unix" and serial.find("source[@mode='bind']") is not None):
+        serial.set("type", "unix")
+        serial.attrib.pop("tty", None)
+        for old in [*serial.findall("source"), *serial.findall("protocol"), *serial.findall("log")]:
+            serial.remove(old)
+        serial.insert(0, ET.Element("source", {"mode": "bind", "path": spec.serial_socket}))
+        if spec.serial_log:
+            serial.insert(1, ET.Element("log", {"file": spec.serial_log, "append": "on"}))
+        # The daemon writes a console for the first port itself; an old one would contradict it.
+        for console in devices.findall("console"):
+            if (target := console.find("target")) is None or target.get("type") == "serial":
+                devices.remove(console)
+    if devices.find("channel/target[@name='org.qemu.guest_agent.0']") is None:
+        channel = ET.SubElement(devices, "channel", {"type": "unix"})
+        ET.SubElement(channel, "target", {"type": "virtio", "name": "org.qemu.guest_agent.0"})
+
+
+def _boot_order(
+    root: ET.Element, there: dict[str, ET.Element], wanted: dict[str, DiskSpec], was: Mapping[str, int | None]
+) -> None:
+    """Only an order that was changed is written: the definition's own says it in more ways than ours."""
+    now = {slot: disk.boot_order for slot, disk in wanted.items()}
+    if all(now[slot] == was.get(slot) for slot in now):
+        return
+    system, devices = root.find("os"), root.find("devices")
+    for holder in ([system] if system is not None else []) + (list(devices) if devices is not None else []):
+        for boot in holder.findall("boot"):
+            holder.remove(boot)
+    for slot, order in now.items():
+        if order is not None:
+            ET.SubElement(there[slot], "boot", {"order": str(order)})
