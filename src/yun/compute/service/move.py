@@ -34,10 +34,9 @@ def move(ctx: Context, volume: Volume, pool: str) -> Intent:
     """
     ctx.may("volume.move", volume.project_id)
     storage.must_allow(volume, "move")
-    storage.refuse_adopted(ctx.session, volume)
     session = ctx.session
     source, target = session.get_one(Pool, volume.pool_id), storage.get_pool(ctx, pool)
-    _refuse_pool(volume, source, target)
+    _refuse_pool(session, volume, source, target)
     head = session.scalars(sa.select(Head).where(Head.volume_id == volume.id)).one()
     path = f"{target.path}/heads/{os.path.basename(head.path)}"
     _refuse_path(session, path, target)
@@ -118,7 +117,8 @@ def _meanwhile(instance: Instance | None, place: Attachment | None) -> tuple[Mes
     return (_("The instance {name} goes on while it is copied, and then with the copy.", name=instance.name),)
 
 
-def _refuse_pool(volume: Volume, source: Pool, target: Pool) -> None:
+def _refuse_pool(session: Session, volume: Volume, source: Pool, target: Pool) -> None:
+    storage.refuse_adopted(session, volume)
     if target.id == source.id:
         raise Conflict(
             _("The volume {name} lies in the pool {pool} already.", name=volume.name, pool=target.name),

@@ -137,7 +137,7 @@ def disks_of(session: Session, instance_id: str) -> list[dict[str, Any]]:
     """The instance's disks in boot order."""
     disks = attachments_of(session, instance_id)
     named = sa.select(Pool.id, Pool.name).where(Pool.id.in_({disk.volume.pool_id for disk in disks}))
-    pools: dict[str, str] = dict(session.execute(named).tuples().all())
+    pools: dict[str, str] = {row.id: row.name for row in session.execute(named)}
     return [
         {
             "volume_id": disk.volume.id, "name": disk.volume.name, "size_bytes": disk.volume.size_bytes,

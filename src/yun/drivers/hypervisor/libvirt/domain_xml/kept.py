@@ -94,7 +94,8 @@ def _disks(
             there[slot] = devices[-1]
         else:
             raise ValueError(f"the slot {slot} is the definition's own")
-    _boot_order(root, there, wanted, {d.slot: d.boot_order for d in before if d.slot in kept.disks and d.slot in wanted})
+    was = {d.slot: d.boot_order for d in before if d.slot in kept.disks and d.slot in wanted}
+    _boot_order(root, there, wanted, was)
 
 
 def _same_place(element: ET.Element, disk: DiskSpec) -> None:
