@@ -67,8 +67,8 @@ def tabs_of(ctx: Context, item: dict[str, Any]) -> list[tuple[str, str, str]]:
 def _page(ctx: Context, ref: str, tab: Tab, **values: Any) -> Response:
     row = service.get(ctx, ref)
     item = dressed(ctx, [row])[0]
-    item["ports"] = service.detail(ctx, row)["ports"]
-    item["disks"] = service.detail(ctx, row)["disks"]
+    whole = service.detail(ctx, row)
+    item |= {part: whole[part] for part in ("ports", "disks", "drives")}
     task = shown(ctx, get_operation(ctx, item["task"]["operation_id"])) if item["task"] else None
     live = "" if tab in ("console", "serial", "settings") else f"instance:{row.id} operation"
     return render(
