@@ -173,7 +173,7 @@ def test_a_full_disk_is_told_to_disks_that_are_plugged_in_too(lab: Lab) -> None:
 def test_every_field_of_the_hardware_can_be_chosen_and_every_word_has_a_meaning() -> None:
     from dataclasses import fields
 
-    assert {f.name for f in fields(parts.Hardware)} | {"firmware"} == set(parts.CHOICES)
+    assert {f.name for f in fields(parts.Hardware)} | {"firmware"} == {*parts.CHOICES, "overlay"}
     assert parts.stored(parts.PLAIN) == {}
     for name, choice in parts.CHOICES.items():
         assert all(parts.checked(name, word) == word for word in choice.words)

@@ -222,6 +222,9 @@ SCENES: dict[str, Scene] = {
     "instance.update": Scene(on(compute.update, description="数据库"), (instance(),)),
     "instance.resize": Scene(on(compute.resize, flavor="small"), (instance(),)),
     "instance.configure": Scene(on(compute.configure, video="virtio", pins=["0-1"]), (instance(),)),
+    "instance.set_overlay": Scene(
+        on(compute.set_overlay, text='<devices><sound model="ich9"/></devices>'), (instance(),)
+    ),
     "instance.drop_pending": Scene(
         on(compute.drop_pending),
         (instance(), on(compute.configure, video="virtio"), on(compute.resize, flavor="small")),

@@ -29,6 +29,8 @@ class LibvirtRoom(Room):
     The daemons' files and sockets are private, disks and serial sockets lie in a folder both sides can reach.
     """
 
+    checks_schema = True
+
     def __init__(self, *, timeout: float = 30.0) -> None:
         # QEMU's user must be able to pass: pytest's own folders are closed to everybody else.
         self.folder = Path(tempfile.mkdtemp(prefix="yun-hypervisor-"))

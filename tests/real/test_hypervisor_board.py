@@ -19,8 +19,8 @@ pytestmark = pytest.mark.real
 def room() -> Iterator[LibvirtRoom]:
     room = LibvirtRoom()
     try:
-        room.boot_tiny(board=Board(max_vcpus=2, display="both", tpm=True), firmware="uefi")
-        until(lambda: room.driver.state(room.booted).agent, 240)
+        room.boot_tiny(board=Board(max_vcpus=2, display="both", tpm=True))
+        until(lambda: room.driver.state(room.booted).agent, 120)
         yield room
     finally:
         room.driver.destroy(room.booted)

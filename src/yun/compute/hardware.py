@@ -117,6 +117,8 @@ def _values(hardware: Hardware) -> dict[str, Any]:
 
 def word(field: str, value: Any) -> Message:
     """A value as a person reads it."""
+    if field == "overlay":
+        return Message("{text}", {"text": f"{len(value.encode())} B" if value else "–"})
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     if isinstance(value, list | tuple):

@@ -24,6 +24,7 @@ declare(
     clone="member", make_image="member", **{"import": "member"},
 )  # fmt: skip
 declare("instance", export="member")
+declare("instance", "cloud", xml="admin", set_overlay="admin")
 declare("instance", add_nic="member", remove_nic="member", change_nic="member")
 declare("volume", change_bus="member")
 declare("volume", attach="member", detach="member", grow="member", flatten="member")
@@ -91,6 +92,7 @@ DOING: dict[str, Message] = {
     "make_image": _("making an image…"),
     "configure": _("changing…"),
     "drop_pending": _("changing…"),
+    "set_overlay": _("changing…"),
     "export": _("exporting…"),
     "change_bus": _("changing…"),
     "add_disk": _("attaching a disk…"),

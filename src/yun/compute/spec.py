@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, undefer
 
 from yun.base.config import Settings
 from yun.compute import hardware as parts
@@ -17,7 +17,11 @@ from yun.compute.media.model import CdDrive
 from yun.compute.model import Adoption, Instance
 from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, Kept, NicSpec
 from yun.hosts.model import Host
+from yun.network.model import Network
+from yun.network.service import ports_of
+from yun.network.spec import nic_of
 from yun.storage.model import Layer
+from yun.storage.spec import disks_of, pool_path_of
 
 SEED_SLOT = "sda"
 FIRMWARE: dict[str, Literal["bios", "uefi", "uefi-secure"]] = {"uefi": "uefi", "uefi-secure": "uefi-secure"}
@@ -102,6 +106,23 @@ def drives_of(session: Session, instance_id: str) -> tuple[DiskSpec, ...]:
         .order_by(CdDrive.slot)
     )
     return tuple(drive_of(drive, path or "") for drive, path in session.execute(query))
+
+
+def spec_of(session: Session, instance: Instance, settings: Settings) -> DomainSpec:
+    """The whole machine as its rows say, with its disks and cards."""
+    host = session.get_one(Host, instance.host_id)
+    pool = pool_path_of(session, instance.id)
+    nics = [
+        nic_of(port, session.get_one(Network, port.network_id), host) for port in ports_of(session, instance.id)
+    ]
+    disks = (*disks_of(session, instance.id), *drives_of(session, instance.id))
+    came = session.get(Adoption, instance.id, options=[undefer(Adoption.xml)])
+    if came is not None:
+        return kept_spec(instance, came, host, disks, nics, settings=settings)
+    return domain_spec(
+        instance, host, disks, nics, settings=settings,
+        seed=places.seed(pool, instance.id) if instance.cloud_init else "", nvram=places.nvram(pool, instance.id),
+    )  # fmt: skip
 
 
 def guest(instance: Instance, nics: Sequence[GuestNic]) -> Guest:

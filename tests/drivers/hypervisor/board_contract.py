@@ -25,6 +25,9 @@ BOARDS: dict[str, dict[str, object]] = {
     "shaped": {"vcpus": 2, "board": Board(max_vcpus=4, sockets=1, cores=2, threads=2, cpu_model="Nehalem")},
     "pinned": {"vcpus": 2, "board": Board(pins=("0", "0-1"), cpu_model="maximum", agent=False)},
     "growing": {"vcpus": 2, "board": Board(max_vcpus=3, memory_max_mib=300)},
+    "laid over": {
+        "board": Board(overlay='<devices><sound model="ich9"/></devices><pm><suspend-to-mem enabled="no"/></pm>')
+    },
     "trusted": {"firmware": "uefi", "memory_mib": 128, "board": Board(tpm=True)},
 }
 
@@ -47,6 +50,17 @@ class BoardContract:
         room.driver.destroy(spec.uuid)
         room.driver.undefine(spec.uuid)
         room.driver.discard_tpm(spec.uuid)
+
+    def test_extra_xml_that_makes_no_sense_is_refused_and_leaves_the_old_definition(self, room: Room) -> None:
+        spec = room.spec()
+        room.driver.define(spec)
+        for wrong in ('<devices><sound model="trumpet"/></devices>', "<pm><suspend-to-mars/></pm>"):
+            if not room.checks_schema:
+                break
+            with pytest.raises(DriverError) as caught:
+                room.driver.define(replace(spec, vcpus=2, board=Board(overlay=wrong)))
+            assert not caught.value.retryable
+        assert ET.fromstring(room.driver.xml(spec.uuid, live=False)).findtext("vcpu") == "1"
 
     def test_vcpus_are_plugged_in_up_to_the_most_and_never_taken_away(self, room: Room) -> None:
         uuid = room.machine(board=Board(max_vcpus=3))

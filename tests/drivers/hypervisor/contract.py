@@ -34,6 +34,8 @@ class Room(ABC):
     """Where the contract is tried: the driver, and the levers of the world behind it."""
 
     driver: Hypervisor
+    checks_schema: bool = False
+    """Whether the driver knows what libvirt's XML may say."""
     booted: str
     booted_spec: DomainSpec
     """What ``booted`` was defined from; it names a serial log."""

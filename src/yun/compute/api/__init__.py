@@ -15,6 +15,7 @@ from yun.compute.api import (  # noqa: F401 (they add their routes to the router
     instances,
     media,
     move,
+    overlay,
 )
 from yun.compute.api.appliances import appliances
 from yun.compute.api.flavors import flavors

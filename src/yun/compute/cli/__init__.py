@@ -14,6 +14,7 @@ from yun.compute.cli import (  # noqa: F401 (they add their verbs)
     instances,
     media,
     move,
+    overlay,
 )
 from yun.compute.cli.flavors import flavor
 from yun.compute.cli.nics import add_nic  # noqa: F401 (it adds its verbs)

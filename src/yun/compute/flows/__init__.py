@@ -16,6 +16,7 @@ from yun.compute.flows import (  # noqa: F401 (they declare operations)
     media,
     move,
     nics,
+    overlay,
 )
 from yun.compute.flows.watch import WATCHES, Watch, attach
 

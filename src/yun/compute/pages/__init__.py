@@ -19,6 +19,7 @@ from yun.compute.pages import (
     move,
     nics,
     one,
+    overlay,
     overview,
 )
 from yun.web.pages import PageRoute, command, nav
@@ -30,7 +31,7 @@ command("instance.create", _("Create an instance"), "/instances/new", icon="plus
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 # Fixed addresses first: /instances/new is not an instance named "new".
 for part in (
-    overview, adopt, listing, create, bulk, flavors, disks, nics, clone, appliances, guest, media, configure, move,
-    buses, one,
+    overview, adopt, listing, create, bulk, flavors, disks, nics, clone, appliances, guest, media, configure, overlay,
+    move, buses, one,
 ):  # fmt: skip
     router.include_router(part.router)

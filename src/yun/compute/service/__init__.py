@@ -19,6 +19,7 @@ from yun.compute.service.media import CD_BUSES, drives, eject, insert
 from yun.compute.service.metrics import histories, latest, metrics
 from yun.compute.service.move import move, other_pools
 from yun.compute.service.nics import Card, add_nic, change_nic, remove_nic
+from yun.compute.service.overlay import set_overlay
 from yun.compute.service.power import pause, reboot, resume, start, stop
 from yun.compute.service.remove import delete, purge
 from yun.compute.service.resize import resize
@@ -33,6 +34,6 @@ __all__ = [
     "grow", "guest", "histories", "import_appliance", "insert", "latest", "learn_intent", "list_flavors",
     "list_found", "list_instances", "list_values", "make_image", "metrics", "move", "nudged", "other_pools",
     "outside_cards", "pause", "purge", "reboot", "release", "remove_nic", "rename", "rendered", "resize", "resume",
-    "run", "set_autostart", "set_password", "set_protection", "show_flavor", "show_found", "size_of", "start", "stop",
-    "sync_time", "tag", "tend", "thaw", "trim", "update", "waiting_of", "waiting_words",
+    "run", "set_autostart", "set_overlay", "set_password", "set_protection", "show_flavor", "show_found", "size_of",
+    "start", "stop", "sync_time", "tag", "tend", "thaw", "trim", "update", "waiting_of", "waiting_words",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ from yun.operations.intent import Intent
 SIZE = ("vcpus", "memory_mib")
 TITLES: dict[str, Message] = {
     "vcpus": _("vCPUs"), "memory_mib": _("Memory (MiB)"),
-    **{name: choice.title for name, choice in parts.CHOICES.items()},
+    "overlay": _("Extra XML"), **{name: choice.title for name, choice in parts.CHOICES.items()},
 }  # fmt: skip
 
 

@@ -82,7 +82,9 @@ def pending(row: dict[str, Any]) -> list[dict[str, Any]]:
     running = row["running_hardware"]
     now = parts.shown(running.get("firmware", row["firmware"]), running)
     then = parts.shown(row["firmware"], row["hardware"])
-    return found + [{"field": f, "now": now[f], "next": then[f]} for f in then if now[f] != then[f]]
+    found += [{"field": f, "now": now[f], "next": then[f]} for f in then if now[f] != then[f]]
+    laid, lies = row["hardware"].get("overlay", ""), running.get("overlay", "")
+    return found + ([{"field": "overlay", "now": lies, "next": laid}] if laid != lies else [])
 
 
 def live_vcpus(running: dict[str, Any], now: int, wanted: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -10,6 +11,7 @@ from yun.base.errors import Conflict
 from yun.base.messages import _
 from yun.compute import hardware as parts
 from yun.compute.service.resize import live_memory, live_vcpus
+from yun.compute.spec import spec_of
 from yun.compute.steps.definition import define_now
 from yun.compute.steps.shared import load, place
 from yun.drivers.hypervisor.port import Power
@@ -41,6 +43,7 @@ def have_hardware(op: Op, session: Session, instance_id: str, values: dict[str, 
     fit the size that the machine got meanwhile."""
     row = load(session, instance_id)
     now = parts.shown(row.firmware, row.hardware)
+    now["overlay"] = parts.of(row.hardware).overlay
     old = {field: now[field] for field in values}
     if old == values:
         return old
@@ -98,3 +101,30 @@ def _with(running: dict[str, Any], field: str, value: Any) -> dict[str, Any]:
     plain = [] if field == "pins" else getattr(parts.PLAIN, field)
     rest = {name: kept for name, kept in running.items() if name != field}
     return rest if value == plain else {**rest, field: value}
+
+
+@step()
+def try_overlay(op: Op, instance_id: str, overlay: str) -> None:
+    """The hypervisor has taken the definition with this XML laid over it; what it refuses leaves the old one."""
+    with op.read() as session:
+        row = load(session, instance_id)
+        spec = spec_of(session, row, op.settings)
+    spec = replace(spec, board=replace(spec.board, overlay=overlay))
+    op.drivers.on(row.host_id).hypervisor.define(spec)
+
+
+def _overlay_back(op: Op, session: Session, output: Any, instance_id: str, overlay: str) -> None:
+    have_overlay.call(op, session, instance_id, output)
+
+
+@tx_step(undo=_overlay_back)
+def have_overlay(op: Op, session: Session, instance_id: str, overlay: str) -> str:
+    """The row keeps this XML; the one before is the output."""
+    row = load(session, instance_id)
+    hardware = parts.of(row.hardware)
+    row.hardware = parts.stored(replace(hardware, overlay=overlay))
+    emit(
+        session, "instance.updated", subject=Subject("instance", row.id, row.name), project_id=row.project_id,
+        data={"fields": ["overlay"]}, operation_id=op.id,
+    )  # fmt: skip
+    return hardware.overlay

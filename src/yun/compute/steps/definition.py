@@ -6,29 +6,19 @@ import ipaddress
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy.orm import Session
 
 from yun.compute import places
 from yun.compute.cloud_init import GuestNic, seed_files
-from yun.compute.model import Adoption, Instance
-from yun.compute.spec import domain_spec, drives_of, guest, kept_spec
+from yun.compute.model import Instance
+from yun.compute.spec import guest, spec_of
 from yun.compute.steps.shared import load, place
-from yun.drivers.hypervisor.port import DomainSpec, NicSpec, Power
-from yun.hosts.model import Host
-from yun.network.model import Network, Subnet
+from yun.drivers.hypervisor.port import DomainSpec, Power
+from yun.network.model import Subnet
 from yun.network.service import ports_of
-from yun.network.spec import nic_of
 from yun.operations.flow import Op, step
 from yun.storage.model import Pool
-from yun.storage.spec import disks_of, pool_path_of
-
-
-def _nics(session: Session, instance_id: str, host: Host) -> list[NicSpec]:
-    found = []
-    for port in ports_of(session, instance_id):
-        network = session.get_one(Network, port.network_id)
-        found.append(nic_of(port, network, host))
-    return found
+from yun.storage.spec import pool_path_of
 
 
 def _guest_nics(session: Session, instance_id: str) -> list[GuestNic]:
@@ -88,24 +78,7 @@ def defined(op: Op, instance_id: str) -> tuple[Instance, DomainSpec]:
     """The instance, and what the hypervisor is to know of it as the rows say."""
     with op.read() as session:
         row = load(session, instance_id)
-        host = session.get(Host, row.host_id)
-        assert host is not None
-        disks = (*disks_of(session, instance_id), *drives_of(session, instance_id))
-        nics = _nics(session, instance_id, host)
-        came = session.get(Adoption, instance_id, options=[undefer(Adoption.xml)])
-        if came is not None:
-            return row, kept_spec(row, came, host, disks, nics, settings=op.settings)
-        pool = pool_path_of(session, instance_id)
-        spec = domain_spec(
-            row,
-            host,
-            disks,
-            nics,
-            settings=op.settings,
-            seed=places.seed(pool, instance_id) if row.cloud_init else "",
-            nvram=places.nvram(pool, instance_id),
-        )
-    return row, spec
+        return row, spec_of(session, row, op.settings)
 
 
 def undefine_now(op: Op, output: Any, instance_id: str) -> None:

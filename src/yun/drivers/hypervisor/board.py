@@ -23,7 +23,8 @@ class Board:
     all 0 or multiply to the most vCPUs there can be: ``max_vcpus``, or ``vcpus`` where that is 0. ``pins`` are sets of
     host processors (``0-3,8``): one for all vCPUs, or one for each. ``memory_max_mib`` is how far memory can grow while
     the machine runs, 0 for not at all. ``disk_full`` is what happens when the host cannot write a disk; ``panic`` what
-    happens when the guest's kernel gives up (``ignore``: the machine has no device to tell it).
+    happens when the guest's kernel gives up (``ignore``: the machine has no device to tell it). ``overlay`` is XML
+    that is added to the definition: children of ``<domain>`` from a short list.
     """
 
     display: Display = "vnc"
@@ -46,3 +47,4 @@ class Board:
     disk_full: DiskFull = "stop"
     panic: Panic = "ignore"
     tpm: bool = False
+    overlay: str = ""

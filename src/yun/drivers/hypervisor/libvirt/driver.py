@@ -34,6 +34,7 @@ T = TypeVar("T")
 UNDEFINE = 1 | 2 | 8 | 16
 """Without managed save, snapshot metadata and checkpoint metadata; NVRAM is kept."""
 STATE_ONLY = 1
+VALIDATE = 1
 COUNTERS = 1 | 2 | 4 | 8 | 16 | 32
 """State, CPU, balloon, vCPU, interface, block."""
 ACTIVE_ONLY, NEVER_WAIT = 1, 1 << 29
@@ -92,7 +93,8 @@ class LibvirtHypervisor:
         files.prepare(spec)
 
         def define(conn: Any) -> None:
-            conn.defineXML(text).setAutostart(int(spec.autostart))
+            # What a person wrote is held against the schema: libvirt would ignore what it does not know.
+            conn.defineXMLFlags(text, VALIDATE if spec.board.overlay else 0).setAutostart(int(spec.autostart))
 
         self._connection.call(define, uuid=spec.uuid)
 

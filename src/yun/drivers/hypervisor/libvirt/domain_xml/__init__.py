@@ -5,7 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 
-from yun.drivers.hypervisor.libvirt.domain_xml import devices, machine
+from yun.drivers.hypervisor.libvirt.domain_xml import devices, machine, overlay
 from yun.drivers.hypervisor.libvirt.domain_xml.element import NAMESPACE, add, clean
 from yun.drivers.hypervisor.libvirt.domain_xml.kept import kept_root
 from yun.drivers.hypervisor.port import DomainSpec
@@ -40,6 +40,7 @@ def domain_xml(spec: DomainSpec) -> str:
         _metadata(root, spec)
     machine.build(root, spec)
     devices.build(add(root, "devices"), spec)
+    overlay.lay(root, spec.board.overlay)
     ET.indent(root)
     return ET.tostring(root, encoding="unicode") + "\n"
 

@@ -1,0 +1,17 @@
+"""The operation of overlays as a recipe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from yun.compute import steps
+from yun.operations.flow import Op, operation
+
+
+@operation("instance.set_overlay")
+def set_overlay(op: Op, instance_id: str, overlay: str) -> Any:
+    """The hypervisor takes the definition first; only then the rows say so."""
+    op.step(steps.before_hardware, instance_id)
+    op.step(steps.try_overlay, instance_id, overlay)
+    op.step(steps.have_overlay, instance_id, overlay)
+    return {"instance_id": instance_id}
