@@ -13,7 +13,7 @@ from yun.compute.media.model import CdDrive
 from yun.images import service as images
 from yun.operations.model import State as OperationState
 from yun.operations.service import submit
-from yun.storage.model import Layer
+from yun.storage.model import Head, Layer
 
 CD, DRIVERS = "debian-12-installer", "virtio-win"
 
@@ -57,17 +57,24 @@ def cds(lab: Lab) -> Any:
     from yun.images.model import Image as images_table
 
     made = Cds()
-    lab.create()
+    lab.create(start=False)
     return made
 
 
+@pytest.fixture
+def ready(lab: Lab, cds: Any) -> Any:
+    """It runs, with the CD in its drive ``sdb``."""
+    cds.insert(bus="scsi")
+    lab.do(service.start, "web")
+    return cds
+
+
 @both
-def test_a_cd_comes_into_a_new_scsi_drive_at_once_is_changed_and_ejected(lab: Lab, cds: Any) -> None:
-    done = lab.operation(cds.insert(bus="scsi"))
-    assert done.state == OperationState.SUCCEEDED, done.error
-    assert done.result["value"]["effect"] == "live"
+def test_a_cd_is_changed_and_ejected_while_the_instance_runs(lab: Lab, ready: Any) -> None:
+    cds = ready
     assert cds.live() == cds.defined() == {"sdb": CD}
     changed = cds.insert(DRIVERS, slot="sdb")
+    assert lab.operation(changed).result["value"]["effect"] == "live"
     assert cds.live() == cds.defined() == {"sdb": DRIVERS}
     lab.undo(changed)
     assert cds.live() == cds.defined() == {"sdb": CD}
@@ -77,7 +84,8 @@ def test_a_cd_comes_into_a_new_scsi_drive_at_once_is_changed_and_ejected(lab: La
     assert cds.live() == cds.defined() == {"sdb": CD}
 
 
-def test_a_new_sata_drive_waits_for_the_next_start_and_the_preview_says_so(lab: Lab, cds: Any) -> None:
+def test_a_new_drive_waits_for_the_next_start_and_the_preview_says_so(lab: Lab, cds: Any) -> None:
+    lab.do(service.start, "web")
     assert "It takes effect at the next start of the instance." in cds.preview(service.insert, CD)
     first = cds.insert()
     assert lab.operation(first).result["value"]["effect"] == "next"
@@ -90,8 +98,8 @@ def test_a_new_sata_drive_waits_for_the_next_start_and_the_preview_says_so(lab: 
     assert cds.defined() == {"sdh": CD, "sdi": DRIVERS}
 
 
-def test_a_guest_that_locks_the_tray_keeps_its_cd_until_it_is_forced(lab: Lab, cds: Any) -> None:
-    cds.insert(bus="scsi")
+def test_a_guest_that_locks_the_tray_keeps_its_cd_until_it_is_forced(lab: Lab, ready: Any) -> None:
+    cds = ready
     lab.world.guest(lab.row().uuid, locks_trays=True)
     for refused in (cds.eject(), cds.insert(DRIVERS, slot="sdb")):
         failed = lab.operation(refused)
@@ -104,16 +112,16 @@ def test_a_guest_that_locks_the_tray_keeps_its_cd_until_it_is_forced(lab: Lab, c
     assert cds.live() == cds.defined() == {"sdb": ""}
 
 
-def test_an_undo_that_the_guest_does_not_allow_changes_nothing(lab: Lab, cds: Any) -> None:
-    cds.insert(bus="scsi")
+def test_an_undo_that_the_guest_does_not_allow_changes_nothing(lab: Lab, ready: Any) -> None:
+    cds = ready
     changed = cds.insert(DRIVERS, slot="sdb")
     lab.world.guest(lab.row().uuid, locks_trays=True)
     assert lab.operation(lab.undo(changed)).state == OperationState.FAILED
     assert cds.live() == cds.defined() == {"sdb": DRIVERS}
 
 
-def test_the_file_of_a_purged_image_stays_while_it_lies_in_a_drive(lab: Lab, cds: Any) -> None:
-    cds.insert(bus="scsi")
+def test_the_file_of_a_purged_image_stays_while_it_lies_in_a_drive(lab: Lab, ready: Any) -> None:
+    cds = ready
     with lab.asking() as ctx:
         submit(ctx, images.delete(ctx, images.get(ctx, CD)))
     lab.drain()
@@ -158,8 +166,8 @@ def test_what_is_refused_says_why(lab: Lab, cds: Any) -> None:
     assert "slot" in caught.value.fields
 
 
-def test_a_removed_drive_goes_with_the_next_start_and_frees_its_slot(lab: Lab, cds: Any) -> None:
-    cds.insert(bus="scsi")
+def test_a_removed_drive_goes_with_the_next_start_and_frees_its_slot(lab: Lab, ready: Any) -> None:
+    cds = ready
     cds.eject(remove=True)
     assert (cds.live(), cds.defined()) == ({"sdb": ""}, {})
     assert lab.rows(CdDrive) == []
@@ -181,3 +189,32 @@ def test_deleting_and_purging_an_instance_frees_its_cds(lab: Lab, cds: Any) -> N
     lab.do(service.delete, "web")
     lab.do(service.purge, "web")
     assert lab.rows(CdDrive) == []
+
+
+@both
+def test_an_instance_is_installed_from_a_cd_onto_an_empty_disk(lab: Lab) -> None:
+    made = lab.operation(lab.create(image="", iso=CD, driver_iso=DRIVERS, flavor="small"))
+    assert made.state == OperationState.SUCCEEDED, made.error
+    disks = {d.slot: d for d in lab.domain().live.disks}
+    assert set(disks) == {"vda", "sdi", "sdj"}, "no seed: nothing in it reads one"
+    assert {slot: d.boot_order for slot, d in disks.items()} == {"vda": 1, "sdi": 2, "sdj": None}
+    assert [d.image_name for d in lab.rows(CdDrive)] == [CD, DRIVERS]
+    head = next(h for h in lab.rows(Head) if h.path == disks["vda"].path)
+    assert head.layer_id is None
+    lab.do(service.eject, "web", slot="sdi")
+    lab.do(service.eject, "web", slot="sdj", remove=True)
+    assert [(d.slot, d.image_id) for d in lab.rows(CdDrive)] == [("sdi", None)]
+
+
+def test_what_an_installer_cannot_be_told_is_refused_by_its_field(lab: Lab) -> None:
+    for values, field in (
+        ({"password": "long enough"}, "password"), ({"user_data": "#cloud-config"}, "user_data"),
+        ({"ssh_keys": ("ssh-ed25519 AAAA",)}, "ssh_keys"), ({"keys": ("mine",)}, "keys"),
+        ({"image": "tiny"}, "image"), ({"iso": ""}, "image"),
+        ({"iso": "", "image": "tiny", "driver_iso": CD}, "driver_iso"),
+    ):  # fmt: skip
+        with lab.asking() as ctx, pytest.raises(Invalid) as caught:
+            service.create(ctx, service.Wish(**{"name": "web", "iso": CD, "flavor": "tiny", **values}))
+        assert list(caught.value.fields) == [field]
+    with lab.asking() as ctx, pytest.raises(Conflict, match="is a disk, not a CD"):
+        service.create(ctx, service.Wish(name="web", iso="tiny", flavor="tiny"))

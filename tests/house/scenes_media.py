@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.house.story import Ask, Scene, instance
+from tests.house.story import Ask, Scene, instance, on
 from yun.compute import service as compute
 from yun.images import service as images
 
@@ -19,9 +19,10 @@ def eject(name: str = "m1", **rest: Any) -> Ask:
     return lambda ctx: compute.eject(ctx, compute.get(ctx, name), **rest)
 
 
+START = on(compute.start)
 SCENES: dict[str, Scene] = {
-    "instance.insert": Scene(insert(bus="scsi"), (instance(),)),
-    "instance.eject": Scene(eject(), (instance(), insert(bus="scsi"))),
+    "instance.insert": Scene(insert("virtio-win", slot="sdb"), (instance(start=False), insert(bus="scsi"), START)),
+    "instance.eject": Scene(eject(), (instance(start=False), insert(bus="scsi"), START)),
 }
 MORE: dict[str, Scene] = {
     "instance.insert at the next start": Scene(insert(), (instance(),)),

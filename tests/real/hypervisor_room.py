@@ -86,7 +86,10 @@ class LibvirtRoom(Room):
         )
         self.booted_spec = self.spec(
             memory_mib=128,
-            disks=(DiskSpec("vda", str(disk), cache="unsafe"),),
+            disks=(
+                DiskSpec("vda", str(disk), cache="unsafe"),
+                DiskSpec("sdg", "", device="cdrom", bus="scsi", readonly=True, discard=False),
+            ),
             serial_socket=str(self.folder / "serial" / "tiny.sock"),
             serial_log=str(self.folder / "log" / "tiny.log"),
             **changes,

@@ -94,6 +94,7 @@ def drive_of(drive: CdDrive, path: str) -> DiskSpec:
     """A CD drive as the hypervisor's disk, holding the file ``path`` (empty: nothing)."""
     return DiskSpec(
         drive.slot, path, device="cdrom", bus=drive.bus, readonly=True, discard=False,  # type: ignore[arg-type]
+        boot_order=drive.boot_order,
     )  # fmt: skip
 
 

@@ -96,16 +96,6 @@ class DiskContract:
         assert room.driver.media(uuid) == {"sdh": ""}, "the definition is somebody else's to change"
         room.driver.destroy(uuid)
 
-    def test_a_cd_drive_comes_while_the_machine_runs_on_scsi(self, room: Room) -> None:
-        drive = DiskSpec("sdb", room.blank_disk(MIB), device="cdrom", bus="scsi", readonly=True, discard=False)
-        uuid = room.machine(running=True)
-        for _again in range(2):
-            room.driver.attach_disk(uuid, drive)
-            assert room.driver.media(uuid) == {"sdb": drive.path}
-        assert room.driver.change_medium(uuid, "sdb", "", force=False)
-        assert room.driver.media(uuid) == {"sdb": ""}
-        room.driver.destroy(uuid)
-
     def test_a_disk_grows_under_its_guest_and_never_shrinks(self, room: Room) -> None:
         uuid = room.machine(running=True)
         room.driver.attach_disk(uuid, DiskSpec("vdb", room.blank_disk(16 * MIB)))

@@ -21,7 +21,9 @@ class NewInstance(Body):
     """What a new instance shall be. A flavor, or `vcpus` and `memory_mib`; own sizes win over the flavor's."""
 
     name: str = Field(max_length=400)
-    image: Word
+    image: Annotated[str, Field(max_length=200)] = Field("", description="The image of its disk; or say `iso`.")
+    iso: Annotated[str, Field(max_length=200)] = Field("", description="A CD to install from, onto an empty disk.")
+    driver_iso: Annotated[str, Field(max_length=200)] = Field("", description="A second CD, such as with drivers.")
     flavor: Word | None = None
     vcpus: int | None = None
     memory_mib: int | None = None

@@ -31,7 +31,7 @@ class Ejection(Body):
 
 @instances.post("/{ref}/insert", summary="Insert a CD into an instance", status_code=202)
 def insert(ctx: Ctx, ref: str, body: Insertion, match: Match, dry_run: bool = False) -> JSONResponse:
-    """At once in a drive that it has; a new drive comes at once on scsi, at the next start on sata."""
+    """At once in a drive that it has; a new drive comes at its next start."""
     found = service.get(ctx, ref)
     match.check(found)
     intent = service.insert(ctx, found, get_iso(ctx, body.image), slot=body.slot, bus=body.bus, force=body.force)

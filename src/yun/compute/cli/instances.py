@@ -75,7 +75,9 @@ def _public_keys(names: tuple[str, ...]) -> tuple[list[str], list[str]]:
 
 @instance.command("create", help=_("Create an instance and start it."))
 @click.argument("name")
-@option("--image", required=True, help=_("Image to boot from, by name or id."))
+@option("--image", default="", help=_("Image to boot from, by name or id."))
+@option("--iso", default="", help=_("Instead of an image: a CD to install from, onto an empty disk."))
+@option("--driver-iso", default="", help=_("A second CD beside it, such as with drivers for Windows."))
 @option("--flavor", help=_("Size by name; or say --vcpus and --memory."))
 @option("--vcpus", type=int, help=_("Number of virtual processors."))
 @option("--memory", metavar="SIZE", help=_("Memory, such as 512M or 2G."))
@@ -96,15 +98,17 @@ def _public_keys(names: tuple[str, ...]) -> tuple[list[str], list[str]]:
 @option("--floating-ip", is_flag=True, help=_("Give it an address that can be reached from outside."))
 @option("--start/--no-start", default=True, help=_("Whether it is started at once."))
 @pass_client
-def create(client: Client, name: str, image: str, flavor: str | None, vcpus: int | None, memory: str | None,
-           disk: str | None, network: str | None, address: str | None, groups: tuple[str, ...], keys: tuple[str, ...],
+def create(client: Client, name: str, image: str, iso: str, driver_iso: str, flavor: str | None,
+           vcpus: int | None, memory: str | None, disk: str | None, network: str | None, address: str | None,
+           groups: tuple[str, ...], keys: tuple[str, ...],
            password_file: Path | None, user_data: Path | None, hostname: str | None, description: str,
            tags: tuple[str, ...], autostart: bool, protect: bool, on_crash: str, shutdown_seconds: int,
            floating_ip: bool, start: bool) -> None:  # fmt: skip
     """Create an instance."""
     stored, literal = _public_keys(keys)
     body: dict[str, Any] = {
-        "name": name, "image": image, "flavor": flavor, "vcpus": vcpus, "network": network, "address": address,
+        "name": name, "image": image, "iso": iso, "driver_iso": driver_iso, "flavor": flavor,
+        "vcpus": vcpus, "network": network, "address": address,
         "memory_mib": size_of(memory, "memory", "m") // MIB if memory else None,
         "disk_bytes": size_of(disk, "disk", "g") if disk else None,
         "security_groups": list(groups) if groups else None, "keys": stored, "ssh_keys": literal,

@@ -15,6 +15,7 @@ class CdDrive(Row, Base):
     """A CD drive of an instance, ``slot`` its name there; empty where ``image_id`` is.
 
     ``layer_id`` is the file that lies in it: while it is named here the file stays, even if its image is purged.
+    ``boot_order``: the machine tries it in this turn, as it does its disks (None: never).
     """
 
     PREFIX = "cdd"
@@ -26,5 +27,6 @@ class CdDrive(Row, Base):
     image_id: Mapped[str | None] = mapped_column(sa.String(40))
     image_name: Mapped[str] = mapped_column(sa.String(120), default="")
     layer_id: Mapped[str | None] = mapped_column(sa.ForeignKey("layer.id"), index=True)
+    boot_order: Mapped[int | None]
 
     __table_args__ = (sa.UniqueConstraint("instance_id", "slot"),)

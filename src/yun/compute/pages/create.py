@@ -36,10 +36,12 @@ def wish_of(form: FormData) -> service.Wish:
     """What was typed as a wish. Raises `Invalid` for what is not a number or a size."""
     own = word(form, "flavor") == "own"
     memory, disk = word(form, "memory_mib") if own else None, word(form, "disk_bytes")
-    user_data = form.get("user_data")
+    user_data, installs = form.get("user_data"), word(form, "source") == "iso"
     return service.Wish(
         name=word(form, "name") or "",
-        image=word(form, "image") or "",
+        image="" if installs else word(form, "image") or "",
+        iso=word(form, "iso") or "" if installs else "",
+        driver_iso=word(form, "driver_iso") or "" if installs else "",
         flavor=None if own else word(form, "flavor"),
         vcpus=number(form, "vcpus") if own else None,
         memory_mib=parse_size(memory, field="memory_mib", default_unit="m") // 2**20 if memory else None,
@@ -47,11 +49,13 @@ def wish_of(form: FormData) -> service.Wish:
         network=word(form, "network"),
         address=word(form, "address"),
         security_groups=words(form, "security_groups") or None,
-        keys=words(form, "keys"),
-        ssh_keys=tuple(line for text in words(form, "ssh_keys") for line in text.splitlines() if line.strip()),
-        password=word(form, "password"),
+        keys=() if installs else words(form, "keys"),
+        ssh_keys=()
+        if installs
+        else tuple(line for text in words(form, "ssh_keys") for line in text.splitlines() if line.strip()),
+        password=None if installs else word(form, "password"),
         hostname=word(form, "hostname"),
-        user_data=user_data if isinstance(user_data, str) else "",
+        user_data=user_data if isinstance(user_data, str) and not installs else "",
         description=word(form, "description") or "",
         tags=tuple(t.strip() for text in words(form, "tags") for t in text.split(",") if t.strip()),
         autostart=ticked(form, "autostart"),
@@ -64,7 +68,8 @@ def wish_of(form: FormData) -> service.Wish:
 def _choices(ctx: Context) -> dict[str, Any]:
     keys = identity.list_keys(ctx) if ctx.actor.kind == "user" else []
     return {
-        "images": images.list_images(ctx, state="active", limit=200).items,
+        "images": [i for i in images.list_images(ctx, state="active", limit=500).items if i.kind == "disk"],
+        "isos": images.list_isos(ctx) if ctx.project_id else [],
         "flavors": service.list_flavors(ctx, limit=200).items,
         "networks": network.list_of(ctx, Network, sort="name", limit=200).items,
         "groups": network.list_of(ctx, SecurityGroup, sort="name", limit=200).items,

@@ -16,6 +16,7 @@ from yun.base.units import GIB, MIB, format_size
 from yun.compute.cloud_init import check_user_data, hash_password
 from yun.compute.model import Instance, OnCrash, State
 from yun.compute.names import check_description, check_hostname, check_name, check_tags, hostname_for
+from yun.compute.service import install
 from yun.compute.service.edit import check_on_crash, check_seconds
 from yun.compute.service.flavors import check_size, get_flavor
 from yun.compute.service.look import refuse_taken
@@ -38,10 +39,13 @@ BOOT_DISK = {"virtio": ("vda", "virtio"), "compatible": ("sdh", "sata")}
 @dataclass(frozen=True)
 class Wish:
     """What a person asks for. Names or ids; sizes override the flavor's; ``keys`` are names of his stored SSH keys,
-    ``ssh_keys`` literal ones. ``password`` is for the image's default user."""
+    ``ssh_keys`` literal ones. ``password`` is for the image's default user. ``iso`` instead of ``image``: an empty disk
+    and a CD to install from; ``driver_iso`` is a second CD beside it."""
 
     name: str
-    image: str
+    image: str = ""
+    iso: str = ""
+    driver_iso: str = ""
     flavor: str | None = None
     vcpus: int | None = None
     memory_mib: int | None = None
@@ -76,7 +80,8 @@ class Size:
 
 
 def create(ctx: Context, wish: Wish) -> Intent:
-    """Create an instance from an image and start it unless asked not to.
+    """Create an instance from an image, or with an empty disk and a CD to install from, and start it unless asked not
+    to.
 
     Raises `Invalid` naming each bad field, `Conflict` for a taken name or address, `NotFound` for what is named but
     not there, `NoCapacity` where no host or pool can hold it. Afterwards the instance is ``building``. Undo removes
@@ -89,23 +94,49 @@ def create(ctx: Context, wish: Wish) -> Intent:
     name = check_name(wish.name)
     instance_id = new_id(Instance.PREFIX)
     hostname = check_hostname(wish.hostname) if wish.hostname else hostname_for(name, instance_id)
-    image = images.get_bootable(ctx, wish.image)
-    if image.visibility != "public" and image.project_id != project_id:
-        ctx.may("image.export", image.project_id)  # a machine of ours carries its content out of that project
+    image, driver = source_of(ctx, wish)
+    for one in (image, driver):
+        if one is not None and one.visibility != "public" and one.project_id != project_id:
+            ctx.may("image.export", one.project_id)  # a machine of ours carries its content out of that project
+    installed = image.kind == "iso"
     size = size_of(ctx, wish, image)
     row = Instance(
         id=instance_id, uuid=as_uuid(instance_id), project_id=project_id, name=name, hostname=hostname,
         description=check_description(wish.description), tags=check_tags(list(wish.tags)),
         vcpus=size.vcpus, memory_mib=size.memory_mib, flavor_id=size.flavor_id, flavor_name=size.flavor_name,
-        image_id=image.id, image_name=image.name, firmware=image.firmware, default_user=image.default_user or "",
-        cloud_init=image.cloud_init, user_data=check_user_data(wish.user_data), ssh_keys=_keys(ctx, wish),
+        image_id=image.id, image_name=image.name, firmware=image.firmware,
+        default_user="" if installed else image.default_user or "",
+        cloud_init=image.cloud_init and not installed, user_data=check_user_data(wish.user_data),
+        ssh_keys=_keys(ctx, wish),
         password_hash=hash_password(wish.password) if wish.password else "", autostart=wish.autostart,
         protected=wish.protected, on_crash=check_on_crash(wish.on_crash),
         shutdown_seconds=check_seconds(wish.shutdown_seconds), state=State.BUILDING, mended_at=[],
         renew_identity=image.source == OF_INSTANCE,
     )  # fmt: skip
     refuse_taken(ctx.session, project_id, name)
-    return _planned(ctx, wish, row, image, size)
+    return _planned(ctx, wish, row, image, size, driver)
+
+
+def source_of(ctx: Context, wish: Wish) -> tuple[Image, Image | None]:
+    """The image of the disk, or of the CD to install from, and the second CD. Raises `Invalid` where both or neither
+    is asked for, and for what only a system with cloud-init could be told."""
+    if bool(wish.image) == bool(wish.iso):
+        right = _("an image, or iso: a CD to install from")
+        raise Invalid(_("What shall it start from?"), fields={"image": right})
+    if wish.image:
+        if wish.driver_iso:
+            raise Invalid(
+                _("A second CD is for installing from a CD."), fields={"driver_iso": _("only together with iso")}
+            )
+        return images.get_bootable(ctx, wish.image), None
+    told = {"keys": wish.keys, "ssh_keys": wish.ssh_keys, "password": wish.password, "user_data": wish.user_data}
+    wrong = {field: _("nothing: the installer asks for it") for field, value in told.items() if value}
+    if wrong:
+        raise Invalid(
+            _("A system that is installed from a CD cannot be told keys, passwords or user data."), fields=wrong
+        )
+    driver = images.get_iso(ctx, wish.driver_iso) if wish.driver_iso else None
+    return images.get_iso(ctx, wish.iso), driver
 
 
 def size_of(ctx: Context, wish: Wish, image: Image) -> Size:
@@ -141,12 +172,16 @@ def _keys(ctx: Context, wish: Wish) -> list[str]:
     return list(dict.fromkeys([*stored, *literal]))
 
 
-def _planned(ctx: Context, wish: Wish, row: Instance, image: Image, size: Size) -> Intent:
+def _planned(
+    ctx: Context, wish: Wish, row: Instance, image: Image, size: Size, driver: Image | None = None
+) -> Intent:
     session = ctx.session
     host = hosts.choose(session, vcpus=size.vcpus, memory_mib=size.memory_mib)
     row.host_id = host.id
+    cds = install.drives_for(ctx, row, image, driver)
     disk = storage.plan_volume(
-        ctx, name=row.name, size_bytes=size.disk_bytes, layer_id=image.layer_id, project_id=row.project_id
+        ctx, name=row.name, size_bytes=size.disk_bytes, layer_id=None if cds else image.layer_id,
+        project_id=row.project_id,
     )
     compatible = image.hardware == "compatible"
     slot, bus = BOOT_DISK[image.hardware]
@@ -163,6 +198,7 @@ def _planned(ctx: Context, wish: Wish, row: Instance, image: Image, size: Size) 
         hosts.allocate(into, host_id=host.id, owner=row.id, vcpus=row.vcpus, memory_mib=row.memory_mib)
         disk.write(into)
         storage.attach(into, volume_id=disk.volume_id, instance_id=row.id, slot=slot, bus=bus, boot_order=1)
+        into.add_all(cds)
         port.write(into)
         if floating is not None:
             floating.write(into)
@@ -181,6 +217,7 @@ def _planned(ctx: Context, wish: Wish, row: Instance, image: Image, size: Size) 
             _("An instance with {vcpus} vCPUs and {memory} of memory is made on host {host}.",
               vcpus=row.vcpus, memory=format_size(row.memory_mib * MIB), host=host.name),
             _("Its disk has {size}.", size=format_size(size.disk_bytes)),
+            *install.effects(cds),
             port.effect,
             *((_("Its disk is on SATA and its network card an e1000, as the image says."),) if compatible else ()),
             *((floating.effect,) if floating else ()),

@@ -12,7 +12,7 @@ from yun.base.errors import Conflict, Invalid
 from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.compute.media.model import CdDrive
-from yun.compute.model import DISKS_CHANGE_IN, HOT_BUSES, LIVE, Instance
+from yun.compute.model import DISKS_CHANGE_IN, LIVE, Instance
 from yun.compute.service.disks import free_slot, slots_of
 from yun.compute.service.look import must_be
 from yun.compute.service.power import keys, subject
@@ -24,7 +24,7 @@ from yun.storage import service as storage
 from yun.storage.model import Pool
 
 CD_BUSES = ("sata", "scsi")
-"""What installers know and what cloud kernels know; a drive on the latter comes while the machine runs."""
+"""What installers know, and what kernels of cloud images know."""
 
 
 def insert(
@@ -32,9 +32,9 @@ def insert(
 ) -> Intent:
     """Put a CD into a drive: the one in ``slot``, changing what lies in it, else the first empty one, else a new one.
 
-    Live in a drive that the running machine has; a new drive comes at once on ``scsi`` and at the next start on
-    ``sata``. Raises `Invalid` for a slot or bus there is not, `Conflict` for an image that is no CD or lies on another
-    host. Where the guest keeps the tray locked the operation fails, unless ``force``. Undo puts back what lay in it.
+    Live in a drive that the running machine has; a new drive comes at its next start. Raises `Invalid` for a slot or
+    bus there is not, `Conflict` for an image that is no CD or lies on another host. Where the guest keeps the tray
+    locked the operation fails, unless ``force``. Undo puts back what lay in it.
     """
     ctx.may("instance.insert", instance.project_id)
     must_be(instance, DISKS_CHANGE_IN)
@@ -52,7 +52,7 @@ def insert(
         effects.append(_("The drive is new."))
     elif drive.image_id:
         effects.append(_("It takes the place of {image}.", image=drive.image_name))
-    effects += _timing(instance, drive, wanted["bus"], force)
+    effects += _timing(instance, drive, force)
     return Intent(
         kind="instance.insert",
         title=_("Insert {image} into instance {name}", image=image.name, name=instance.name),
@@ -85,7 +85,7 @@ def eject(ctx: Context, instance: Instance, *, slot: str = "", force: bool = Fal
     effects = []
     if drive.image_id:
         effects.append(_("{image} is taken out of the CD drive {slot}.", image=drive.image_name, slot=drive.slot))
-        effects += _timing(instance, drive, drive.bus, force)
+        effects += _timing(instance, drive, force)
     if remove:
         effects.append(_("The drive {slot} goes with the next start.", slot=drive.slot) if instance.state in LIVE
                        else _("The drive {slot} is removed.", slot=drive.slot))  # fmt: skip
@@ -163,14 +163,13 @@ def _loaded(session: Session, instance: Instance, slot: str, remove: bool) -> Cd
     return chosen[0]
 
 
-def _timing(instance: Instance, drive: CdDrive | None, bus: str, force: bool) -> list[Message]:
+def _timing(instance: Instance, drive: CdDrive | None, force: bool) -> list[Message]:
     if instance.state not in LIVE:
         return [_("The instance is off; it takes effect with its next start.")]
-    waits = drive.created_at > instance.started_at if drive is not None and instance.started_at else drive is None
-    if waits and bus not in HOT_BUSES:
+    if drive is None or (instance.started_at is not None and drive.created_at > instance.started_at):
         return [_("It takes effect at the next start of the instance.")]
     now = [_("It takes effect at once, while the instance runs.")]
-    if drive is not None and drive.image_id:
+    if drive.image_id:
         now.append(
             _("A guest that has it mounted loses it, and reads of it fail there.") if force
             else _("A guest that has it mounted keeps it, and nothing changes then.")

@@ -155,7 +155,7 @@ def drives_of(session: Session, instance_id: str) -> list[dict[str, Any]]:
     return [
         {
             "id": drive.id, "slot": drive.slot, "bus": drive.bus, "image_id": drive.image_id,
-            "image_name": drive.image_name,
+            "image_name": drive.image_name, "boot_order": drive.boot_order,
         }
         for drive in session.scalars(query)
     ]  # fmt: skip

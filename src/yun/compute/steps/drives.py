@@ -9,10 +9,8 @@ from sqlalchemy.orm import Session
 from yun.base.errors import Conflict
 from yun.base.messages import _
 from yun.compute.media.model import CdDrive
-from yun.compute.model import HOT_BUSES
-from yun.compute.spec import drive_of
 from yun.compute.steps.definition import define_now
-from yun.compute.steps.disks import UNDO_SECONDS, UP, unplug_now
+from yun.compute.steps.disks import UP
 from yun.compute.steps.shared import load, place
 from yun.drivers.hypervisor.port import Hypervisor
 from yun.images.model import Image
@@ -22,7 +20,7 @@ from yun.operations.flow import Op, step, tx_step
 from yun.operations.intent import Subject
 from yun.storage.model import Layer, LayerState
 
-PLACE = ("slot", "bus", "image_id", "image_name", "layer_id")
+PLACE = ("slot", "bus", "image_id", "image_name", "layer_id", "boot_order")
 
 
 def _back(
@@ -93,11 +91,6 @@ def _unload(op: Op, output: Any, instance_id: str, drive_id: str, was: dict[str,
     held = hypervisor.media(row.uuid)
     if slot not in held or hypervisor.state(row.uuid).power not in UP:
         return
-    if was is None and now is not None and now["bus"] in HOT_BUSES and output == "live":
-        with op.read() as session:
-            disk = drive_of(session.get_one(CdDrive, drive_id), _path(session, now["layer_id"]))
-        unplug_now(op, hypervisor, row, disk, UNDO_SECONDS)
-        return
     with op.read() as session:
         path = _path(session, (was or {}).get("layer_id"))
     _change(hypervisor, row.uuid, slot, path, force=False)
@@ -106,7 +99,7 @@ def _unload(op: Op, output: Any, instance_id: str, drive_id: str, was: dict[str,
 @step(undo=_unload, retries=1)
 def load_drive(op: Op, instance_id: str, drive_id: str, was: dict[str, Any] | None, force: bool) -> str:
     """The definition has the drive as the rows say, and so has the machine if it runs and has it (``live``, else
-    ``next``). A new one on a bus that takes disks while the machine runs is plugged in.
+    ``next``). A new drive waits: libvirt never opens the tray of one that was plugged in while the machine ran.
 
     Raises `Conflict` where the guest keeps the tray locked; it has what it had then.
     """
@@ -118,12 +111,8 @@ def load_drive(op: Op, instance_id: str, drive_id: str, was: dict[str, Any] | No
     slot = (now or was or {}).get("slot", "")
     with op.read() as session:
         path = _path(session, now["layer_id"] if now else None)
-        disk = drive_of(session.get_one(CdDrive, drive_id), path) if now else None
     if slot in hypervisor.media(row.uuid):
         _change(hypervisor, row.uuid, slot, path, force=force)
-        return "live"
-    if disk is not None and disk.bus in HOT_BUSES:
-        hypervisor.attach_disk(row.uuid, disk)
         return "live"
     return "next"
 
