@@ -128,7 +128,7 @@ def test_power_edits_deletion_undo_and_purge(run: Run) -> None:
     assert run("undo").exit_code == 0
     assert parsed(run("-o", "json", "instance", "list"))[0]["state"] == "running"
     assert run("instance", "delete", "数据库", "--force").exit_code == 0
-    assert run("instance", "purge", "数据库").exit_code == 0
+    assert run("instance", "purge", "数据库", "--yes").exit_code == 0
     assert run("instance", "show", "数据库").exit_code == 5
 
 
@@ -172,7 +172,7 @@ def test_the_history_of_a_thing_is_found_under_the_name_it_has_and_the_one_it_ha
     kinds = [o["kind"] for o in parsed(run("-o", "json", "history", "instance", "shop"))]
     assert kinds == ["instance.rename", "instance.create"]
     run("instance", "delete", "shop")
-    run("instance", "purge", "shop")
+    run("instance", "purge", "shop", "--yes")
     assert "instance.purge" in [o["kind"] for o in parsed(run("-o", "json", "history", "instance", "shop"))]
     assert run("history", "instance", "nothing").exit_code == 5
 

@@ -111,7 +111,7 @@ class Desk:
         for row in self.yun("instance", "list"):
             self.yun("instance", "delete", row["id"], "--force")
         for row in self.yun("instance", "list", "--state", "trashed"):
-            self.yun("instance", "purge", row["id"])
+            self.yun("instance", "purge", row["id"], "--yes")
 
 
 @contextmanager

@@ -207,7 +207,7 @@ def test_a_copy_that_is_cut_by_a_kill_is_made_anew_and_whole(desk: Desk, moment:
         assert desk.host.run("sha256sum", copy).split()[0] == digest
         Path(copy).unlink()
     desk.yun("image", "delete", f"cut{moment}")
-    desk.yun("image", "purge", f"cut{moment}")
+    desk.yun("image", "purge", f"cut{moment}", "--yes")
     big = ("-size", "+100M", "-newer", str(desk.key), "-type", "f")
     finished_exports = ("-not", "-name", "exp_*")  # they wait a day for whoever downloads them again
     assert desk.host.run("find", STATE, *big, *finished_exports).split() == []
@@ -230,4 +230,4 @@ def test_an_upload_goes_on_after_the_cloud_was_ended_in_the_middle_of_it(desk: D
         assert desk.host.run("sha256sum", copy).split()[0] == digest
         Path(copy).unlink()
     desk.yun("image", "delete", "climbing")
-    desk.yun("image", "purge", "climbing")
+    desk.yun("image", "purge", "climbing", "--yes")

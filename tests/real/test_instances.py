@@ -49,7 +49,7 @@ def test_the_whole_life_of_a_machine(desk: Desk) -> None:
     heads = Path("/var/lib/yun/pool/heads")
     assert desk.host.run("ls", str(heads)).split()
     desk.yun("instance", "delete", NAME, "--force")
-    desk.yun("instance", "purge", NAME)
+    desk.yun("instance", "purge", NAME, "--yes")
     desk.yun("volume", "delete", "data")
     for name in ("data", "extra"):
         desk.yun("trash", "purge", name, "--yes")

@@ -9,7 +9,7 @@ import click
 
 from yun.base.messages import _
 from yun.base.units import format_size
-from yun.web.command import Group, failure, option, output, pass_client, shell
+from yun.web.command import Group, ask_for_good, failure, option, output, pass_client, shell
 
 if TYPE_CHECKING:
     from yun.web.client import Client
@@ -207,9 +207,11 @@ def delete(client: Client, ref: str) -> None:
 
 @image.command("purge", help=_("Remove a deleted image for good."))
 @click.argument("ref")
+@option("-y", "--yes", is_flag=True, help=_("Do not ask."))
 @pass_client
-def purge(client: Client, ref: str) -> None:
+def purge(client: Client, ref: str, yes: bool) -> None:
     """Remove for good."""
+    ask_for_good(client, f"/images/{_quote(ref)}", yes)
     client.change("POST", f"/images/{_quote(ref)}/purge")
 
 

@@ -10,7 +10,7 @@ from yun.base.errors import Invalid
 from yun.base.messages import _
 from yun.base.units import format_size, parse_size
 from yun.web.client import Client
-from yun.web.command import Failure, Group, option, output, pass_client, say
+from yun.web.command import Failure, Group, ask_for_good, option, output, pass_client, say
 from yun.web.output import Column
 
 POOLS: list[Column] = [
@@ -208,6 +208,5 @@ def restore(client: Client, ref: str, through: bool) -> None:
 def purge(client: Client, ref: str, yes: bool) -> None:
     """Purge."""
     item = client.get(f"/trash/{quote(ref, safe='')}")
-    if not (yes or client.options.dry_run):
-        click.confirm(say(_("Remove {name} for good?", name=item["name"])), abort=True, err=True)
+    ask_for_good(client, f"/trash/{quote(item['id'], safe='')}", yes)
     client.change("POST", f"/trash/{quote(item['id'], safe='')}/purge")

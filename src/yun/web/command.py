@@ -117,6 +117,13 @@ def failure(message: Message, code: str = "error", hint: Message | None = None) 
     return Failure({"detail": say(message), "code": code, "hint": say(hint) if hint else None})
 
 
+def ask_for_good(client: Any, path: str, yes: bool) -> None:
+    """Ask whether the thing at ``path`` shall be removed for good, by its name; not with ``yes`` nor for a preview."""
+    if not (yes or client.options.dry_run):
+        name = client.get(path)["name"]
+        click.confirm(say(_("Remove {name} for good?", name=name)), abort=True, err=True)
+
+
 def _set(context: click.Context, parameter: click.Parameter, value: Any) -> None:
     source = context.get_parameter_source(parameter.name or "")
     if source is not None and source.name == "COMMANDLINE":

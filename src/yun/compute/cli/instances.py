@@ -10,7 +10,7 @@ import click
 from yun.base.messages import _
 from yun.base.units import MIB, format_size
 from yun.compute.cli.shared import at, instance, size_of
-from yun.web.command import option, output, pass_client, shell
+from yun.web.command import ask_for_good, option, output, pass_client, shell
 from yun.web.output import preview
 
 if TYPE_CHECKING:
@@ -282,9 +282,11 @@ def resize(client: Client, ref: str, flavor: str | None, vcpus: int | None, memo
 
 @instance.command("purge", help=_("Remove an instance from the trash for good."))
 @click.argument("ref")
+@option("-y", "--yes", is_flag=True, help=_("Do not ask."))
 @pass_client
-def purge(client: Client, ref: str) -> None:
+def purge(client: Client, ref: str, yes: bool) -> None:
     """Purge."""
+    ask_for_good(client, at(ref), yes)
     client.change("POST", at(ref, "purge"))
 
 
