@@ -54,7 +54,7 @@ WAYS: tuple[tuple[str, Message, str], ...] = (
 )
 HARDWARE: tuple[tuple[str, Message], ...] = (
     ("virtio", _("virtio: fast, for systems that have its drivers")),
-    ("compatible", _("compatible: SATA disk and e1000 card, for every system")),
+    ("compatible", _("compatible: SATA disk and e1000 card, for systems without virtio")),
 )
 FIRMWARES = (("bios", "BIOS"), ("uefi", "UEFI"), ("uefi-secure", "UEFI, Secure Boot"))
 

@@ -58,8 +58,6 @@ def change_bus(ctx: Context, volume: Volume, bus: str) -> Intent:
 
 
 def _needs(place: Attachment, bus: str) -> tuple[Message, ...]:
-    if bus == "sata":
-        return ()
     named = _("Its guest must have a driver for {bus}, and name no disk by {slot}.", bus=bus, slot=place.slot)
     boots = _("It boots from this disk: without the driver it does not start.")
     return (named, boots) if place.boot_order == 1 else (named,)
