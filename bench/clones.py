@@ -1,0 +1,164 @@
+"""Cloning machines through the API against the same made by hand with qemu-img and libvirt, in one run.
+
+A linked clone ends when libvirt tells that the copy's QEMU runs, and begins when the API has accepted it; by hand it is
+overlay, defineXML and create. How long a running source stands still is told by the guest: it writes and syncs all the
+time, and the longest pause between two writes counts. A full clone of a machine with 1 GiB of data is compared with
+``qemu-img convert`` of the same files. Needs a running cloud on this machine (`./up --no-hello`) and root.
+Run: python -m bench.clones [--json] [--count N]
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import libvirt
+
+from bench.instances import CLOUD_AT_ONCE, RAW_THREADS, Bench, clear, count
+from bench.report import Figure, median, show
+from yun.base.config import load
+
+DATA = 1 << 30
+WRITER = (
+    "nohup sh -c 'n=0; while [ $n -lt 2000 ]; do n=$((n+1)); echo $n >/root/w; sync; "
+    'cut -d" " -f1 /proc/uptime; done >/root/gaps\' >/dev/null 2>&1 &'
+)
+
+
+class Clones:
+    """A source, and the ways to copy it."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        _asked, _took, self.source = bench.one(0)
+        self.template = bench.template(self.source)
+
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Ask for something; the answer."""
+        answer = self.bench.client.send("POST", path, json=body)
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def done(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Ask for something and wait for its end; the operation's result."""
+        operation = self.post(path, body)["operation"]["id"]
+        self.bench.wait(operation)
+        found: dict[str, Any] = self.bench.client.get(f"/operations/{operation}")
+        return found.get("result") or {}
+
+    def linked(self, n: int, amount: int = 1) -> tuple[float, list[str]]:
+        """Seconds from the acceptance until the last copy runs, and the copies."""
+        name = f"bench-{self.bench.serial}-c{n}"
+        answer = self.post(f"/instances/{self.source}/clone", {"name": name, "count": amount})
+        accepted = time.perf_counter()
+        if amount == 1:
+            last = self.bench.running(answer["id"])
+        self.bench.wait(answer["operation"]["id"])
+        made = self.bench.client.get(f"/operations/{answer['operation']['id']}")["result"]["instance_ids"]
+        if amount > 1:
+            last = max(self.bench.running(identifier) for identifier in made)
+        return last - accepted, made
+
+    def full(self) -> tuple[float, list[str]]:
+        """Seconds of an independent copy that is not started, and the copy."""
+        body = {"name": f"bench-{self.bench.serial}-full", "full": True, "start": False}
+        begun = time.perf_counter()
+        answer = self.post(f"/instances/{self.source}/clone", body)
+        self.bench.wait(answer["operation"]["id"])
+        return time.perf_counter() - begun, [answer["id"]]
+
+    def files(self) -> list[str]:
+        """The source's disks as the definition names them."""
+        row = self.bench.client.get(f"/instances/{self.source}")
+        root = ET.fromstring(self.bench.raw.lookupByUUIDString(row["uuid"]).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+        return [s.attrib["file"] for s in root.iterfind("devices/disk[@device='disk']/source")]
+
+    def convert(self, folder: Path) -> float:
+        """Seconds of ``qemu-img convert`` for the same files."""
+        files = self.files()
+        begun = time.perf_counter()
+        for number, path in enumerate(files):
+            target = folder / f"raw-{self.bench.serial}-full-{number}.qcow2"
+            subprocess.run(["qemu-img", "convert", "-U", "-O", "qcow2", path, target], check=True)
+        return time.perf_counter() - begun
+
+    def longest_pause(self) -> float:
+        """Seconds that the running source's guest stood still while it was cloned."""
+        command = ["/bin/sh", "-c", WRITER]
+        self.done(f"/instances/{self.source}/run", {"command": command})
+        time.sleep(2)
+        _took, made = self.linked(900)
+        time.sleep(2)
+        told = self.done(f"/instances/{self.source}/run", {"command": ["/bin/cat", "/root/gaps"]})
+        moments = [float(line) for line in told["stdout"].split()]
+        assert len(moments) > 10, told
+        self.bench.remove(made)
+        return max(b - a for a, b in pairwise(moments))
+
+
+def settled(bench: Bench, identifier: str) -> None:
+    """Wait until the guest's agent answers."""
+    while not bench.client.get(f"/instances/{identifier}")["agent"]:
+        time.sleep(0.5)
+
+
+def main() -> None:
+    """Measure and print."""
+    bench = Bench()
+    bench.make_room()
+    folder = load().state_dir / "pool" / "heads"
+    clones = Clones(bench)
+    settled(bench, clones.source)
+    pause = clones.longest_pause()
+    clones.done(f"/instances/{clones.source}/stop?force=true", {})
+    ours, hand = [], []
+    for n in range(min(count(), 10)):
+        took, made = clones.linked(n)
+        ours.append(took)
+        bench.remove(made)
+        took, domain = bench.by_hand(clones.template, n, folder)
+        hand.append(took)
+        clear(domain)
+    together, made = clones.linked(500, CLOUD_AT_ONCE)
+    bench.remove(made)
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(RAW_THREADS) as pool:
+        numbers = range(2000, 2000 + CLOUD_AT_ONCE)
+        domains = list(pool.map(lambda n: bench.by_hand(clones.template, n, folder)[1], numbers))
+    raw_together = time.perf_counter() - begun
+    for domain in domains:
+        clear(domain)
+    clones.done(
+        f"/instances/{clones.source}/add-disk", {"size_bytes": DATA, "name": f"bench-{bench.serial}-data"}
+    )  # fmt: skip
+    data = clones.files()[-1]
+    subprocess.run(["qemu-io", "-f", "qcow2", "-c", f"write -P 90 0 {DATA}", data], check=True, capture_output=True)
+    raw_full = clones.convert(folder)
+    full, made = clones.full()
+    bench.remove([*made, clones.source])
+    for head in folder.glob(f"raw-{bench.serial}-*"):
+        head.unlink()
+    show(
+        "clones through the API and by hand",
+        [
+            Figure("linked clone of a stopped machine, accepted to running", median(ours), "s"),
+            Figure("overlay, define and create by hand", median(hand), "s"),
+            Figure("ratio", median(ours) / median(hand), "x", 1.15),
+            Figure("a running source stands still", pause, "s", 0.25),
+            Figure("20 linked clones in one request", together, "s"),
+            Figure("20 by hand with 4 threads", raw_together, "s"),
+            Figure("ratio, 20 at once", together / raw_together, "x", 1.1),
+            Figure("full clone with 1 GiB of data", full, "s"),
+            Figure("qemu-img convert of the same", raw_full, "s"),
+            Figure("ratio, full", full / raw_full, "x", 1.05),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()
