@@ -44,8 +44,6 @@ class Wish:
 
     name: str
     image: str = ""
-    iso: str = ""
-    driver_iso: str = ""
     flavor: str | None = None
     vcpus: int | None = None
     memory_mib: int | None = None
@@ -66,6 +64,8 @@ class Wish:
     shutdown_seconds: int = 60
     start: bool = True
     floating_ip: bool = False
+    iso: str = ""
+    driver_iso: str = ""
 
 
 @dataclass(frozen=True)
