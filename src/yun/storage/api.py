@@ -178,7 +178,7 @@ def show_volume(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
     """One volume, by name or id; trashed ones too."""
     volume = service.get_volume(ctx, ref)
     tag(response, volume)
-    return show_volumes(ctx, [volume])[0]
+    return _volume(ctx, volume.id)
 
 
 @router.delete("/volumes/{ref}", summary="Delete a volume", status_code=202)
