@@ -96,7 +96,8 @@ def image_of(desk: Desk, identifier: str) -> None:
     """An image of the stopped source makes machines that are individuals."""
     made = desk.yun("instance", "make-image", identifier, "golden")
     assert made["operation"]["result"]["consistency"] == "stopped"
-    child = desk.yun("instance", "create", "child", "--image", "golden", "--flavor", "tiny", "--floating-ip")
+    server = ("--image", "golden", "--flavor", "tiny", "--floating-ip", "--key", f"{desk.key}.pub")
+    child = desk.yun("instance", "create", "child", *server)
     assert until(lambda: desk.ssh(child["floating_ips"][0], "hostname; cat /root/mark"), 120) == "child\nmark"
 
 
