@@ -38,7 +38,8 @@ class ForeignContract:
         for _again in range(2):
             room.driver.disown(uuid)
         assert uuid in {s.uuid for s in room.driver.strangers()}
-        assert room.driver.xml(uuid, live=False) == before
+        # libvirt keeps the empty element that held the mark.
+        assert room.driver.xml(uuid, live=False).replace("  <metadata/>\n", "") == before
         room.driver.disown(room.spec().uuid)
         room.driver.destroy(uuid)
 

@@ -50,14 +50,15 @@ def _metadata(root: ET.Element, spec: DomainSpec) -> None:
 
 
 def mark(metadata: Mapping[str, str]) -> str:
-    """Our mark on a domain as its own document."""
-    return ET.tostring(_mark(metadata), encoding="unicode")
+    """Our mark on a domain as its own document, without its namespace: the daemon adds that itself and refuses one
+    that is there already."""
+    return ET.tostring(_mark(metadata, ""), encoding="unicode")
 
 
-def _mark(metadata: Mapping[str, str]) -> ET.Element:
+def _mark(metadata: Mapping[str, str], space: str = f"{{{NAMESPACE}}}") -> ET.Element:
     ET.register_namespace("yun", NAMESPACE)
-    ours = ET.Element(f"{{{NAMESPACE}}}domain")
+    ours = ET.Element(f"{space}domain")
     for key in sorted(metadata):
-        entry = ET.SubElement(ours, f"{{{NAMESPACE}}}value", {"key": clean(key)})
+        entry = ET.SubElement(ours, f"{space}value", {"key": clean(key)})
         entry.text = clean(metadata[key])
     return ours
