@@ -158,3 +158,12 @@ def database(database_url: str) -> Iterator[Database]:
 def settings(tmp_path: Path) -> Settings:
     """Settings of a cloud that lives in the test's folder, on fakes."""
     return Settings(state_dir=tmp_path, fake=True, heartbeat_seconds=0.2, node_timeout=2.0)
+
+
+@pytest.fixture(scope="session")
+def play() -> Iterator[Any]:
+    """The browser's library, started once: it cannot run twice in one thread."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as started:
+        yield started

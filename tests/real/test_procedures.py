@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
-from tests.browser.conftest import FLAGS, watch
+from tests.browser.conftest import watch
 from tests.browser.person import LOCALES, Person
 from tests.browser.procedures import walk
 from tests.real.cloud import STATE, Desk
 
 pytestmark = [pytest.mark.real, pytest.mark.browser, pytest.mark.timeout(1200)]
-
-
-@pytest.fixture
-def chromium_there(desk: Desk, tmp_path: Path) -> Iterator[Browser]:
-    """A browser in the private host's network; it is spoken to through pipes."""
-    where = shutil.which("chromium") or shutil.which("google-chrome")
-    starter = tmp_path / "chromium"
-    starter.write_text(f'#!/bin/sh\nexec nsenter -t {desk.host.pid} -n -- {where} "$@"\n')
-    starter.chmod(0o755)
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=starter, args=list(FLAGS))
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import FLAGS
 from tests.browser.person import Person
 from tests.real.cloud import STATE, YUN, Desk, until
 
@@ -33,19 +30,6 @@ print("let in")
 DRAWN = """() => { const c = document.querySelector('[data-spice] canvas'); if (!c) return 0;
   const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; const seen = new Set();
   for (let i = 0; i < d.length; i += 4) seen.add((d[i] << 16) | (d[i + 1] << 8) | d[i + 2]); return seen.size; }"""
-
-
-@pytest.fixture
-def chromium_there(desk: Desk, tmp_path: Path) -> Iterator[Browser]:
-    """Chromium in the machine's network, where the cloud listens."""
-    where = shutil.which("chromium") or shutil.which("google-chrome")
-    starter = tmp_path / "chromium"
-    starter.write_text(f'#!/bin/sh\nexec nsenter -t {desk.host.pid} -n -- {where} "$@"\n')
-    starter.chmod(0o755)
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=starter, args=list(FLAGS))
-        yield browser
-        browser.close()
 
 
 def test_a_spice_screen_is_seen_in_the_browser_and_through_a_viewers_port(desk: Desk, chromium_there: Browser) -> None:

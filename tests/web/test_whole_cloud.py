@@ -149,7 +149,7 @@ def test_a_waited_for_change_prints_the_thing_as_it_is_afterwards(desk: Desk) ->
     assert (stopped["state"], stopped["operation"]["state"]) == ("stopped", "succeeded")
     trashed = json.loads(desk.run("instance", "delete", "m1", "-o", "json").stdout)
     assert trashed["state"] == "trashed"
-    purged = json.loads(desk.run("instance", "purge", trashed["id"], "-o", "json").stdout)
+    purged = json.loads(desk.run("instance", "purge", trashed["id"], "--yes", "-o", "json").stdout)
     assert (set(purged), purged["id"]) == ({"id", "name", "operation"}, trashed["id"])
 
 
