@@ -44,4 +44,4 @@ class GuestContract:
         room.driver.destroy(uuid)
 
     def _silence(self, room: Room, uuid: str) -> None:
-        raise NotImplementedError
+        """Make sure that the guest has no agent, as `Contract` and its rooms do."""
