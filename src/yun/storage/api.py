@@ -127,7 +127,8 @@ def show_volumes(ctx: Context, volumes: list[Volume]) -> list[dict[str, Any]]:
     return [
         {
             "id": v.id, "name": v.name, "description": v.description, "project_id": v.project_id, "state": v.state,
-            "size_bytes": v.size_bytes, "pool_id": v.pool_id, "pool": pools.get(v.pool_id),
+            "size_bytes": v.size_bytes, "used_bytes": v.used_bytes or None,
+            "pool_id": v.pool_id, "pool": pools.get(v.pool_id),
             "layer_id": heads[v.id].layer_id if v.id in heads else None,
             "attachment": show_attachment(places.get(v.id)),
             "created_at": moment(v.created_at), "updated_at": moment(v.updated_at), "revision": v.revision,
@@ -141,8 +142,8 @@ def show_attachment(place: Attachment | None) -> dict[str, Any] | None:
     if place is None:
         return None
     return {
-        "id": place.id, "instance_id": place.instance_id, "slot": place.slot, "bus": place.bus,
-        "boot_order": place.boot_order, "readonly": place.readonly,
+        "id": place.id, "instance_id": place.instance_id, "instance": place.instance_name, "slot": place.slot,
+        "bus": place.bus, "boot_order": place.boot_order, "readonly": place.readonly,
     }  # fmt: skip
 
 

@@ -34,8 +34,9 @@ VOLUMES: list[Column] = [
     (_("NAME"), "name"),
     (_("STATE"), "state"),
     (_("SIZE"), lambda v: format_size(v["size_bytes"])),
+    (_("USED"), lambda v: None if v["used_bytes"] is None else format_size(v["used_bytes"])),
     (_("POOL"), "pool"),
-    (_("INSTANCE"), lambda v: (v["attachment"] or {}).get("instance_id")),
+    (_("INSTANCE"), lambda v: (v["attachment"] or {}).get("instance")),
     (_("SLOT"), lambda v: (v["attachment"] or {}).get("slot")),
 ]
 VOLUME: list[Column] = [

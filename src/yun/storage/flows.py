@@ -60,6 +60,13 @@ def purge_volume(op: Op, volume_id: str) -> Any:
     return {"purged": bool(purged)}
 
 
+@periodic("volume.measure", every=60.0)
+@operation("volume.measure")
+def measure(op: Op) -> None:
+    """Find out what every volume takes on its host."""
+    op.step(steps.measure_volumes)
+
+
 @periodic("trash.purge_expired", every=60.0)
 @operation("trash.purge_expired")
 def purge_expired(op: Op) -> int | None:

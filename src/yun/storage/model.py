@@ -125,7 +125,8 @@ class LayerHold(Base):
 
 
 class Volume(Row, Base):
-    """A disk of a project, ``size_bytes`` large as its guest sees it."""
+    """A disk of a project, ``size_bytes`` large as its guest sees it. ``used_bytes`` is what its own file takes on the
+    host, as last measured (0 before that); base files that it shares with others are not counted."""
 
     __tablename__ = "volume"
     PREFIX = "vol"
@@ -135,6 +136,7 @@ class Volume(Row, Base):
     name: Mapped[str] = mapped_column(sa.String(120))
     description: Mapped[str] = mapped_column(sa.String(500), default="")
     size_bytes: Mapped[int]
+    used_bytes: Mapped[int] = mapped_column(default=0, server_default="0")
     state: Mapped[str] = mapped_column(sa.String(20), default=VolumeState.BUILDING)
 
     __table_args__ = (
@@ -162,13 +164,15 @@ class Head(Row, Base):
 
 class Attachment(Row, Base):
     """A volume's place in an instance: ``slot`` is the disk's name there (``vda``). One that is ``kept`` is let go of
-    when its instance is deleted; others go to the trash with it."""
+    when its instance is deleted; others go to the trash with it. ``instance_name`` is written by the room above, and
+    again when the instance is renamed."""
 
     __tablename__ = "attachment"
     PREFIX = "att"
 
     volume_id: Mapped[str] = mapped_column(sa.ForeignKey("volume.id"), unique=True)
     instance_id: Mapped[str] = mapped_column(sa.String(40))
+    instance_name: Mapped[str] = mapped_column(sa.String(120), default="", server_default="")
     slot: Mapped[str] = mapped_column(sa.String(10))
     bus: Mapped[str] = mapped_column(sa.String(10), default="virtio")
     boot_order: Mapped[int | None]

@@ -78,6 +78,17 @@ class VolumeContract:
         with pytest.raises(DriverError):
             room.store.pool_facts(room.pool)
 
+    def test_what_writable_files_take_is_told_at_one_look(self, room: Room) -> None:
+        head, base = f"{room.pool}/heads/h.qcow2", layer(room)
+        room.store.create_head(head, size=GIB, backing=base)
+        taken = room.store.usage(room.pool)
+        assert set(taken) == {head}, "frozen files belong to nobody alone"
+        assert 0 < taken[head] < GIB
+        room.store.delete(head)
+        assert room.store.usage(room.pool) == {}
+        with pytest.raises(DriverError):
+            room.store.usage("/nowhere")
+
     def test_a_head_of_its_own_is_a_writable_qcow2_of_its_size(self, room: Room) -> None:
         path = f"{room.pool}/heads/a.qcow2"
         room.store.create_head(path, size=10 * GIB, backing=None)

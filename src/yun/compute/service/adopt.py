@@ -211,8 +211,8 @@ def _write(session: Session, instance: Instance, plan: _Plan) -> None:
     )  # fmt: skip
     session.add(
         Attachment(
-            volume_id=plan.volume_id, instance_id=instance.id, slot=disk["slot"], bus=disk["bus"],
-            boot_order=disk["boot_order"], serial=disk["serial"][:40], cache=disk["cache"],
+            volume_id=plan.volume_id, instance_id=instance.id, instance_name=instance.name, slot=disk["slot"],
+            bus=disk["bus"], boot_order=disk["boot_order"], serial=disk["serial"][:40], cache=disk["cache"],
         )
     )  # fmt: skip
     session.flush()

@@ -95,7 +95,10 @@ def import_appliance(ctx: Context, upload: Upload, wish: ImportWish | None = Non
         for number, (disk, (slot, bus)) in enumerate(zip(plan.disks, plan.places, strict=True)):
             disk.write(into)
             first = None if number else 1
-            storage.attach(into, volume_id=disk.volume_id, instance_id=row.id, slot=slot, bus=bus, boot_order=first)
+            storage.attach(
+                into, volume_id=disk.volume_id, instance_id=row.id, instance_name=row.name, slot=slot, bus=bus,
+                boot_order=first,
+            )  # fmt: skip
         for port in plan.ports:
             port.write(into)
 

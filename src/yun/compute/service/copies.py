@@ -34,7 +34,9 @@ OWN = frozenset({
 })  # fmt: skip
 """Columns of `Instance` that a copy has of its own; it takes over every other one."""
 
-OWN_PLACE = frozenset({"id", "volume_id", "instance_id", "kept", "created_at", "updated_at", "revision"})
+OWN_PLACE = frozenset({
+    "id", "volume_id", "instance_id", "instance_name", "kept", "created_at", "updated_at", "revision",
+})  # fmt: skip
 """Columns of `Attachment` that a copy has of its own. What was attached to the source is a volume of the copy's: it
 came with it and goes with it."""
 
@@ -90,7 +92,11 @@ class Copy:
         session.flush()
         for _source, plan, place in self.disks:
             plan.write(session)
-            session.add(Attachment(volume_id=plan.volume_id, instance_id=self.row.id, kept=False, **place))
+            session.add(
+                Attachment(
+                    volume_id=plan.volume_id, instance_id=self.row.id, instance_name=self.row.name, kept=False, **place
+                )
+            )  # fmt: skip
             session.flush()
         for port in self.ports:
             port.write(session)

@@ -197,7 +197,10 @@ def _planned(
         into.flush()
         hosts.allocate(into, host_id=host.id, owner=row.id, vcpus=row.vcpus, memory_mib=row.memory_mib)
         disk.write(into)
-        storage.attach(into, volume_id=disk.volume_id, instance_id=row.id, slot=slot, bus=bus, boot_order=1)
+        storage.attach(
+            into, volume_id=disk.volume_id, instance_id=row.id, instance_name=row.name, slot=slot, bus=bus,
+            boot_order=1,
+        )  # fmt: skip
         into.add_all(cds)
         port.write(into)
         if floating is not None:

@@ -141,6 +141,7 @@ def disks_of(session: Session, instance_id: str) -> list[dict[str, Any]]:
     return [
         {
             "volume_id": disk.volume.id, "name": disk.volume.name, "size_bytes": disk.volume.size_bytes,
+            "used_bytes": disk.volume.used_bytes or None,
             "slot": disk.attachment.slot, "bus": disk.attachment.bus, "boot_order": disk.attachment.boot_order,
             "pool": pools[disk.volume.pool_id],
             "readonly": disk.attachment.readonly, "cache": disk.attachment.cache, "kept": disk.attachment.kept,

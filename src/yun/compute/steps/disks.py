@@ -49,9 +49,9 @@ def put_in_place(op: Op, session: Session, volume_id: str, instance_id: str, wan
     """The rows say that the instance has the volume. Raises `Conflict` where either changed meanwhile."""
     volume = session.get_one(Volume, volume_id)
     storage.must_allow(volume, "attach")
-    load(session, instance_id)
+    name = load(session, instance_id).name
     storage.refuse_attached(session, volume)
-    session.add(Attachment(volume_id=volume_id, instance_id=instance_id, kept=True, **wanted))
+    session.add(Attachment(volume_id=volume_id, instance_id=instance_id, instance_name=name, kept=True, **wanted))
     session.flush()
     _tell(op, session, "volume.attached", volume_id, instance_id)
 
@@ -59,7 +59,8 @@ def put_in_place(op: Op, session: Session, volume_id: str, instance_id: str, wan
 def _place_again(op: Op, session: Session, output: Any, volume_id: str, instance_id: str) -> None:
     if output is None or storage.attachment_of(session, volume_id) is not None:
         return
-    session.add(Attachment(volume_id=volume_id, instance_id=instance_id, **output))
+    name = load(session, instance_id).name
+    session.add(Attachment(volume_id=volume_id, instance_id=instance_id, instance_name=name, **output))
     session.flush()
     _tell(op, session, "volume.attached", volume_id, instance_id)
 
@@ -83,7 +84,8 @@ def _release_back(op: Op, session: Session, output: Any, instance_id: str) -> No
             name = session.get_one(Volume, volume_id).name
             raise Conflict(_("The volume {name} has been attached to another instance since.", name=name))
         if session.get(Volume, volume_id) is not None:
-            session.add(Attachment(volume_id=volume_id, instance_id=instance_id, **was))
+            instance_name = load(session, instance_id).name
+            session.add(Attachment(volume_id=volume_id, instance_id=instance_id, instance_name=instance_name, **was))
     session.flush()
 
 

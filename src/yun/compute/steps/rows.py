@@ -19,7 +19,7 @@ from yun.operations.events import emit, resolve_notice
 from yun.operations.flow import Op, tx_step
 from yun.operations.intent import Subject
 from yun.operations.service import close_undo
-from yun.storage.model import TrashItem
+from yun.storage.model import Attachment, TrashItem
 from yun.storage.service import attachments_of
 
 NEVER_WAS = ["", ""]
@@ -102,6 +102,12 @@ def edit(op: Op, session: Session, instance_id: str, values: dict[str, Any]) -> 
 def _write(op: Op, session: Session, row: Instance, values: dict[str, Any]) -> None:
     if "name" in values:
         refuse_taken(session, row.project_id, values["name"], besides=row.id)
+        session.execute(
+            sa.update(Attachment)
+            .where(Attachment.instance_id == row.id)
+            .values(instance_name=values["name"], updated_at=Attachment.updated_at),
+            execution_options={"synchronize_session": False},
+        )
     for field, value in values.items():
         setattr(row, field, value)
     emit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -89,6 +90,18 @@ class DirectoryStore:
                 with os.scandir(os.path.join(pool, name)) as entries:
                     found += [e.path for e in entries if not (e.name.startswith(".") and e.name.endswith(atomic.PART))]
         return sorted(found)
+
+    def usage(self, pool: str) -> dict[str, int]:
+        if not os.path.exists(os.path.join(pool, MARK)):
+            raise faults.no_pool(pool)
+        found = {}
+        with atomic.translated(pool), os.scandir(os.path.join(pool, "heads")) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):  # it went meanwhile
+                    status = entry.stat(follow_symlinks=False)
+                    if status.st_mode & 0o222 and not entry.name.startswith("."):
+                        found[entry.path] = status.st_blocks * 512
+        return found
 
     # looking -----------------------------------------------------------------------------------------------
 

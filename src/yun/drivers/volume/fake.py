@@ -160,6 +160,13 @@ class FakeVolumeStore:
             chain.append(backing)
         return chain
 
+    def usage(self, pool: str) -> dict[str, int]:
+        with self._call("usage") as files:
+            if pool not in self.world.pools:
+                raise faults.no_pool(pool)
+            mine = {p: f for p, f in files.items() if rules.pool_of(p) == pool and rules.folder_of(p) == "heads"}
+            return {p: f.length for p, f in sorted(mine.items()) if f.writable}
+
     def list_files(self, pool: str, folders: Sequence[str] = FINISHED) -> list[str]:
         with self._call("list_files") as files:
             if pool not in self.world.pools:

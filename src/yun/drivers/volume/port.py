@@ -106,6 +106,10 @@ class VolumeStore(Protocol):
         """How many bytes an independent qcow2 copy of the file (its whole chain) needs at most."""
         ...
 
+    def usage(self, pool: str) -> dict[str, int]:
+        """How many bytes of the disk each writable file of the pool takes, by path: one look for all of them."""
+        ...
+
     def list_files(self, pool: str, folders: Sequence[str] = FINISHED) -> list[str]:
         """Absolute paths of all finished files in the pool's ``folders`` (of `FOLDERS`), sorted."""
         ...

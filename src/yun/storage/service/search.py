@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from yun.base import query as language
-from yun.base.query import SAME, Condition, Field
+from yun.base.query import SAME, TEXT, Condition, Field
 from yun.storage.model import Attachment, Pool, Volume, VolumeState
 
 
@@ -33,6 +33,14 @@ def _pool(_session: Session, _operator: str, value: str) -> Condition:
     return named
 
 
+def _instance(_session: Session, operator: str, value: str) -> Condition:
+    column = Attachment.instance_name
+    found = column == value if operator == "=" else column.icontains(value, autoescape=True)
+    named = sa.select(Attachment.volume_id).where(sa.or_(found, Attachment.instance_id == value))
+    condition: Condition = Volume.id.in_(named)
+    return condition
+
+
 _ATTACHED = Volume.id.in_(sa.select(Attachment.volume_id))
 
 FIELDS: dict[str, Field] = {
@@ -40,7 +48,9 @@ FIELDS: dict[str, Field] = {
     "description": language.text(Volume.description),
     "state": language.choice(Volume.state, list(VolumeState)),
     "size": language.number(Volume.size_bytes, unit=1),
+    "used": language.number(Volume.used_bytes, unit=1),
     "pool": Field(SAME, _pool),
+    "instance": Field(TEXT, _instance),
     "attached": language.flag(_ATTACHED),
     "created": language.moment(Volume.created_at),
 }

@@ -23,7 +23,10 @@ from yun.storage.service.layers import get_layer
 from yun.storage.service.pools import default_pool, get_pool
 from yun.storage.service.trash import kept_until
 
-SORTS = {"name": Volume.name, "created_at": Volume.created_at, "size_bytes": Volume.size_bytes, "state": Volume.state}
+SORTS = {
+    "name": Volume.name, "created_at": Volume.created_at, "size_bytes": Volume.size_bytes,
+    "used_bytes": Volume.used_bytes, "state": Volume.state,
+}  # fmt: skip
 HEAD_BYTES = 1024 * 1024
 POOL_SLOTS = 16
 
@@ -306,7 +309,7 @@ def refuse_attached(session: Session, volume: Volume) -> None:
 
 def attach(
     session: Session, *, volume_id: str, instance_id: str, slot: str, bus: str = "virtio",
-    boot_order: int | None = None, readonly: bool = False,
+    boot_order: int | None = None, readonly: bool = False, instance_name: str = "",
 ) -> Attachment:  # fmt: skip
     """Write a volume's place in an instance, in the caller's transaction. Raises `Conflict` where it has one."""
     place = attachment_of(session, volume_id)
@@ -314,8 +317,9 @@ def attach(
         raise Conflict(_("The volume is attached already, as {slot}.", slot=place.slot))
     if place is None:
         place = Attachment(
-            volume_id=volume_id, instance_id=instance_id, slot=slot, bus=bus, boot_order=boot_order, readonly=readonly
-        )
+            volume_id=volume_id, instance_id=instance_id, instance_name=instance_name, slot=slot, bus=bus,
+            boot_order=boot_order, readonly=readonly,
+        )  # fmt: skip
         session.add(place)
         session.flush()
     return place
