@@ -22,7 +22,7 @@ const outputs = async (options) => {
 await outputs({ entryPoints: ["js/app.js"], format: "esm", splitting: true });
 // The SPICE client stays a file of its own (its licence is the LGPL); its sockets fetch tickets.
 await outputs({ entryPoints: ["js/spice.js"], format: "esm", inject: ["js/spice_socket.js"], banner: { js: "/*! Contains spice-html5, Copyright (C) 2012 Jeremy P. White and others, LGPL-3.0-or-later: https://gitlab.freedesktop.org/spice/spice-html5 */" } });
-await outputs({ entryPoints: ["js/theme.js"], format: "iife" });
+await outputs({ entryPoints: ["js/first.js"], format: "iife" });
 await outputs({ entryPoints: ["css/app.css"] });
 
 const keep = async (name, text) => {

@@ -18,10 +18,14 @@ for (const kind of ["input", "change"]) {
 }
 document.addEventListener("yun:done", () => dialog()?.open && dialog().close());
 
-// What a closed dialog showed (a token's secret) does not stay in the page.
+// What a closed dialog showed (a token's secret) does not stay in the page; what it still asks is answered first.
+const empty = (closed) => {
+  if (closed.open) return;
+  if (closed.querySelector(".htmx-request")) setTimeout(empty, 300, closed);
+  else closed.replaceChildren();
+};
 document.addEventListener("close", (event) => {
-  const closed = event.target;
-  if (closed.id === "dialog") setTimeout(() => closed.open || closed.replaceChildren(), 300);
+  if (event.target.id === "dialog") setTimeout(empty, 300, event.target);
 }, true);
 
 // Where a press began: text that is selected with the mouse often ends beside the sheet.

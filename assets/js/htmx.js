@@ -24,4 +24,19 @@ htmx.defineExtension("morph", {
   },
 });
 
+// What was asked by something that has left the page meanwhile (a closed dialog, a row that moved on) is answered to
+// the page itself: htmx would tell it to the lost element, and nobody would hear.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const { xhr, elt, requestConfig } = event.detail;
+  if (requestConfig.verb === "get") return;
+  const tell = (name, detail) => document.dispatchEvent(new CustomEvent(name, { detail }));
+  xhr.addEventListener("error", () => elt.isConnected || tell("htmx:sendError", { xhr, elt }));
+  xhr.addEventListener("readystatechange", () => {
+    if (xhr.readyState !== XMLHttpRequest.DONE || !xhr.status || elt.isConnected) return;
+    const told = xhr.getResponseHeader("HX-Trigger");
+    if (told?.startsWith("{")) for (const [name, detail] of Object.entries(JSON.parse(told))) tell(name, detail);
+    if (xhr.status >= 400) tell("htmx:responseError", { xhr, elt });
+  });
+});
+
 export default htmx;

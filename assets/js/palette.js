@@ -9,6 +9,10 @@ if (dialog) {
   const fixed = [...list.querySelectorAll("[data-static]")];
   let timer = null;
   let asked = 0;
+  // The text that the found things answer, and whether Enter waits for the answer to a later one.
+  let answered = "";
+  let waiting = false;
+  let moved = false;
 
   const shown = () => [...list.querySelectorAll("li[role=option]:not([hidden])")];
   const choose = (item) => {
@@ -17,6 +21,7 @@ if (dialog) {
     item?.scrollIntoView({ block: "nearest" });
   };
   const current = () => list.querySelector("[aria-selected]");
+  const written = () => input.value.trim();
 
   // The verbs of the open page are its buttons: what may not be pressed there is not offered here.
   const verbs = () => {
@@ -42,40 +47,58 @@ if (dialog) {
   };
   let own = [];
 
-  const open = () => {
+  const begin = () => {
     own = verbs();
-    if (!dialog.open) dialog.showModal();
-    input.value = "";
     search();
     input.focus();
+  };
+  const open = () => {
+    if (!dialog.open) dialog.showModal();
+    input.value = "";
+    begin();
   };
 
   async function things(text) {
     const ticket = ++asked;
-    for (const old of list.querySelectorAll("[data-found], [data-none]")) old.remove();
+    let found = [];
     if (text.length > 0) {
       try {
         const response = await fetch(`/search?q=${encodeURIComponent(text)}`, { headers: { Accept: "application/json" } });
-        const found = response.ok ? (await response.json()).items : [];
-        if (ticket !== asked) return;
-        for (const thing of found) {
-          const link = el("a", { href: thing.url, tabindex: "-1" }, icon(thing.icon), el("span", {}, thing.title), el("small", {}, thing.kind));
-          list.append(el("li", { role: "option", "data-found": true }, link));
-        }
+        found = response.ok ? (await response.json()).items : [];
       } catch {
         // Pages are still there.
       }
     }
+    if (ticket !== asked) return;
+    for (const old of list.querySelectorAll("[data-found], [data-none]")) old.remove();
+    for (const thing of found) {
+      const link = el("a", { href: thing.url, tabindex: "-1" }, icon(thing.icon), el("span", {}, thing.title), el("small", {}, thing.kind));
+      list.append(el("li", { role: "option", "data-found": true }, link));
+    }
+    answered = text;
     if (!shown().length) list.append(el("li", { class: "none", "data-none": true }, say("nothing")));
-    choose(shown()[0]);
+    if (!moved || !current()) choose(shown()[0]);
+    if (waiting) enter();
   }
 
   function search() {
-    const text = input.value.trim().toLowerCase();
+    const text = written().toLowerCase();
+    waiting = moved = false;
+    asked += 1;
     for (const item of [...own, ...fixed]) item.hidden = text !== "" && !`${item.textContent} ${item.dataset.words ?? ""}`.toLowerCase().includes(text);
+    // What was found for another text stays only while it fits this one, so that the list does not flicker.
+    for (const old of list.querySelectorAll("[data-found]")) if (!text || !old.textContent.toLowerCase().includes(text)) old.remove();
+    for (const none of list.querySelectorAll("[data-none]")) none.remove();
     choose(shown()[0]);
     clearTimeout(timer);
-    timer = setTimeout(() => things(input.value.trim()), text ? 120 : 0);
+    timer = setTimeout(() => things(written()), text ? 120 : 0);
+  }
+
+  // Pages, commands and buttons are known at once; a thing is opened only by the answer to what stands in the box.
+  function enter() {
+    const item = current();
+    waiting = answered !== written() && (!item || item.hasAttribute("data-found"));
+    if (!waiting) item?.querySelector("a")?.click();
   }
 
   // What stands for a button presses it, once the palette is out of its way.
@@ -89,6 +112,8 @@ if (dialog) {
   });
   input.addEventListener("input", search);
   dialog.addEventListener("keydown", (event) => {
+    // The keys of an input method choose its words, not ours.
+    if (event.isComposing) return;
     const items = shown();
     const here = items.indexOf(current());
     if (event.key === "Escape") {
@@ -96,10 +121,11 @@ if (dialog) {
       dialog.close();
     } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
+      moved = true;
       choose(items[(here + (event.key === "ArrowDown" ? 1 : -1) + items.length) % items.length]);
     } else if (event.key === "Enter") {
       event.preventDefault();
-      current()?.querySelector("a")?.click();
+      enter();
     }
   });
   document.addEventListener("keydown", (event) => {
@@ -109,4 +135,11 @@ if (dialog) {
     }
   });
   document.addEventListener("click", (event) => event.target.closest("[data-palette-open]") && open());
+
+  const early = globalThis.yunEarly;
+  early?.stop();
+  if (dialog.open) {
+    begin();
+    if (early?.enter) enter();
+  }
 }

@@ -14,9 +14,15 @@ export function toast({ text, kind = "success", operation = null, undo = false, 
   if (kind === "danger") shown.setAttribute("role", "alert");
   if (link) body.append(el("div", {}, el("a", { href: link.url }, link.text)));
   const back = many.length > 1 ? { "hx-post": "/instances/bulk/undo", "hx-vals": JSON.stringify({ id: many }) } : { "hx-post": `/operations/${many[0] ?? operation}/undo` };
+  let asking = false;
+  const leave = () => asking || shown.remove();
   if (many.length || (undo && operation)) {
     const button = el("button", { class: "btn btn-sm", type: "button", "hx-swap": "none", ...back }, say(many.length > 1 ? "undo_all" : "undo"));
-    button.addEventListener("click", () => setTimeout(() => shown.remove(), 50));
+    // Out of sight at once, and out of the page when the answer is there: it is told where it was asked.
+    button.addEventListener("htmx:beforeRequest", () => {
+      asking = shown.hidden = true;
+    });
+    button.addEventListener("htmx:afterRequest", () => setTimeout(() => shown.remove()));
     shown.append(button);
   }
   shown.append(close);
@@ -25,11 +31,12 @@ export function toast({ text, kind = "success", operation = null, undo = false, 
   if (box.matches(":popover-open")) box.hidePopover();
   box.showPopover();
   htmx.process(shown);
-  while (box.children.length > 4) box.firstElementChild.remove();
+  const seen = box.querySelectorAll(":scope > :not([hidden])");
+  for (const old of [...seen].slice(0, -4)) old.remove();
   const life = kind === "danger" ? 15000 : undo || many.length ? 10000 : hint ? 8000 : 5000;
-  let timer = setTimeout(() => shown.remove(), life);
+  let timer = setTimeout(leave, life);
   const hold = () => clearTimeout(timer);
-  const release = () => (timer = setTimeout(() => shown.remove(), 3000));
+  const release = () => (timer = setTimeout(leave, 3000));
   shown.addEventListener("pointerenter", hold);
   shown.addEventListener("focusin", hold);
   shown.addEventListener("pointerleave", release);
