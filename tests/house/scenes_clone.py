@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.house.scenes_media import insert
 from tests.house.story import Scene, instance, on
 from yun.compute import service as compute
 from yun.images.service import NewImage
@@ -28,6 +29,13 @@ MORE: dict[str, Scene] = {
     "volume.flatten of a stopped one": Scene(
         lambda ctx: compute.flatten(ctx, storage.get_volume(ctx, "m1"), whole=True),
         (instance(start=False), on(compute.make_image, new=NewImage("golden"))), undoable=False,
+    ),
+    "instance.clone with a TPM, a CD and a disk that is only read": Scene(
+        on(compute.clone, wish=wish()),
+        (
+            instance(start=False), on(compute.configure, tpm=True, firmware="uefi"), insert(),
+            on(compute.add_disk, size_bytes=1 << 30, place=compute.Place(readonly=True)), on(compute.start),
+        ),
     ),
     "instance.clone in full": Scene(on(compute.clone, wish=wish(full=True)), (instance(),)),
 }

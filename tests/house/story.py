@@ -145,7 +145,10 @@ class Story:
             )
             for uuid, domain in sorted(world.domains.items())
         }  # fmt: skip
-        return {"domains": domains, "files": local.volume.world.snapshot(), "network": engine.world.snapshot()}
+        return {
+            "domains": domains, "tpms": dict(sorted(world.tpms.items())), "files": local.volume.world.snapshot(),
+            "network": engine.world.snapshot(),
+        }  # fmt: skip
 
 
 def shown(value: Any) -> str:

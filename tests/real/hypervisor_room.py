@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
@@ -16,6 +17,7 @@ import pycdlib
 from tests.drivers.hypervisor.contract import Room, blank, until
 from tests.real.private_host import PrivateHost
 from yun.base.ids import new_id
+from yun.drivers.hypervisor.libvirt import tpm
 from yun.drivers.hypervisor.libvirt.driver import LibvirtHypervisor
 from yun.drivers.hypervisor.port import DiskSpec, DomainSpec
 from yun.images import builders
@@ -41,7 +43,8 @@ class LibvirtRoom(Room):
         self.start_switch()
         self.start_daemons()
         self.uri = f"qemu:///system?socket=/proc/{self.host.pid}/root/run/libvirt/libvirt-sock"
-        self.driver = LibvirtHypervisor(self.uri, timeout=timeout)
+        self.tpms = self.folder / "host/root" / tpm.STATES.relative_to("/")
+        self.driver = LibvirtHypervisor(self.uri, timeout=timeout, tpm_states=self.tpms)
         self.booted = ""
 
     def start_switch(self) -> None:
@@ -126,6 +129,13 @@ class LibvirtRoom(Room):
         command = ["qemu-img", "info", "-U", "--output=json", path]
         told = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
         return str(told.get("backing-filename", ""))
+
+    def tpm(self, uuid: str) -> str:
+        kept = [p for p in (self.tpms / uuid).rglob("*") if p.suffix == ".permall"]
+        for file in kept:
+            owner = file.parent.stat()
+            assert (file.stat().st_uid, file.stat().st_gid) == (owner.st_uid, owner.st_gid)
+        return "".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in kept)
 
     def crash(self, uuid: str) -> None:
         self.host.run("kill", "-9", self._qemu(uuid))

@@ -114,3 +114,25 @@ class BoardContract:
             room.driver.undefine(spec.uuid)
         for _again in range(2):
             room.driver.discard_tpm(spec.uuid)
+
+    def test_a_tpm_is_copied_while_its_machine_runs_and_the_copy_starts_with_it(self, room: Room) -> None:
+        spec, other, third = (room.spec(board=Board(tpm=True)) for _number in range(3))
+        assert not room.driver.copy_tpm(spec.uuid, other.uuid), "a machine that was never on keeps nothing"
+        room.driver.define(spec)
+        room.driver.start(spec.uuid)
+        for _again in range(2):
+            assert room.driver.copy_tpm(spec.uuid, other.uuid)
+        before = room.tpm(other.uuid)
+        assert before == room.tpm(spec.uuid) != ""
+        room.driver.define(other)
+        room.driver.start(other.uuid)
+        assert room.driver.state(other.uuid).power is Power.RUNNING
+        assert room.tpm(other.uuid) == before, "the machine took what was kept for it, and made nothing anew"
+        room.driver.define(third)
+        room.driver.start(third.uuid)
+        assert room.tpm(third.uuid) != before, "machines that are no copies have TPMs of their own"
+        for each in (spec, other, third):
+            room.driver.destroy(each.uuid)
+            room.driver.undefine(each.uuid)
+            room.driver.discard_tpm(each.uuid)
+            assert room.tpm(each.uuid) == ""

@@ -64,6 +64,10 @@ class Room(ABC):
     def backing_of(self, path: str) -> str:
         """What a qcow2 file's header says that it stands on; empty for nothing."""
 
+    @abstractmethod
+    def tpm(self, uuid: str) -> str:
+        """A mark of what is kept for the machine's TPM; empty for nothing."""
+
     def lost_disk(self) -> str:
         """The path of a disk that is not there."""
         return f"/nonexistent-{new_id('hed')}.qcow2"

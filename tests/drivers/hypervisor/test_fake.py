@@ -37,6 +37,9 @@ class FakeRoom(Room):
     def backing_of(self, path: str) -> str:
         return self.world.backings[path]
 
+    def tpm(self, uuid: str) -> str:
+        return self.world.tpms.get(uuid, "")
+
     def lost_disk(self) -> str:
         path = super().lost_disk()
         self.world.missing_files.add(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from yun.compute import steps
@@ -15,26 +16,23 @@ from yun.storage import steps as storage
 
 @operation("instance.clone")
 def clone(
-    op: Op, source_id: str, freezes: list[dict[str, Any]], copies: list[dict[str, Any]], full: bool, start: bool
-) -> Any:
-    """The source's disks become layers; each copy gets disks on them or of them, cards, seed, definition, power."""
+    op: Op, source_id: str, freezes: list[dict[str, Any]], copies: list[dict[str, Any]], full: bool, start: bool,
+    still: Sequence[str] = (),
+) -> Any:  # fmt: skip
+    """The source's disks become layers; each copy gets what the source's firmware and TPM keep, disks on the layers or
+    of them, cards, seed, definition, power."""
     plans = op.step(steps.begin_copies, [copy["instance_id"] for copy in copies])
-    frozen = op.step(steps.freeze_source, source_id, freezes, True)
-    volumes = [(v["volume_id"], frozen["layers"][v["of"]]) for copy in copies for v in copy["volumes"]]
-    if full:
-        for number, (volume_id, layer_id) in enumerate(volumes):
-            op.step(steps.copy_disk, volume_id, layer_id, [number / len(volumes), (number + 1) / len(volumes)])
-    else:
-        op.step(steps.stand_on, dict(volumes))
-        for volume_id, _layer_id in volumes:
-            op.step(storage.make_volume, volume_id)
+    frozen = op.step(steps.freeze_source, source_id, freezes, True, list(still))
+    for copy in copies:  # at once, so that they are as old as the disks
+        op.step(steps.copy_nvram, source_id, copy["instance_id"])
+        op.step(steps.copy_tpm, source_id, copy["instance_id"])
+    _make_disks(op, [v for copy in copies for v in copy["volumes"]], frozen["layers"], full)
     for copy in copies:
         instance_id = copy["instance_id"]
         plan = plans[instance_id]
         for port_id in plan["ports"]:
             op.step(network.plug_port, port_id, plan["host_id"])
         op.step(steps.write_seed, instance_id)
-        op.step(steps.copy_nvram, source_id, instance_id)
         op.step(steps.define, instance_id)
     for copy in copies:
         if start:
@@ -42,6 +40,22 @@ def clone(
         else:
             op.step(steps.finish_stopped, copy["instance_id"])
     return {"instance_ids": [copy["instance_id"] for copy in copies], "consistency": frozen["consistency"]}
+
+
+def _make_disks(op: Op, volumes: list[dict[str, str]], layers: dict[str, str], full: bool) -> None:
+    """Linked ones stand on the layers; others, and those of volumes that were not frozen, are copied."""
+    copied = [v for v in volumes if full or v["of"] not in layers]
+    for number, volume in enumerate(copied):
+        share = [number / len(copied), (number + 1) / len(copied)]
+        if volume["of"] in layers:
+            op.step(steps.copy_disk, volume["volume_id"], layers[volume["of"]], share)
+        else:
+            op.step(steps.copy_still, volume["volume_id"], volume["of"], share)
+    linked = {v["volume_id"]: layers[v["of"]] for v in volumes if not full and v["of"] in layers}
+    if linked:
+        op.step(steps.stand_on, linked)
+    for volume_id in linked:
+        op.step(storage.make_volume, volume_id)
 
 
 @operation("instance.make_image")

@@ -50,9 +50,11 @@ def clone(ctx: Context, source: Instance, wish: CloneWish) -> Intent:
     """Make copies of an instance, running or stopped; the source goes on.
 
     Its disks are frozen as they are, and it goes on writing to new files on top of them. Linked copies stand on the
-    frozen files and are there at once; full ones copy them. Each copy is an individual of its own: other UUID, MAC,
-    addresses, host name, and a seed that tells cloud-init to renew the rest. Raises `Invalid` for names and sizes,
-    `Conflict` for a taken name or a disk that cannot be frozen now, `NoCapacity`. Undo moves the copies to the trash.
+    frozen files and are there at once; full ones copy them, and so does every copy of a disk that a running source has
+    read-only: the hypervisor changes no file that it has open so. Each copy is an individual of its own: other UUID,
+    MAC, addresses, host name, and a seed that tells cloud-init to renew the rest. It gets what the source's UEFI and
+    TPM keep and the CDs that lie in its drives, but not its pins. Raises `Invalid` for names and sizes, `Conflict` for
+    a taken name or unsound disks, `NoCapacity`. Undo moves the copies to the trash.
     """
     ctx.may("instance.clone", source.project_id)
     must_be(source, SETTLED)
@@ -60,7 +62,8 @@ def clone(ctx: Context, source: Instance, wish: CloneWish) -> Intent:
     target.may("instance.create")
     same = target.project_id == source.project_id
     disks = storage.attachments_of(ctx.session, source.id)
-    refuse_unfreezable(source, disks)
+    refuse_unusable(source, disks)
+    still = _still(source, disks)
     names = names_for(wish.name, wish.count)
     values = _size(ctx, source, wish)
     copies = [
@@ -69,16 +72,7 @@ def clone(ctx: Context, source: Instance, wish: CloneWish) -> Intent:
     ]
     room = _room_for(ctx.session, source, copies)
     pools = _promised(ctx.session, disks, len(copies))
-    freezes = [storage.plan_freeze(ctx.session, disk.volume) for disk in disks]
-
-    def write(session: Session) -> None:
-        for copy in copies:
-            copy.write(session)
-            hosts.allocate(
-                session, host_id=copy.row.host_id, owner=copy.row.id, vcpus=copy.row.vcpus,
-                memory_mib=copy.row.memory_mib,
-            )  # fmt: skip
-
+    freezes = [storage.plan_freeze(ctx.session, disk.volume) for disk in disks if disk not in still]
     first = copies[0].row
     return Intent(
         kind="instance.clone",
@@ -87,21 +81,24 @@ def clone(ctx: Context, source: Instance, wish: CloneWish) -> Intent:
         project_id=target.project_id,
         arguments={
             "source_id": source.id, "freezes": freezes, "copies": [c.parts for c in copies], "full": wish.full,
-            "start": wish.start,
+            "start": wish.start, "still": [disk.volume_id for disk in still],
         },
         keys=(
             *(Key(f"instance:{c.row.id}") for c in copies), Key(f"instance:{source.id}"),
             Key(f"host:{source.host_id}", HOST_SLOTS),
-            *((Key(f"pool-work:{p.id}", storage.POOL_SLOTS) for p in pools) if wish.full else ()),
+            *((Key(f"pool-work:{p.id}", storage.POOL_SLOTS) for p in pools) if wish.full or still else ()),
         ),
         subjects=(subject(source), *(s for c in copies for s in _subjects(c))),
-        effects=(*_what(source, wish, names, disks, copies[0]), *consistency(source), *individuality(source)),
+        effects=(
+            *_what(source, wish, names, disks, copies[0]), *_slow(wish, still), *consistency(source),
+            *individuality(source), *_hardware(source, copies[0]),
+        ),
         depends=(_("instance {name}", name=source.name),),
         capacity=(room,),
         back=(_("The copies go to the trash."),),
-        write=write,
+        write=lambda session: _write(session, copies),
         transparent=True,  # what was done to the source before can be taken back whatever was copied from it since
-        deadline=6 * 3600.0 if wish.full else 600.0 + 30.0 * len(copies),
+        deadline=6 * 3600.0 if wish.full or still else 600.0 + 30.0 * len(copies),
     )  # fmt: skip
 
 
@@ -129,12 +126,18 @@ def unclone(ctx: Context, operation: Operation) -> Intent:
 # ── parts, of making images too ──
 
 
-def refuse_unfreezable(source: Instance, disks: Sequence[Disk]) -> None:
-    """Raise `Conflict` where the disks of an instance cannot be frozen as it is now."""
+def refuse_unusable(source: Instance, disks: Sequence[Disk]) -> None:
+    """Raise `Conflict` where an instance has no disks, or unsound ones."""
     if not disks:
         raise Conflict(_("The instance {name} has no disks.", name=source.name))
     for disk in disks:
         storage.must_allow(disk.volume, "attach")
+
+
+def refuse_unfreezable(source: Instance, disks: Sequence[Disk]) -> None:
+    """Raise `Conflict` where the disks of an instance cannot be frozen as it is now."""
+    refuse_unusable(source, disks)
+    for disk in disks:
         if disk.attachment.readonly and source.state in LIVE:
             raise Conflict(
                 _("{slot} of the running instance {name} is read-only and cannot be frozen.",
@@ -165,6 +168,47 @@ def individuality(source: Instance) -> tuple[Message, ...]:
         _("It gets its own addresses and MAC. Its guest has no cloud-init: host name, SSH host keys and machine ID "
           "stay the source's until they are changed inside."),
     )  # fmt: skip
+
+
+def _still(source: Instance, disks: Sequence[Disk]) -> list[Disk]:
+    """Disks that a machine which is up has read-only: nothing writes to them, and they cannot be frozen under it."""
+    return [disk for disk in disks if source.state in LIVE and disk.attachment.readonly]
+
+
+def _slow(wish: CloneWish, still: Sequence[Disk]) -> list[Message]:
+    if wish.full:
+        return []
+    return [
+        _("{slot} is read-only in the running source: the copy gets all of its data, which takes a while.",
+          slot=disk.attachment.slot)
+        for disk in still
+    ]  # fmt: skip
+
+
+def _hardware(source: Instance, copy: Copy) -> list[Message]:
+    """What becomes of parts that are more than a setting."""
+    said = []
+    if source.hardware.get("tpm"):
+        said.append(
+            _("It gets a copy of the source's TPM with the same keys: what was sealed to that, such as BitLocker's "
+              "keys, opens in the copy too, and whoever knows machines by their TPM takes both for one.")
+        )  # fmt: skip
+    if source.hardware.get("pins"):
+        said.append(_("It is not pinned to processors of the host, as the source is."))
+    said += [_("{image} lies in its CD drive {slot}.", image=drive.image_name, slot=drive.slot)
+             for drive in copy.drives if drive.image_id]  # fmt: skip
+    said += [_("The CD {image} belongs to another project; the copy's drive is empty.", image=name)
+             for name in copy.lost]  # fmt: skip
+    return said
+
+
+def _write(session: Session, copies: Sequence[Copy]) -> None:
+    for copy in copies:
+        copy.write(session)
+        row = copy.row
+        hosts.allocate(
+            session, host_id=row.host_id, owner=row.id, vcpus=row.vcpus, memory_mib=row.memory_mib
+        )
 
 
 def _target(ctx: Context, source: Instance, wish: CloneWish) -> Context:

@@ -14,9 +14,11 @@ from yun.base.context import Context
 from yun.base.errors import Invalid
 from yun.base.ids import as_uuid, new_id
 from yun.base.messages import _
+from yun.compute.media.model import CdDrive
 from yun.compute.model import Instance, State
 from yun.compute.names import check_name, hostname_for
 from yun.compute.service.look import refuse_taken
+from yun.images.model import Image, Visibility
 from yun.network import service as network
 from yun.network.model import Port, PortSecurityGroup
 from yun.network.service import PortPlan
@@ -39,6 +41,9 @@ OWN_PLACE = frozenset({
 })  # fmt: skip
 """Columns of `Attachment` that a copy has of its own. What was attached to the source is a volume of the copy's: it
 came with it and goes with it."""
+
+OWN_DRIVE = frozenset({"id", "instance_id", "created_at", "updated_at", "revision"})
+"""Columns of `CdDrive` that a copy has of its own."""
 
 OWN_CARD = frozenset({
     "id", "project_id", "network_id", "subnet_id", "mac", "address", "instance_id", "hostname", "host_id", "plugged",
@@ -79,11 +84,14 @@ def _numbered(pattern: str, number: int) -> str:
 
 @dataclass(frozen=True)
 class Copy:
-    """One copy before it is: its row, its disks with the places they take (and whose copies they are), its cards."""
+    """One copy before it is: its row, its disks with the places they take (and whose copies they are), its cards, its
+    CD drives. ``lost`` are the names of CDs that it may not have."""
 
     row: Instance
     disks: tuple[tuple[str, VolumePlan, dict[str, Any]], ...]
     ports: tuple[PortPlan, ...]
+    drives: tuple[CdDrive, ...] = ()
+    lost: tuple[str, ...] = ()
 
     def write(self, session: Session) -> None:
         """Add the rows, state ``building``. Raises what came in between since the plan."""
@@ -100,6 +108,10 @@ class Copy:
             session.flush()
         for port in self.ports:
             port.write(session)
+        for drive in self.drives:
+            if drive.layer_id is not None:
+                storage.get_layer(session, drive.layer_id, lock=True)
+            session.add(drive)
 
     @property
     def parts(self) -> dict[str, Any]:
@@ -121,8 +133,11 @@ def plan_copy(
     session, project_id = ctx.session, str(ctx.project_id)
     refuse_taken(session, project_id, name)
     instance_id = new_id(Instance.PREFIX)
+    taken = taken_over(session, Instance, source.id, OWN)
+    # Which of the host's processors a machine has to itself was decided for that one machine.
+    taken["hardware"] = {name: value for name, value in taken["hardware"].items() if name != "pins"}
     row = Instance(
-        **{**taken_over(session, Instance, source.id, OWN), **values}, id=instance_id, uuid=as_uuid(instance_id),
+        **{**taken, **values}, id=instance_id, uuid=as_uuid(instance_id),
         project_id=project_id, name=name, hostname=hostname_for(name, instance_id), state=State.BUILDING,
         protected=False, renew_identity=True, mended_at=[],
     )  # fmt: skip
@@ -130,7 +145,27 @@ def plan_copy(
         row,
         tuple(_plan_disk(ctx, disk, name, first=number == 0) for number, disk in enumerate(disks)),
         tuple(_plan_ports(ctx, source, row, network_name, same_project=same_project)),
+        *_plan_drives(ctx, source, row, same_project=same_project),
     )
+
+
+def _plan_drives(
+    ctx: Context, source: Instance, row: Instance, *, same_project: bool
+) -> tuple[tuple[CdDrive, ...], tuple[str, ...]]:
+    """A drive for each of the source's with the same CD in it, and the names of CDs that stay behind: a copy in another
+    project gets those that every project may use, or that whoever asks may take out of theirs."""
+    planned, lost = [], []
+    query = sa.select(CdDrive).where(CdDrive.instance_id == source.id).order_by(CdDrive.slot)
+    for drive in ctx.session.scalars(query):
+        values = taken_over(ctx.session, CdDrive, drive.id, OWN_DRIVE)
+        image = ctx.session.get(Image, drive.image_id) if drive.image_id else None
+        public = image is not None and image.visibility == Visibility.PUBLIC
+        shared = same_project or public or (image is not None and ctx.allowed("image.export", image.project_id))
+        if drive.image_id and not shared:
+            values |= {"image_id": None, "image_name": "", "layer_id": None}
+            lost.append(drive.image_name)
+        planned.append(CdDrive(id=new_id(CdDrive.PREFIX), instance_id=row.id, **values))
+    return tuple(planned), tuple(lost)
 
 
 def _plan_disk(ctx: Context, disk: Disk, name: str, *, first: bool) -> tuple[str, VolumePlan, dict[str, Any]]:

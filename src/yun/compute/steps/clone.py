@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,8 +11,9 @@ from sqlalchemy.orm import Session
 from yun.base.errors import Conflict
 from yun.base.messages import _
 from yun.compute import places
+from yun.compute.model import LIVE
 from yun.compute.spec import FIRMWARE
-from yun.compute.steps.definition import define_now
+from yun.compute.steps.definition import define_now, remove_files
 from yun.compute.steps.rows import begin_building, unbuild
 from yun.compute.steps.shared import load, place
 from yun.drivers.hypervisor.port import Hypervisor, Power
@@ -46,7 +48,9 @@ def begin_copies(op: Op, session: Session, instance_ids: list[str]) -> dict[str,
 # ── freezing ──
 
 
-def _settle_freeze(op: Op, output: Any, source_id: str, given: list[dict[str, Any]], whole: bool) -> None:
+def _settle_freeze(
+    op: Op, output: Any, source_id: str, given: list[dict[str, Any]], whole: bool, still: Sequence[str] = ()
+) -> None:
     """The source is never put back: what was begun is completed where the machine writes to the new files already,
     and they are removed where it does not. Either way it goes on with all it has written."""
     freezes = freezing.as_freezes(given)
@@ -66,16 +70,18 @@ def _settle_freeze(op: Op, output: Any, source_id: str, given: list[dict[str, An
 
 
 @step(undo=_settle_freeze)
-def freeze_source(op: Op, source_id: str, given: list[dict[str, Any]], whole: bool) -> dict[str, Any]:
-    """The ``given`` disks of the instance (``whole``: all it has) are frozen layers, and it writes to new heads on
-    them, at this moment if it runs.
+def freeze_source(
+    op: Op, source_id: str, given: list[dict[str, Any]], whole: bool, still: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The ``given`` disks of the instance (``whole``: with those of the ``still`` volumes, which it only reads, all it
+    has) are frozen layers, and it writes to new heads on them, at this moment if it runs.
 
     ``layers`` maps its volumes to what they became; ``consistency`` is `STOPPED`, `RESTED` or `TORN`. All disks are
     frozen at one moment. Whatever an earlier try of this step reached is found out and gone on from. Raises `Conflict`
     where the disks have changed since it was asked for.
     """
     freezes = freezing.as_freezes(given)
-    _same_disks(op, source_id, freezes, whole)
+    _same_disks(op, source_id, freezes, whole, still)
     for each in freezes:
         freezing.lay(op, each)
     row, hypervisor = place(op, source_id)
@@ -93,11 +99,15 @@ def freeze_source(op: Op, source_id: str, given: list[dict[str, Any]], whole: bo
     return {"layers": {each.volume_id: each.layer_id for each in freezes}, "consistency": how}
 
 
-def _same_disks(op: Op, source_id: str, freezes: list[Freeze], whole: bool) -> None:
+def _same_disks(op: Op, source_id: str, freezes: list[Freeze], whole: bool, still: Sequence[str]) -> None:
     with op.read() as session:
-        now = {disk.volume_id for disk in storage.attachments_of(session, source_id)}
+        live = load(session, source_id).state in LIVE
+        disks = storage.attachments_of(session, source_id)
+    now = {disk.volume_id for disk in disks}
+    read = {disk.volume_id for disk in disks if disk.attachment.readonly}
     wanted = {each.volume_id for each in freezes}
-    if not wanted <= now or (whole and wanted != now):
+    changed = not wanted <= now or (whole and wanted | set(still) != now) or not read.issuperset(still)
+    if changed or (live and wanted & read):
         raise Conflict(_("The disks of the instance have changed meanwhile."), hint=_("Ask for it again."))
 
 
@@ -139,7 +149,7 @@ def stand_on(op: Op, session: Session, layers: dict[str, str]) -> None:
         session.execute(sa.update(Head).where(Head.volume_id == volume_id).values(layer_id=layer_id))
 
 
-def _uncopy(op: Op, output: Any, volume_id: str, layer_id: str, share: list[float]) -> None:
+def _uncopy(op: Op, output: Any, volume_id: str, source_id: str, share: list[float]) -> None:
     unmake_volume(op, output, volume_id)
 
 
@@ -151,16 +161,31 @@ def copy_disk(op: Op, volume_id: str, layer_id: str, share: list[float]) -> str:
     file and rows.
     """
     with op.read() as session:
-        volume, layer = session.get_one(Volume, volume_id), session.get_one(Layer, layer_id)
+        path = session.get_one(Layer, layer_id).path
+    return _copy(op, volume_id, path, share)
+
+
+@step(undo=_uncopy)
+def copy_still(op: Op, volume_id: str, of: str, share: list[float]) -> str:
+    """The same of the file that the volume ``of`` has. Precondition: nothing writes to it, and the operation holds the
+    machine that reads it."""
+    with op.read() as session:
+        path = session.scalars(sa.select(Head.path).where(Head.volume_id == of)).one()
+    return _copy(op, volume_id, path, share)
+
+
+def _copy(op: Op, volume_id: str, path: str, share: list[float]) -> str:
+    with op.read() as session:
+        volume = session.get_one(Volume, volume_id)
         head = session.scalars(sa.select(Head).where(Head.volume_id == volume_id)).one()
         pool = session.get_one(Pool, volume.pool_id)
     if volume.state != VolumeState.BUILDING:
         return head.path
     start, end = share
-    check_copy(op, pool, layer.path)
+    check_copy(op, pool, path)
     report = watched(op, pool, lambda part: op.progress(start + (end - start) * part, _("Copying the disks")))
     store = store_of(op, pool)
-    store.convert(layer.path, head.path, format="qcow2", progress=report)
+    store.convert(path, head.path, format="qcow2", progress=report)
     store.grow(head.path, volume.size_bytes)
     with op.write() as session:
         volume = session.get_one(Volume, volume_id)
@@ -173,15 +198,11 @@ def copy_disk(op: Op, volume_id: str, layer_id: str, share: list[float]) -> str:
     return head.path
 
 
-def _uncopy_nvram(op: Op, output: Any, source_id: str, instance_id: str) -> None:
-    with op.read() as session:
-        row = load(session, instance_id)
-        path = places.nvram(pool_path_of(session, instance_id), instance_id)
-    if row.firmware in FIRMWARE:
-        op.drivers.on(row.host_id).volume.delete(path)
+def _unkeep(op: Op, output: Any, source_id: str, instance_id: str) -> None:
+    remove_files.call(op, instance_id)
 
 
-@step(undo=_uncopy_nvram)
+@step(undo=_unkeep)
 def copy_nvram(op: Op, source_id: str, instance_id: str) -> bool:
     """A UEFI copy has variables of its own, as the source's firmware left them; whether there were any to copy."""
     with op.read() as session:
@@ -193,3 +214,14 @@ def copy_nvram(op: Op, source_id: str, instance_id: str) -> bool:
         return False
     store.convert(source, target, format="raw", progress=lambda _part: op.check_cancel())
     return True
+
+
+@step(undo=_unkeep)
+def copy_tpm(op: Op, source_id: str, instance_id: str) -> bool:
+    """A copy with a TPM has one that keeps what the source's keeps; whether there was anything to copy. A machine that
+    was never on has none yet, and its copy gets its own at its first start."""
+    row, hypervisor = place(op, instance_id)
+    if not row.hardware.get("tpm"):
+        return False
+    source, _same = place(op, source_id)
+    return hypervisor.copy_tpm(source.uuid, row.uuid)

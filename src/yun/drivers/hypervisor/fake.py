@@ -126,6 +126,13 @@ class FakeHypervisor(FakeNics, PullingDisks):
         with self._call("discard_tpm", uuid):
             if uuid in self.world.domains:
                 raise DriverError(_("The hypervisor still has this machine."), private=uuid)
+            self.world.tpms.pop(uuid, None)
+
+    def copy_tpm(self, source: str, target: str) -> bool:
+        with self._call("copy_tpm", target):
+            if target not in self.world.tpms and source in self.world.tpms:
+                self.world.tpms[target] = self.world.tpms[source]
+            return target in self.world.tpms
 
     def start(self, uuid: str) -> None:
         with self._call("start", uuid):

@@ -72,6 +72,7 @@ class FakeWorld:
         self.missing_files: set[str] = set()
         self.logs: dict[str, bytes] = {}
         self.sizes: dict[str, int] = {}
+        self.tpms: dict[str, str] = {}
         self.copy_looks = 3
         self.pulls: dict[tuple[str, str], FakePull] = {}
         self.pull_looks = 2
@@ -203,6 +204,8 @@ class FakeWorld:
         with self.lock:
             domain.live, domain.power, domain.reason = domain.spec, Power.RUNNING, "booted"
             domain.begun_mib = domain.spec.memory_mib
+            if domain.spec.board.tpm:
+                self.tpms.setdefault(domain.spec.uuid, f"keys made for {domain.spec.uuid}")
             domain.started, domain.boots, domain.asked_for = time.monotonic(), domain.boots + 1, set()
             domain.guest.power_on(domain.spec.title)
         self.nudges.put(domain.spec.uuid)

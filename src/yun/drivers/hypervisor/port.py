@@ -245,6 +245,11 @@ class Hypervisor(Protocol):
         """What the domain's TPM kept is gone for good; nothing happens where it had none. Precondition: undefined."""
         ...
 
+    def copy_tpm(self, source: str, target: str) -> bool:
+        """What the TPM of the domain ``source`` keeps at this moment is kept for the domain ``target`` too, running or
+        not; False where it keeps nothing. What ``target`` has already stays. Precondition: ``target`` is off."""
+        ...
+
     def start(self, uuid: str) -> None:
         """Running afterwards. Paused domains are resumed."""
         ...

@@ -5,11 +5,23 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
-from yun.drivers.hypervisor.libvirt import copying, disks, files, guest, look, nics, pulling, size, strangers
+from yun.drivers.hypervisor.libvirt import (
+    copying,
+    disks,
+    files,
+    guest,
+    look,
+    nics,
+    pulling,
+    size,
+    strangers,
+    tpm,
+)
 from yun.drivers.hypervisor.libvirt.connect import Connection, binding
 from yun.drivers.hypervisor.libvirt.domain_xml import domain_xml, mark
 from yun.drivers.hypervisor.libvirt.errors import NO_DOMAIN, OPERATION_INVALID
@@ -46,7 +58,10 @@ LINUX_KEYS = 0
 class LibvirtHypervisor:
     """One host's virtual machines through libvirt at ``uri``; calls end within ``timeout`` seconds."""
 
-    def __init__(self, uri: str = "qemu:///system", *, timeout: float = 30.0) -> None:
+    def __init__(
+        self, uri: str = "qemu:///system", *, timeout: float = 30.0, tpm_states: Path = tpm.STATES
+    ) -> None:
+        self._tpm_states = tpm_states
         self._nudges = Nudges()
         self._events = Events(self._nudges)
         self._connection = Connection(uri, timeout=timeout, greet=self._events.greet)
@@ -112,7 +127,10 @@ class LibvirtHypervisor:
         files.discard_serial_log(path)
 
     def discard_tpm(self, uuid: str) -> None:
-        files.discard_tpm(uuid)
+        tpm.discard(self._tpm_states, uuid)
+
+    def copy_tpm(self, source: str, target: str) -> bool:
+        return tpm.copy(self._tpm_states, source, target)
 
     def start(self, uuid: str) -> None:
         def start(domain: Any) -> None:

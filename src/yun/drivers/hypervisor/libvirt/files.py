@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import socket
 import stat
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from uuid import UUID
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
@@ -17,7 +15,6 @@ from yun.drivers.hypervisor.port import DomainSpec
 
 QEMU_USERS = ("libvirt-qemu", "qemu")
 CONNECT_SECONDS = 5.0
-TPM_STATES = Path("/var/lib/libvirt/swtpm")
 
 
 def prepare(spec: DomainSpec) -> None:
@@ -110,8 +107,3 @@ def discard_serial_log(path: str) -> None:
 def _log_files(current: Path) -> tuple[Path, ...]:
     """The log and its rotations, newest first: virtlogd moves a full log aside to .0, that to .1, and so on."""
     return (current, *(current.with_name(f"{current.name}.{n}") for n in range(3)))
-
-
-def discard_tpm(uuid: str) -> None:
-    """Remove the folder in which libvirt keeps the state of the domain's TPM."""
-    shutil.rmtree(TPM_STATES / str(UUID(uuid)), ignore_errors=True)
