@@ -25,6 +25,7 @@ LAZY = {
     "host": ("yun.compute.cli:host", _("Hypervisor hosts and their services.")),
     "project": ("yun.identity.cli:project", _("Projects and their members.")),
     "user": ("yun.identity.cli:user", _("Users.")),
+    "audit": ("yun.identity.cli:audit", _("The audit: every change, log-in and refusal.")),
     "token": ("yun.identity.cli:token", _("API tokens.")),
     "key": ("yun.identity.cli:key", _("SSH keys.")),
     "login": ("yun.identity.cli:login", _("Log in to a cloud on another machine.")),

@@ -32,7 +32,7 @@ NO_COMMAND = {
     "notice.list": "`yun doctor` and the panel show them", "notice.dismiss": "a button in the panel",
     "instance.console": "`yun console`", "image.upload": "`yun image import FILE` uploads",
     "image.import_file": "`yun image import --host-file`", "image.set_visibility": "`yun image update --public`",
-    "key.create": "`yun key add`", "user.disable": "`yun user delete` disables", "audit.list": "REST and the panel",
+    "key.create": "`yun key add`", "user.disable": "`yun user delete` disables",
     "network.tend": "the cloud's own work", "profile.update": "REST and the panel's settings",
     "profile.show": "`yun whoami`", "profile.set_password": "REST and the panel's settings",
     "session.list": "REST and the panel's settings", "session.logout": "the panel's settings",

@@ -63,6 +63,23 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | None.__class__) else str(value)
 
 
+class Catalogue(gettext.GNUTranslations):
+    """A catalogue that can also be looked through from the side of the translation."""
+
+    _catalog: dict[Any, Any]
+
+    def sources(self, part: str) -> list[str]:
+        """The source texts whose translation contains ``part``, whatever the case."""
+        wanted = part.lower()
+        return [k for k, v in self._catalog.items() if isinstance(k, str) and k and wanted in str(v).lower()]
+
+
+def sources_of(part: str, locale: str) -> list[str] | None:
+    """The source texts that a reader of ``locale`` finds by ``part``; None where he reads the sources themselves."""
+    found = catalogue(locale)
+    return found.sources(part) if isinstance(found, Catalogue) else None
+
+
 @cache
 def catalogue(locale: str) -> gettext.NullTranslations:
     """The merged catalogue of ``locale``; English and unknown languages give the source text."""
@@ -72,8 +89,8 @@ def catalogue(locale: str) -> gettext.NullTranslations:
     newest = max((os.path.getmtime(p) for p in sources), default=0.0)
     if COMPILED.exists() and COMPILED.stat().st_mtime >= newest:
         with COMPILED.open("rb") as file:
-            return gettext.GNUTranslations(file)
-    return gettext.GNUTranslations(io.BytesIO(compile_catalogue()))
+            return Catalogue(file)
+    return Catalogue(io.BytesIO(compile_catalogue()))
 
 
 def po_files() -> list[Path]:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from yun.base.errors import Invalid
@@ -36,21 +37,25 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 @dataclass(frozen=True)
 class Term:
-    """One word of a query; an empty ``field`` is free text. ``word`` is how it was written."""
+    """One word of a query; an empty ``field`` is free text. ``word`` is how it was written, ``position`` where it
+    begins: the first character is 1."""
 
     field: str
     value: str
     negative: bool = False
     operator: str = ":"
     word: str = ""
+    position: int = 1
 
 
 @dataclass(frozen=True)
 class Field:
-    """What a list can be searched by: the operators it takes, what a value looks like, and its condition."""
+    """What a list can be searched by: the operators it takes, what a value looks like, and its condition; ``choices``
+    are the words it knows, where it knows a few."""
 
     operators: Sequence[str]
     make: Make
+    choices: Sequence[str] = ()
 
 
 Fields = Mapping[str, Field]
@@ -58,37 +63,72 @@ Fields = Mapping[str, Field]
 
 def parse(query: str, fields: Fields) -> list[Term]:
     """The terms of a query. Raises `Invalid` for a field that the list does not know, or an operator that the field
-    does not take; ``q`` is the field at fault."""
+    does not take, with the word and its place; ``q`` is the field at fault."""
     terms = []
     for found in _WORD.finditer(query[:LONGEST].replace("\0", " ")):
         minus, name, operator, quoted, bare = found.groups()
         name, value = (name or "").lower(), quoted or bare or ""
+        term = Term(name, value, bool(minus), operator or ":", found[0], found.start() + 1)
         if name and name not in fields:
-            raise _wrong(_("The list cannot be searched by {field}.", field=name), ", ".join(sorted(fields)))
+            error = _wrong(_("The list cannot be searched by {field}.", field=name), ", ".join(sorted(fields)))
+            error.hint = _("To look for the text itself, put it in quotes.")
+            raise _at(term, error)
         if name and operator not in fields[name].operators:
-            raise _wrong(
-                _("{word}: {field} cannot be compared like that.", word=found[0][:60], field=name),
-                " ".join(fields[name].operators),
-            )
+            wrong = _("{field} cannot be compared like that.", field=name)
+            raise _at(term, _wrong(wrong, " ".join(fields[name].operators)))
         if value:
-            terms.append(Term(name, value, bool(minus), operator or ":", found[0]))
+            terms.append(term)
     return terms
 
 
 def conditions(
     session: Session, query: str, fields: Fields, text: Callable[[Session, str], Condition]
 ) -> list[Condition]:
-    """What a row must fulfil to match every term of ``query``; ``text`` makes the condition of free text."""
+    """What a row must fulfil to match every term of ``query``; ``text`` makes the condition of free text. Raises
+    `Invalid` with the word that means nothing and its place."""
     found = []
     for term in parse(query, fields):
-        if not term.field:
-            one = text(session, term.value)
-        elif term.operator == "!=":
-            one = sa.not_(fields[term.field].make(session, "=", term.value))
-        else:
-            one = fields[term.field].make(session, term.operator, term.value)
-        found.append(sa.not_(one) if term.negative else one)
+        operator = "=" if term.operator == "!=" else term.operator
+        try:
+            one = fields[term.field].make(session, operator, term.value) if term.field else text(session, term.value)
+        except Invalid as error:
+            raise _at(term, error) from error
+        turned = term.negative != (term.operator == "!=")
+        # What is empty is not so either: a machine on no host is a machine that is not on node2.
+        found.append(sa.not_(sa.func.coalesce(one, sa.false())) if turned else one)
     return found
+
+
+def _at(term: Term, error: Invalid) -> Invalid:
+    """The error of one word, with the word and its place before the reason."""
+    return Invalid(
+        _("{word} (at character {position}): {reason}", word=term.word[:60], position=term.position,
+          reason=error.message),
+        fields=error.fields, hint=error.hint, details={"word": term.word, "position": term.position},
+    )  # fmt: skip
+
+
+def asks_for(query: str, fields: Fields, name: str, value: str) -> bool:
+    """Whether a term wants ``value`` of the field ``name``, such as the state ``trashed``."""
+    return any(
+        t.field == name and value in t.value.lower().split(",") and t.operator != "!=" and not t.negative
+        for t in parse(query, fields)
+    )
+
+
+def finished(query: str, fields: Fields) -> str:
+    """``query`` with the word that is still being typed made whole: of a field with a few words, such as ``state:r``,
+    all that begin so; a field without a value asks for nothing yet. A query that is whole comes back as it is."""
+    found = last_word(query, fields)
+    if found is None:
+        return query
+    before, term = found
+    if not term.value:
+        return before
+    *whole, begun = term.value.lower().split(",")
+    meant = [*whole, *(word for word in fields[term.field].choices if word.startswith(begun))]
+    minus = "-" if term.negative else ""
+    return f"{before}{minus}{term.field}{term.operator}{','.join(meant)}" if len(meant) > len(whole) else query
 
 
 def last_word(query: str, fields: Fields) -> tuple[str, Term] | None:
@@ -114,6 +154,11 @@ def text(column: Any) -> Field:
     return Field(TEXT, make)
 
 
+def contains(value: str, *columns: Any) -> Condition:
+    """Free text: any of these columns contains it, whatever the case."""
+    return sa.or_(*(column.icontains(value, autoescape=True) for column in columns))
+
+
 def choice(column: Any, known: Sequence[str]) -> Field:
     """One of a few words, or several of them with commas. Raises `Invalid` for others."""
 
@@ -125,7 +170,29 @@ def choice(column: Any, known: Sequence[str]) -> Field:
         found: Condition = column.in_(wanted)
         return found
 
-    return Field(SAME, make)
+    return Field(SAME, make, tuple(known))
+
+
+def same(make: Callable[[Session, str], Condition]) -> Field:
+    """A field that is so or not so, by a condition of one's own."""
+    return Field(SAME, lambda session, _operator, value: make(session, value))
+
+
+def exact(*columns: Any) -> Field:
+    """One of these columns is exactly the value."""
+    return same(lambda _session, value: sa.or_(*(column == value for column in columns)))
+
+
+def tag(column: Any) -> Field:
+    """A list of texts (JSON) that has the value."""
+
+    def make(session: Session, value: str) -> Condition:
+        if session.get_bind().dialect.name == "sqlite":
+            each = sa.func.json_each(column).table_valued("value", name="each_tag")
+            return sa.exists(sa.select(sa.literal(1)).select_from(each).where(each.c.value == value))
+        return sa.cast(column, postgresql.JSONB).contains([value])
+
+    return same(make)
 
 
 def flag(column: Any) -> Field:
@@ -149,7 +216,7 @@ def number(column: Any, *, unit: int = 0) -> Field:
             count = parse_size(value, field="q", default_unit="m") / unit
         else:
             if not re.fullmatch(r"\d{1,12}(\.\d{1,6})?", value):
-                raise _wrong(_("{value} is not a number.", value=value[:40]), "4")
+                raise no_number(value)
             count = float(value)
         return compared(column, operator, count)
 
@@ -188,6 +255,11 @@ def compared(column: Any, operator: str, value: object) -> Condition:
         ">=": lambda: column >= value, "<": lambda: column < value, "<=": lambda: column <= value,
     }  # fmt: skip
     return made[operator]()
+
+
+def no_number(value: str) -> Invalid:
+    """The error of a value that should have been a number."""
+    return _wrong(_("{value} is not a number.", value=value[:40]), "4")
 
 
 def _no_moment(value: str) -> Invalid:

@@ -84,13 +84,14 @@ def _show(ctx: Context, host: Host) -> dict[str, Any]:
 @router.get("", summary="List hosts")
 def list_hosts(
     ctx: Ctx,
+    q: str = Query("", max_length=1000, description="Such as `state:up memory>64G text`."),
     state: str | None = Query(None, max_length=20, description="up, degraded or down"),
     sort: str = Query("name", max_length=40),
     cursor: str | None = Query(None, max_length=500),
     limit: int = Query(100, ge=1, le=1000),
 ) -> dict[str, Any]:
     """All hosts with their services."""
-    page = service.list_hosts(ctx, state=state, sort=sort, cursor=cursor, limit=limit)
+    page = service.list_hosts(ctx, q=q, state=state, sort=sort, cursor=cursor, limit=limit)
     return {"items": [_show(ctx, h) for h in page.items], "next": page.next}
 
 

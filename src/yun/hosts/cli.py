@@ -8,7 +8,7 @@ import click
 
 from yun.base.messages import _
 from yun.base.units import MIB, format_size
-from yun.web.command import Group, option, output, pass_client
+from yun.web.command import Group, option, output, pass_client, searching
 
 if TYPE_CHECKING:
     from yun.web.client import Client
@@ -35,14 +35,15 @@ def host() -> None:
 
 @host.command("list", help=_("List hosts."))
 @option("--state", help=_("Only those in this state: up, degraded or down."))
+@searching("state:up memory>64G without:libvirt text")
 @pass_client
-def list_(client: Client, state: str | None) -> None:
+def list_(client: Client, state: str | None, q: str | None) -> None:
     """List hosts."""
     columns: list[Any] = [
         (_("NAME"), "name"), (_("STATE"), "state"), (_("ACCEL"), "accel"), (_("CPUS"), "cpus"),
         (_("MEMORY LEFT"), _memory), (_("NOT RUNNING"), _services),
     ]  # fmt: skip
-    output(client.items("/hosts", state=state), columns)
+    output(client.items("/hosts", state=state, q=q), columns)
 
 
 @host.command("show", help=_("Show a host and its services."))

@@ -14,6 +14,7 @@ from yun.base.messages import Message, _
 from yun.hosts import service
 from yun.hosts.api import show_host
 from yun.hosts.model import Host
+from yun.hosts.search import FIELDS
 from yun.operations.pages import history_of
 from yun.operations.service import submit
 from yun.web.edits import changed
@@ -25,7 +26,6 @@ from yun.web.pages import (
     PageRoute,
     Typed,
     accepted,
-    narrowed,
     nav,
     number,
     preview,
@@ -33,22 +33,24 @@ from yun.web.pages import (
     ticked,
     word,
 )
+from yun.web.searching import searched
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 nav("hosts", _("Hosts"), "/hosts", icon="server-2", order=10, section=ADMIN, permission="host.list")
 
-MANY = 1000
 TABS = (("overview", _("Overview")), ("activity", _("Activity")), ("settings", _("Settings")))
 
 
 @router.get("/hosts")
 def list_page(ctx: Ctx, q: str = "", state: str = "", sort: str = "name", cursor: str | None = None) -> Response:
     """All hosts with their health and what is left on them."""
-    page = service.list_hosts(ctx, state=state or None, sort=sort, cursor=cursor, limit=MANY if q else 50)
-    page = narrowed(page, q, "name", "description", "id")
+    page, fault = searched(ctx, q, FIELDS, lambda words: service.list_hosts(
+        ctx, q=words, state=state or None, sort=sort, cursor=cursor, limit=50
+    ))  # fmt: skip
     rooms = {r.host.id: r for r in service.rooms(ctx.session)}
     items = [show_host(h, service.services_of(ctx.session, h.id), rooms[h.id], ctx.locale) for h in page.items]
-    listing = Listing("/hosts", page, sort=sort, filters={"q": q, "state": state}, cursor=cursor, live="host")
+    filters = {"q": q, "state": state}
+    listing = Listing("/hosts", page, sort=sort, filters=filters, cursor=cursor, live="host", fault=fault)
     return render(ctx, "hosts/list.html", listing=listing, items=items)
 
 

@@ -12,7 +12,7 @@ from yun.base.context import Context, not_found
 from yun.base.errors import Conflict, Invalid, NoCapacity, Unavailable
 from yun.base.messages import Message, _
 from yun.base.paging import Page, paginate
-from yun.hosts import placement
+from yun.hosts import placement, search
 from yun.hosts.model import SERVICE_TITLES, Allocation, Host, HostService
 from yun.operations.intent import Intent, Key, Subject
 
@@ -49,11 +49,13 @@ def get(ctx: Context, reference: str) -> Host:
 
 
 def list_hosts(
-    ctx: Context, *, state: str | None = None, sort: str = "name", cursor: str | None = None, limit: int = 100
-) -> Page[Host]:
-    """All hosts, sorted by ``name``, ``state``, ``memory_mib`` or ``cpus``."""
+    ctx: Context, *, q: str = "", state: str | None = None, sort: str = "name", cursor: str | None = None,
+    limit: int = 100,
+) -> Page[Host]:  # fmt: skip
+    """All hosts, sorted by ``name``, ``state``, ``memory_mib`` or ``cpus``; ``q`` is in the query language
+    (`search.FIELDS`, and free text). Raises `Invalid` for a query that means nothing."""
     ctx.may("host.list")
-    query = sa.select(Host)
+    query = sa.select(Host).where(*search.conditions(ctx.session, q))
     if state:
         query = query.where(Host.state == state)
     sorts = {"name": Host.name, "state": Host.state, "memory_mib": Host.memory_mib, "cpus": Host.cpus}

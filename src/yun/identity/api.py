@@ -397,10 +397,12 @@ def delete_key(ctx: Ctx, ref: str, dry_run: bool = False) -> JSONResponse:
 
 @router.get("/audit")
 def list_audit(
-    ctx: Ctx, actor: Search = "", action: Search = "", address: Search = "", cursor: Cursor = None, limit: Limit = 100
-) -> dict[str, Any]:
+    ctx: Ctx,
+    q: Annotated[str, Query(max_length=1000, description="Such as `action:session. outcome:failed text`.")] = "",
+    actor: Search = "", action: Search = "", address: Search = "", cursor: Cursor = None, limit: Limit = 100,
+) -> dict[str, Any]:  # fmt: skip
     """Every change, log-in, failed log-in and refusal, newest first."""
-    page = service.list_audit(ctx, actor=actor, action=action, address=address, cursor=cursor, limit=limit)
+    page = service.list_audit(ctx, q=q, actor=actor, action=action, address=address, cursor=cursor, limit=limit)
     return {"items": [show_line(line, ctx.locale) for line in page.items], "next": page.next}
 
 

@@ -11,7 +11,7 @@ import click
 
 from yun.base.messages import _
 from yun.web.client import Client
-from yun.web.command import Command, Failure, Group, failure, option, output, pass_client, say
+from yun.web.command import Command, Failure, Group, failure, option, output, pass_client, say, searching
 from yun.web.output import Column
 
 ROLES = click.Choice(["reader", "member", "admin"])
@@ -386,6 +386,31 @@ def _remember(path: Path, url: str, token: str, authority: str) -> None:
         for key_name, value in (("url", url), ("token", token), ("ca", authority)):
             file.write(f"{key_name} = {json.dumps(value)}\n")
     os.replace(draft, path)
+
+
+# ── audit ──
+
+
+@click.group("audit", cls=Group, help=_("The audit: every change, log-in and refusal."))
+def audit() -> None:
+    """The noun."""
+
+
+@audit.command("list", help=_("List the audit, newest first."))
+@option("--limit", type=int, default=50, help=_("At most so many."))
+@searching("action:session. outcome:failed at<1d text")
+@pass_client
+def list_audit(client: Client, limit: int, q: str | None) -> None:
+    """List."""
+    columns: list[Column] = [
+        (_("WHEN"), "at"),
+        (_("WHO"), lambda line: line["actor"]["name"]),
+        (_("ADDRESS"), "address"),
+        (_("WHAT"), lambda line: f"{line['title']} {line['subject']['name']}".strip() if not line["operation_id"]
+         else line["title"]),
+        (_("OUTCOME"), lambda line: say(_(str(line["outcome"])))),
+    ]  # fmt: skip
+    output(client.items("/audit", limit=limit, q=q), columns)
 
 
 @click.command("whoami", cls=Command, help=_("Who you are to the cloud."))

@@ -14,6 +14,7 @@ from yun.identity import holdings, service
 from yun.identity.agent import short
 from yun.identity.api import gate_of
 from yun.identity.model import Project, User
+from yun.identity.service.audit_search import ENTRIES as FIELDS
 from yun.operations.service import submit
 from yun.web import problem
 from yun.web.api import GuestCtx
@@ -34,6 +35,7 @@ from yun.web.pages import (
     render,
 )
 from yun.web.request import LOCALE_COOKIE, SESSION_COOKIE, THEME_COOKIE, cloud_of, credentials
+from yun.web.searching import searched
 from yun.web.security import cookie_options
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -452,8 +454,10 @@ def remove_member(ctx: Ctx, ref: str, user: str) -> Response:
 @router.get("/audit")
 def audit(ctx: Ctx, q: str = "", action: str = "", cursor: str | None = None) -> Response:
     """Every change, log-in and refusal."""
-    page = service.list_audit(ctx, actor=q[:100], action=action[:80], cursor=cursor)
-    listing = Listing("/audit", page, filters={"q": q, "action": action}, cursor=cursor)
+    page, fault = searched(ctx, q, FIELDS, lambda words: service.list_audit(
+        ctx, q=words, action=action[:80], cursor=cursor
+    ))  # fmt: skip
+    listing = Listing("/audit", page, filters={"q": q, "action": action}, cursor=cursor, fault=fault)
     return render(ctx, "identity/audit.html", listing=listing, actions=AUDIT_ACTIONS)
 
 

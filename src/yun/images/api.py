@@ -135,7 +135,7 @@ def _row(ctx: Context, identifier: str) -> dict[str, Any] | None:
 @router.get("/images", summary="List images")
 def list_images(
     ctx: Ctx,
-    q: str = Query("", max_length=200, description="Words in name, system, description."),
+    q: str = Query("", max_length=1000, description="Such as `os:debian size>1G text`."),
     state: str | None = Query(None, max_length=20, description="queued, importing, active or trashed"),
     visibility: str | None = Query(None, max_length=20, description="private or public"),
     sort: str = Query("name", max_length=40),

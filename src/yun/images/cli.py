@@ -9,7 +9,7 @@ import click
 
 from yun.base.messages import _
 from yun.base.units import format_size
-from yun.web.command import Group, ask_for_good, failure, option, output, pass_client, shell
+from yun.web.command import Group, ask_for_good, failure, option, output, pass_client, searching, shell
 
 if TYPE_CHECKING:
     from yun.web.client import Client
@@ -81,7 +81,7 @@ def image() -> None:
 
 @image.command("list", help=_("List images."))
 @option("--state", help=_("Only those in this state; trashed shows the trash."))
-@option("--search", "q", help=_("Only those with these words."))
+@searching("os:debian size>1G kind:iso text")
 @pass_client
 def list_(client: Client, state: str | None, q: str | None) -> None:
     """List images."""

@@ -15,6 +15,7 @@ from yun.images import service
 from yun.images.catalogue import entries
 from yun.images.model import Image
 from yun.images.recipes import RECIPES
+from yun.images.service.search import FIELDS
 from yun.operations.intent import Intent
 from yun.operations.service import submit
 from yun.web.edits import changed
@@ -34,6 +35,7 @@ from yun.web.pages import (
     ticked,
     word,
 )
+from yun.web.searching import searched
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 nav("images", _("Images"), "/images", icon="disc", order=30, permission="image.list")
@@ -64,9 +66,11 @@ def images(
     ctx: Ctx, q: str = "", visibility: str = "", sort: str = "name", cursor: str | None = None
 ) -> Response:
     """The project's images and the public ones."""
-    page = service.list_images(ctx, q=q, visibility=visibility or None, sort=sort, cursor=cursor)
+    page, fault = searched(ctx, q, FIELDS, lambda words: service.list_images(
+        ctx, q=words, visibility=visibility or None, sort=sort, cursor=cursor
+    ))  # fmt: skip
     filters = {"q": q, "visibility": visibility}
-    listing = Listing("/images", page, sort=sort, filters=filters, cursor=cursor, live="image")
+    listing = Listing("/images", page, sort=sort, filters=filters, cursor=cursor, live="image", fault=fault)
     return render(ctx, "images/list.html", listing=listing)
 
 

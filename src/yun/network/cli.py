@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from yun.base.messages import _
-from yun.web.command import Group, failure, option, output, pass_client
+from yun.web.command import Group, failure, option, output, pass_client, searching
 
 if TYPE_CHECKING:
     from yun.web.client import Client
@@ -37,14 +37,15 @@ def network() -> None:
 
 @network.command("list", help=_("List networks."))
 @option("--state", help=_("Only those in this state: active or trashed."))
+@searching("external:no range:10.1. text")
 @pass_client
-def list_networks(client: Client, state: str | None) -> None:
+def list_networks(client: Client, state: str | None, q: str | None) -> None:
     """List networks."""
     columns: list[Any] = [
         (_("NAME"), "name"), (_("RANGES"), _ranges), (_("EXTERNAL"), "external"), (_("STATE"), "state"),
         (_("ID"), "id"),
     ]  # fmt: skip
-    output(client.items("/networks", state=state), columns)
+    output(client.items("/networks", state=state, q=q), columns)
 
 
 @network.command("show", help=_("Show a network."))
@@ -123,14 +124,15 @@ def subnet() -> None:
 
 @subnet.command("list", help=_("List subnets."))
 @option("--network", "inside", help=_("Only those of this network."))
+@searching("range:10.1. dhcp:yes text")
 @pass_client
-def list_subnets(client: Client, inside: str | None) -> None:
+def list_subnets(client: Client, inside: str | None, q: str | None) -> None:
     """List subnets."""
     columns: list[Any] = [
         (_("NAME"), "name"), (_("RANGE"), "cidr"), (_("GATEWAY"), "gateway"), (_("DHCP"), "dhcp"),
         (_("FREE"), lambda r: f"{r['addresses_free']} / {r['addresses_total']}"), (_("ID"), "id"),
     ]  # fmt: skip
-    output(client.items("/subnets", network=inside), columns)
+    output(client.items("/subnets", network=inside, q=q), columns)
 
 
 @subnet.command("show", help=_("Show a subnet."))
@@ -186,14 +188,15 @@ def router() -> None:
 
 
 @router.command("list", help=_("List routers."))
+@searching("snat:yes text")
 @pass_client
-def list_routers(client: Client) -> None:
+def list_routers(client: Client, q: str | None) -> None:
     """List routers."""
     columns: list[Any] = [
         (_("NAME"), "name"), (_("OUTSIDE"), "external_address"),
         (_("INSIDE"), lambda r: ", ".join(i["address"] for i in r["interfaces"] if not i["external"])), (_("ID"), "id"),
     ]  # fmt: skip
-    output(client.items("/routers"), columns)
+    output(client.items("/routers", q=q), columns)
 
 
 @router.command("show", help=_("Show a router."))
@@ -218,14 +221,17 @@ def port() -> None:
 @option("--network", "inside", help=_("Only those in this network."))
 @option("--instance", "instance_id", metavar="ID", help=_("Only those of this instance."))
 @option("--state", help=_("Only those in this state: down, up or trashed."))
+@searching("address:10.1. group:web text")
 @pass_client
-def list_ports(client: Client, inside: str | None, instance_id: str | None, state: str | None) -> None:
+def list_ports(
+    client: Client, inside: str | None, instance_id: str | None, state: str | None, q: str | None
+) -> None:
     """List ports."""
     columns: list[Any] = [
         (_("ADDRESS"), "address"), (_("FLOATING IP"), "floating_address"), (_("MAC"), "mac"),
         (_("HOST NAME"), "hostname"), (_("STATE"), "state"), (_("ID"), "id"),
     ]  # fmt: skip
-    output(client.items("/ports", network=inside, instance_id=instance_id, state=state), columns)
+    output(client.items("/ports", network=inside, instance_id=instance_id, state=state, q=q), columns)
 
 
 @port.command("show", help=_("Show a port."))
@@ -251,14 +257,15 @@ def security_group() -> None:
 
 
 @security_group.command("list", help=_("List security groups."))
+@searching("port:22 text")
 @pass_client
-def list_groups(client: Client) -> None:
+def list_groups(client: Client, q: str | None) -> None:
     """List security groups."""
     columns: list[Any] = [
         (_("NAME"), "name"), (_("RULES"), lambda r: len(r["rules"])), (_("DESCRIPTION"), "description"),
         (_("ID"), "id"),
     ]  # fmt: skip
-    output(client.items("/security-groups"), columns)
+    output(client.items("/security-groups", q=q), columns)
 
 
 @security_group.command("show", help=_("Show a security group and its rules."))
@@ -340,13 +347,14 @@ def floating_ip() -> None:
 
 
 @floating_ip.command("list", help=_("List floating IPs."))
+@searching("used:no text")
 @pass_client
-def list_floating_ips(client: Client) -> None:
+def list_floating_ips(client: Client, q: str | None) -> None:
     """List floating IPs."""
     columns: list[Any] = [
         (_("ADDRESS"), "address"), (_("LEADS TO"), "port_address"), (_("HOST NAME"), "hostname"), (_("ID"), "id"),
     ]  # fmt: skip
-    output(client.items("/floating-ips"), columns)
+    output(client.items("/floating-ips", q=q), columns)
 
 
 @floating_ip.command("show", help=_("Show a floating IP."))

@@ -23,6 +23,7 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 @router.get("/operations")
 def list_operations(
     ctx: Ctx,
+    q: Annotated[str, Query(max_length=1000, description="Such as `kind:instance. by:admin text`.")] = "",
     state: Annotated[str | None, Query(max_length=20)] = None,
     subject_kind: Annotated[str | None, Query(max_length=40)] = None,
     subject: Annotated[str | None, Query(max_length=300)] = None,
@@ -33,7 +34,7 @@ def list_operations(
     """The history, newest first; `subject_kind` and `subject` (id or name) keep one thing's."""
     about = Subject(subject_kind, subject) if subject_kind and subject else None
     page = service.list_operations(
-        ctx, state=state, subject=about, open_only=open_only, cursor=cursor, limit=limit
+        ctx, q=q, state=state, subject=about, open_only=open_only, cursor=cursor, limit=limit
     )  # fmt: skip
     return {"items": [show_operation(o, ctx.locale) for o in page.items], "next": page.next}
 

@@ -9,7 +9,7 @@ import click
 
 from yun.base.messages import _
 from yun.web.client import Client
-from yun.web.command import Command, Failure, Group, failure, option, output, pass_client, say, wait_for
+from yun.web.command import Command, Failure, Group, failure, option, output, pass_client, say, searching, wait_for
 from yun.web.output import Column, Row, preview
 
 # Where a thing is asked for, by the noun of its command; those without a place are known by their history alone.
@@ -56,10 +56,12 @@ def operation() -> None:
 @option("--state", help=_("Only those in this state."))
 @option("--open", "open_only", is_flag=True, help=_("Only those that have not ended."))
 @option("--limit", type=int, default=50, help=_("At most so many."))
+@searching("kind:instance. by:admin created<1d text")
 @pass_client
-def list_(client: Client, state: str | None, open_only: bool, limit: int) -> None:
+def list_(client: Client, state: str | None, open_only: bool, limit: int, q: str | None) -> None:
     """List."""
-    output(client.items("/operations", limit=limit, state=state, open_only=open_only or None), COLUMNS)
+    found = client.items("/operations", limit=limit, state=state, open_only=open_only or None, q=q)
+    output(found, COLUMNS)
 
 
 @operation.command("show", help=_("Show an operation with its steps."))
@@ -140,11 +142,12 @@ def _undo(client: Client, operation_id: str | None, through: bool) -> None:
 @click.argument("noun", required=False)
 @click.argument("name", required=False)
 @option("--limit", type=int, default=30, help=_("At most so many."))
+@searching("kind:instance. by:admin created<1d text")
 @pass_client
-def history(client: Client, noun: str | None, name: str | None, limit: int) -> None:
+def history(client: Client, noun: str | None, name: str | None, limit: int, q: str | None) -> None:
     """The history of everything, or of one thing by id or name."""
     if noun is None:
-        output(client.items("/operations", limit=limit), COLUMNS)
+        output(client.items("/operations", limit=limit, q=q), COLUMNS)
         return
     noun = noun.replace("_", "-")
     if noun not in PLACES:
@@ -160,7 +163,7 @@ def history(client: Client, noun: str | None, name: str | None, limit: int) -> N
         identifier = client.get(f"{place}/{quote(name, safe='')}")["id"] if place is not None else name
     except Failure as error:
         identifier, missing = name, error
-    found = list(client.items("/operations", limit=limit, subject_kind=kind, subject=identifier))
-    if not found and identifier == name:
+    found = list(client.items("/operations", limit=limit, subject_kind=kind, subject=identifier, q=q))
+    if not found and identifier == name and not q:
         raise missing
     output(found, COLUMNS)

@@ -14,7 +14,9 @@ from yun.operations import service
 from yun.operations.answer import show_error, show_operation, text
 from yun.operations.intent import Subject
 from yun.operations.model import Operation, State
+from yun.operations.service.search import FIELDS
 from yun.web.pages import Ctx, Listing, PageRoute, accepted, done, nav, preview, render, toast
+from yun.web.searching import searched
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 nav("activity", _("Activity"), "/operations", icon="history", order=60, permission="operation.list")
@@ -62,14 +64,17 @@ def history_of(ctx: Context, kind: str, identifier: str, *, limit: int = 50) -> 
 
 @router.get("/operations")
 def activity(
-    ctx: Ctx, state: str = "", kind: str = "", subject: str = "", sort: str = "", cursor: str | None = None
-) -> Response:
+    ctx: Ctx, q: str = "", state: str = "", kind: str = "", subject: str = "", sort: str = "",
+    cursor: str | None = None,
+) -> Response:  # fmt: skip
     """Everything that was changed, newest first."""
     about = Subject(kind, subject) if kind and subject else None
-    page = service.list_operations(ctx, state=state or None, subject=about, cursor=cursor, limit=50)
+    page, fault = searched(ctx, q, FIELDS, lambda words: service.list_operations(
+        ctx, q=words, state=state or None, subject=about, cursor=cursor, limit=50
+    ))  # fmt: skip
     items = [shown(ctx, o) for o in page.items]
-    filters = {"state": state, "kind": kind, "subject": subject}
-    listing = Listing("/operations", page, filters=filters, cursor=cursor, live="operation")
+    filters = {"q": q, "state": state, "kind": kind, "subject": subject}
+    listing = Listing("/operations", page, filters=filters, cursor=cursor, live="operation", fault=fault)
     return render(ctx, "operations/list.html", listing=listing, items=items, states=STATES)
 
 

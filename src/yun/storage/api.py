@@ -206,9 +206,10 @@ def show_item(item: TrashItem) -> dict[str, Any]:
 def list_trash(
     ctx: Ctx, kind: str | None = Query(None, max_length=40), sort: str = Query("-trashed_at", max_length=40),
     cursor: str | None = Query(None, max_length=500), limit: int = Query(100, ge=1, le=1000),
+    q: str = Query("", max_length=1000, description="Such as `kind:volume size>10G deleted>2d text`."),
 ) -> dict[str, Any]:  # fmt: skip
     """What was deleted and can still be brought back."""
-    page = service.list_trash(ctx, kind=kind, sort=sort, cursor=cursor, limit=limit)
+    page = service.list_trash(ctx, q=q, kind=kind, sort=sort, cursor=cursor, limit=limit)
     return {"items": [show_item(i) for i in page.items], "next": page.next}
 
 

@@ -10,7 +10,7 @@ from yun.base.errors import Invalid
 from yun.base.messages import _
 from yun.base.units import format_size, parse_size
 from yun.web.client import Client
-from yun.web.command import Failure, Group, ask_for_good, option, output, pass_client, say
+from yun.web.command import Failure, Group, ask_for_good, option, output, pass_client, say, searching
 from yun.web.output import Column
 
 POOLS: list[Column] = [
@@ -134,11 +134,11 @@ def volume() -> None:
 @volume.command("list", help=_("List volumes."))
 @option("--state", help=_("Only those in this state."))
 @option("--pool", "pool_", help=_("Only those in this pool."))
-@option("-q", "--query", help=_("Search, such as: size>10G attached:no text."))
+@searching("size>10G attached:no text")
 @pass_client
-def list_volumes(client: Client, state: str | None, pool_: str | None, query: str | None) -> None:
+def list_volumes(client: Client, state: str | None, pool_: str | None, q: str | None) -> None:
     """List."""
-    output(client.items("/volumes", state=state, pool=pool_, q=query), VOLUMES)
+    output(client.items("/volumes", state=state, pool=pool_, q=q), VOLUMES)
 
 
 @volume.command("show", help=_("Show a volume."))
@@ -179,10 +179,11 @@ def trash() -> None:
 
 @trash.command("list", help=_("List what was deleted."))
 @option("--kind", help=_("Only things of this kind, such as instance."))
+@searching("kind:volume size>10G deleted>2d text")
 @pass_client
-def list_trash(client: Client, kind: str | None) -> None:
+def list_trash(client: Client, kind: str | None, q: str | None) -> None:
     """List."""
-    output(client.items("/trash", kind=kind), ITEMS)
+    output(client.items("/trash", kind=kind, q=q), ITEMS)
 
 
 @trash.command("show", help=_("Show an item of the trash."))

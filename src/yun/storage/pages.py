@@ -8,15 +8,16 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from yun.base.context import Context
-from yun.base.errors import Conflict, Invalid
+from yun.base.errors import Conflict
 from yun.base.messages import Message, _
-from yun.base.paging import Page
 from yun.base.units import MIB, parse_size
 from yun.operations.intent import Intent
 from yun.operations.service import submit
 from yun.storage import service
 from yun.storage.api import show_pools, show_volumes
-from yun.storage.model import Pool, TrashItem, Volume
+from yun.storage.model import Pool, TrashItem
+from yun.storage.service.search import FIELDS as VOLUMES
+from yun.storage.service.trash_search import FIELDS as TRASH
 from yun.web.edits import changed
 from yun.web.navigation import ADMIN
 from yun.web.pages import (
@@ -27,24 +28,20 @@ from yun.web.pages import (
     Typed,
     accepted,
     command,
-    fault_of,
     live_preview,
-    narrowed,
     nav,
     preview,
     render,
     ticked,
     word,
 )
+from yun.web.searching import searched
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 nav("volumes", _("Volumes"), "/volumes", icon="database", order=20, permission="volume.list")
 command("volume.create", _("Create a volume"), "/volumes/new", icon="database", permission="volume.create")
 nav("trash", _("Trash"), "/trash", icon="trash", order=70, permission="trash.list")
 nav("pools", _("Pools"), "/pools", icon="stack-2", order=20, section=ADMIN, permission="pool.create")
-
-
-MANY = 1000
 
 
 def _size(form: FormData, name: str) -> int:
@@ -59,14 +56,9 @@ def volumes(
     ctx: Ctx, q: str = "", state: str = "", pool: str = "", sort: str = "name", cursor: str | None = None
 ) -> Response:
     """The project's disks."""
-    page, fault = Page[Volume]([]), None
-    try:
-        words = service.finished(q) or None
-        page = service.list_volumes(ctx, state=state or None, pool=pool or None, q=words, sort=sort, cursor=cursor)
-    except Invalid as error:
-        if "q" not in error.fields:
-            raise
-        fault = fault_of(ctx, error)
+    page, fault = searched(ctx, q, VOLUMES, lambda words: service.list_volumes(
+        ctx, state=state or None, pool=pool or None, q=words, sort=sort, cursor=cursor
+    ))  # fmt: skip
     filters = {"q": q, "state": state, "pool": pool}
     listing = Listing("/volumes", page, sort=sort, filters=filters, cursor=cursor, live="volume", fault=fault)
     shown = {v["id"]: v for v in show_volumes(ctx, page.items)}
@@ -135,10 +127,11 @@ def trash(
     ctx: Ctx, q: str = "", kind: str = "", sort: str = "-trashed_at", cursor: str | None = None
 ) -> Response:
     """What was deleted and can still be brought back."""
-    page = service.list_trash(ctx, kind=kind or None, sort=sort, cursor=cursor, limit=MANY if q else 100)
-    page = narrowed(page, q, "name", "subject_id")
-    live = "trash volume instance image"
-    listing = Listing("/trash", page, sort=sort, filters={"q": q, "kind": kind}, cursor=cursor, live=live)
+    page, fault = searched(ctx, q, TRASH, lambda words: service.list_trash(
+        ctx, q=words, kind=kind or None, sort=sort, cursor=cursor
+    ))  # fmt: skip
+    live, filters = "trash volume instance image", {"q": q, "kind": kind}
+    listing = Listing("/trash", page, sort=sort, filters=filters, cursor=cursor, live=live, fault=fault)
     return render(ctx, "storage/trash.html", listing=listing, kinds=("instance", "volume", "image"))
 
 

@@ -230,6 +230,11 @@ def option(*names: str, help: Message | None = None, **rest: Any) -> Callable[[A
     return click.option(*names, cls=Option, help=help, **rest)
 
 
+def searching(example: str) -> Any:
+    """The option ``-q`` of a list: a query in the query language."""
+    return option("-q", "--query", "q", help=_("Search, such as: {example}", example=example))
+
+
 def pass_client(call: Callable[..., Any]) -> Callable[..., Any]:
     """Give the command the API's `Client` as first argument, made on first use."""
 

@@ -53,7 +53,7 @@ from yun.web.typed import FormData, Typed, number, ticked, word, words
 
 __all__ = [
     "Ctx", "FormData", "Listing", "PageRoute", "Typed", "accepted", "command", "done", "fault_of", "go", "inside",
-    "live_preview", "narrowed", "nav", "number", "plan", "preview", "render", "ticked", "toast", "welcome",
+    "live_preview", "nav", "number", "plan", "preview", "render", "ticked", "toast", "welcome",
     "without_project", "word", "words",
 ]  # fmt: skip
 
@@ -144,13 +144,6 @@ class Listing:
     def sort_link(self, name: str) -> str:
         """Sort by ``name``; a second click turns the order around."""
         return self.link(sort=f"-{name}" if self.sort == name else name)
-
-
-def narrowed(page: Page[Any], q: str, *names: str) -> Page[Any]:
-    """Of a page that holds a whole short list, the rows that have ``q`` in one of these columns."""
-    text = q.strip().lower()
-    kept = [row for row in page.items if any(text in str(getattr(row, n) or "").lower() for n in names)]
-    return Page(kept) if text else page
 
 
 TRAIL = 30

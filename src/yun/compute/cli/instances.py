@@ -10,7 +10,7 @@ import click
 from yun.base.messages import _
 from yun.base.units import MIB, format_size
 from yun.compute.cli.shared import at, instance, size_of
-from yun.web.command import ask_for_good, option, output, pass_client, shell
+from yun.web.command import ask_for_good, option, output, pass_client, searching, shell
 from yun.web.output import preview
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def create(client: Client, name: str, image: str, iso: str, driver_iso: str, fla
 
 
 @instance.command("list", help=_("List instances."))
-@option("-q", "--query", "q", default="", help=_("Search, such as: state:running tag:web memory>4G name~class text."))
+@searching("state:running tag:web memory>4G name~class text")
 @option("--state", help=_("Only those in this state."))
 @option("--tag", help=_("Only those with this tag."))
 @option("--sort", default="-created_at", help=_("name, created_at, state, memory_mib or vcpus; - before it: down."))

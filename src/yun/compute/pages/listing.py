@@ -9,9 +9,8 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from yun.base.context import Context
-from yun.base.errors import Invalid, YunError
+from yun.base.errors import YunError
 from yun.base.messages import Message, _
-from yun.base.paging import Page
 from yun.compute import service
 from yun.compute.model import ALLOWED, LIVE, Instance, State
 from yun.compute.service import search as language
@@ -21,7 +20,8 @@ from yun.images import service as images
 from yun.network import service as network
 from yun.network.model import Network
 from yun.storage import service as storage
-from yun.web.pages import Ctx, Listing, PageRoute, fault_of, render
+from yun.web.pages import Ctx, Listing, PageRoute, render
+from yun.web.searching import searched
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 SHOWN_STATES = tuple(s for s in State if s != State.TRASHED)
@@ -50,16 +50,14 @@ def dressed(ctx: Context, rows: list[Instance]) -> list[dict[str, Any]]:
 @router.get("/instances")
 def instances(ctx: Ctx, q: str = "", state: str = "", sort: str = "name", cursor: str | None = None) -> Response:
     """All instances of the project, page by page; what a search cannot mean is said beside an empty list."""
-    words = language.finished(q)
-    words = f'{words} state:"{state}"' if state else words
-    page, total, fault = Page[Instance]([]), None, None
-    try:
-        page = service.list_instances(ctx, q=words, sort=sort, cursor=cursor, limit=PAGE)
-        total = sum(service.count_instances(ctx, q=words).values())
-    except Invalid as error:
-        if "q" not in error.fields:
-            raise
-        fault = fault_of(ctx, error)
+
+    def wanted(words: str) -> str:
+        return f'{words} state:"{state}"' if state else words
+
+    page, fault = searched(ctx, q, language.FIELDS, lambda words: service.list_instances(
+        ctx, q=wanted(words), sort=sort, cursor=cursor, limit=PAGE
+    ))  # fmt: skip
+    total = None if fault else sum(service.count_instances(ctx, q=wanted(language.finished(q))).values())
     listing = Listing(
         "/instances", page, sort=sort, filters={"q": q, "state": state}, cursor=cursor, total=total,
         live="instance", fault=fault,
@@ -106,14 +104,12 @@ def _volumes(ctx: Context, text: str) -> Iterator[Found]:
 
 
 def _networks(ctx: Context, text: str) -> Iterator[Found]:
-    rows = network.list_of(ctx, Network, sort="name", limit=1000).items
-    for row in [n for n in rows if n.id == text or text.lower() in n.name.lower()][:4]:
+    for row in network.list_of(ctx, Network, q=text, sort="name", limit=4).items:
         yield _("Network"), "network", f"/networks/{row.id}", row.name
 
 
 def _hosts(ctx: Context, text: str) -> Iterator[Found]:
-    rows = hosts.list_hosts(ctx, limit=1000).items
-    for row in [h for h in rows if h.id == text or text.lower() in h.name.lower()][:4]:
+    for row in hosts.list_hosts(ctx, q=text, limit=4).items:
         yield _("Host"), "server-2", f"/hosts/{row.id}", row.name
 
 

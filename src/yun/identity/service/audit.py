@@ -16,6 +16,7 @@ from yun.base.errors import Invalid
 from yun.base.messages import Message, _
 from yun.base.paging import MAX_LIMIT, Page
 from yun.identity.model import AuditEntry
+from yun.identity.service import audit_search
 from yun.operations.intent import Subject
 from yun.operations.model import Operation
 
@@ -73,11 +74,13 @@ def record(session: Session, at: datetime, entry: Entry) -> None:
 
 
 def list_audit(
-    ctx: Context, *, actor: str = "", action: str = "", address: str = "", cursor: str | None = None, limit: int = 100
-) -> Page[AuditLine]:
+    ctx: Context, *, q: str = "", actor: str = "", action: str = "", address: str = "", cursor: str | None = None,
+    limit: int = 100,
+) -> Page[AuditLine]:  # fmt: skip
     """Changes, log-ins and refusals, newest first.
 
-    ``actor`` is a name or id, ``action`` the beginning of one (``instance.`` or ``session.login_failed``).
+    ``actor`` is a name or id, ``action`` the beginning of one (``instance.`` or ``session.login_failed``); ``q`` is in
+    the query language (`audit_search`, and free text). Raises `Invalid` for a query that means nothing.
     """
     ctx.may("audit.list")
     if not 1 <= limit <= MAX_LIMIT:
@@ -87,6 +90,9 @@ def list_audit(
     entries = sa.select(AuditEntry).order_by(AuditEntry.at.desc(), AuditEntry.seq.desc())
     changes = sa.select(Operation).where(Operation.actor_kind != "system")
     changes = changes.order_by(Operation.created_at.desc(), Operation.seq.desc())
+    if q:
+        entries = entries.where(*audit_search.of_entries(ctx.session, q, ctx.locale, TITLES))
+        changes = changes.where(*audit_search.of_changes(ctx.session, q, ctx.locale))
     if actor:
         entries = entries.where(sa.or_(AuditEntry.actor_name == actor, AuditEntry.actor_id == actor))
         changes = changes.where(sa.or_(Operation.actor_name == actor, Operation.actor_id == actor))

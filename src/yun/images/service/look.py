@@ -14,6 +14,7 @@ from yun.base.messages import _
 from yun.base.paging import Page, paginate
 from yun.images.checks import is_id
 from yun.images.model import ALLOWED, UNFINISHED, Image, State, Visibility
+from yun.images.service import search
 from yun.operations.intent import Subject
 from yun.operations.model import OPEN, Operation, OperationSubject
 from yun.storage.model import Head, Layer, Volume
@@ -133,7 +134,8 @@ def list_images(
 ) -> Page[Image]:
     """The images of the context's project and the public ones (without a project: all that the actor may see).
 
-    ``q`` looks in names, systems and descriptions. The trash is left out unless ``state`` asks for it.
+    ``q`` is in the query language (`search.FIELDS`, and free text). The trash is left out unless ``state`` or the
+    query asks for it. Raises `Invalid` for a query that means nothing.
     """
     query = sa.select(Image)
     if ctx.project_id is not None:
@@ -144,10 +146,11 @@ def list_images(
         query = query.where(sa.or_(Image.project_id.in_(mine), Image.visibility == Visibility.PUBLIC))
     else:
         ctx.may("image.list")
-    for word in q[:200].split():
-        fields = (Image.name, Image.os, Image.os_version, Image.description, Image.source_name)
-        query = query.where(sa.or_(Image.id == word, *(f.icontains(word, autoescape=True) for f in fields)))
-    query = query.where(Image.state == _known("state", state, tuple(State)) if state else Image.state != State.TRASHED)
+    query = query.where(*search.conditions(ctx.session, q))
+    if state:
+        query = query.where(Image.state == _known("state", state, tuple(State)))
+    elif not search.asks_for_trash(q):
+        query = query.where(Image.state != State.TRASHED)
     if visibility:
         query = query.where(Image.visibility == _known("visibility", visibility, tuple(Visibility)))
     return paginate(ctx.session, query, sorts=SORTS, key=Image.id, sort=sort, cursor=cursor, limit=limit)

@@ -42,9 +42,10 @@ def _show(ctx: Context, row: FloatingIp) -> dict[str, Any]:
 def list_floating_ips(
     ctx: Ctx, state: str | None = Query(None, max_length=20), sort: str = Query("address", max_length=40),
     cursor: str | None = Query(None, max_length=1000), limit: int = Query(100, ge=1, le=1000),
+    q: str = Query("", max_length=1000, description="Such as `used:no text`."),
 ) -> dict[str, Any]:  # fmt: skip
     """The project's floating IPs and where they lead."""
-    page = service.list_of(ctx, FloatingIp, filters={"state": state}, sort=sort, cursor=cursor, limit=limit)
+    page = service.list_of(ctx, FloatingIp, filters={"state": state}, sort=sort, cursor=cursor, limit=limit, q=q)
     return {"items": show.floating_ips(ctx.session, page.items), "next": page.next}
 
 

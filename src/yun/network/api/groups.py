@@ -53,9 +53,10 @@ def _show(ctx: Context, row: SecurityGroup) -> dict[str, Any]:
 def list_groups(
     ctx: Ctx, state: str | None = Query(None, max_length=20), sort: str = Query("name", max_length=40),
     cursor: str | None = Query(None, max_length=1000), limit: int = Query(100, ge=1, le=1000),
+    q: str = Query("", max_length=1000, description="Such as `port:22 text`."),
 ) -> dict[str, Any]:  # fmt: skip
     """The project's security groups with their rules."""
-    page = service.list_of(ctx, SecurityGroup, filters={"state": state}, sort=sort, cursor=cursor, limit=limit)
+    page = service.list_of(ctx, SecurityGroup, filters={"state": state}, sort=sort, cursor=cursor, limit=limit, q=q)
     return {"items": [_show(ctx, g) for g in page.items], "next": page.next}
 
 

@@ -68,10 +68,11 @@ def _network(ctx: Context, row: Network) -> dict[str, Any]:
 @router.get("/networks", summary="List networks")
 def list_networks(
     ctx: Ctx, state: str | None = Query(None, max_length=20), sort: str = Query("name", max_length=40),
+    q: str = Query("", max_length=1000, description="Such as `external:no range:10.1. text`."),
     cursor: str | None = Query(None, max_length=1000), limit: int = Query(100, ge=1, le=1000),
 ) -> dict[str, Any]:  # fmt: skip
     """The project's networks, and the external one of the cloud."""
-    page = service.list_of(ctx, Network, filters={"state": state}, sort=sort, cursor=cursor, limit=limit)
+    page = service.list_of(ctx, Network, filters={"state": state}, sort=sort, cursor=cursor, limit=limit, q=q)
     subnets = service.subnets_by_network(ctx.session, [n.id for n in page.items])
     return {"items": [show.network(n, subnets.get(n.id, [])) for n in page.items], "next": page.next}
 
@@ -120,11 +121,12 @@ def list_subnets(
     ctx: Ctx, network: str | None = Query(None, max_length=400), state: str | None = Query(None, max_length=20),
     sort: str = Query("created_at", max_length=40), cursor: str | None = Query(None, max_length=1000),
     limit: int = Query(100, ge=1, le=1000),
+    q: str = Query("", max_length=1000, description="Such as `range:10.1. dhcp:yes text`."),
 ) -> dict[str, Any]:  # fmt: skip
     """The project's subnets, of one network if asked."""
     inside = service.get_network(ctx, network).id if network else None
     filters = {"network_id": inside, "state": state}
-    page = service.list_of(ctx, Subnet, filters=filters, sort=sort, cursor=cursor, limit=limit)
+    page = service.list_of(ctx, Subnet, filters=filters, sort=sort, cursor=cursor, limit=limit, q=q)
     return {"items": [show.subnet(s, ctx.session) for s in page.items], "next": page.next}
 
 
@@ -160,9 +162,10 @@ def delete_subnet(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> JS
 def list_routers(
     ctx: Ctx, sort: str = Query("name", max_length=40), cursor: str | None = Query(None, max_length=1000),
     limit: int = Query(100, ge=1, le=1000),
+    q: str = Query("", max_length=1000, description="Such as `snat:yes text`."),
 ) -> dict[str, Any]:  # fmt: skip
     """The project's routers."""
-    page = service.list_of(ctx, Router, sort=sort, cursor=cursor, limit=limit)
+    page = service.list_of(ctx, Router, sort=sort, cursor=cursor, limit=limit, q=q)
     return {"items": [show.router(r, service.legs_of(ctx.session, r.id)) for r in page.items], "next": page.next}
 
 

@@ -24,11 +24,12 @@ def list_ports(
     sort: str = Query("created_at", max_length=40),
     cursor: str | None = Query(None, max_length=1000),
     limit: int = Query(100, ge=1, le=1000),
+    q: str = Query("", max_length=1000, description="Such as `address:10.1. group:web text`."),
 ) -> dict[str, Any]:
     """The project's ports, of one network or instance if asked."""
     inside = service.get_network(ctx, network).id if network else None
     filters = {"network_id": inside, "instance_id": instance_id, "state": state}
-    page = service.list_of(ctx, Port, filters=filters, sort=sort, cursor=cursor, limit=limit)
+    page = service.list_of(ctx, Port, filters=filters, sort=sort, cursor=cursor, limit=limit, q=q)
     return {"items": show.ports(ctx.session, page.items), "next": page.next}
 
 

@@ -10,17 +10,24 @@ from yun.base.messages import _
 from yun.network import service
 from yun.network.api import show
 from yun.network.model import FloatingIp, Port
+from yun.network.service.search import FIELDS
 from yun.operations.service import submit
 from yun.web.pages import Ctx, Listing, PageRoute, Typed, accepted, preview, render, word
+from yun.web.searching import searched
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
 @router.get("/networks/floating-ips")
-def floating_ips(ctx: Ctx, sort: str = "address", cursor: str | None = None) -> Response:
+def floating_ips(ctx: Ctx, q: str = "", sort: str = "address", cursor: str | None = None) -> Response:
     """The project's floating IPs and where they lead."""
-    page = service.list_of(ctx, FloatingIp, sort=sort, cursor=cursor)
-    listing = Listing("/networks/floating-ips", page, sort=sort, cursor=cursor, live="floating_ip port")
+    page, fault = searched(ctx, q, FIELDS[FloatingIp], lambda words: service.list_of(
+        ctx, FloatingIp, sort=sort, cursor=cursor, q=words
+    ))  # fmt: skip
+    listing = Listing(
+        "/networks/floating-ips", page, sort=sort, filters={"q": q}, cursor=cursor, live="floating_ip port",
+        fault=fault,
+    )  # fmt: skip
     ports = service.ports_by_id(ctx.session, [f.port_id for f in page.items if f.port_id])
     return render(ctx, "network/floating.html", listing=listing, ports=ports, tab="floating")
 

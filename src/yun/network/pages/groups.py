@@ -10,9 +10,11 @@ from yun.base.messages import _
 from yun.network import service
 from yun.network.api import show
 from yun.network.model import SecurityGroup
+from yun.network.service.search import FIELDS
 from yun.operations.intent import Intent
 from yun.operations.service import submit
-from yun.web.pages import Ctx, FormData, Listing, PageRoute, Typed, accepted, narrowed, number, preview, render, word
+from yun.web.pages import Ctx, FormData, Listing, PageRoute, Typed, accepted, number, preview, render, word
+from yun.web.searching import searched
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 WELL_KNOWN = (
@@ -29,11 +31,11 @@ WELL_KNOWN = (
 @router.get("/networks/security-groups")
 def groups(ctx: Ctx, q: str = "", state: str = "", sort: str = "name", cursor: str | None = None) -> Response:
     """The project's security groups; those in the trash where they are asked for."""
-    limit = 1000 if q else 100
-    page = service.list_of(ctx, SecurityGroup, filters={"state": state or None}, sort=sort, cursor=cursor, limit=limit)
-    page, filters = narrowed(page, q, "name", "description", "id"), {"q": q, "state": state}
-    url = "/networks/security-groups"
-    listing = Listing(url, page, sort=sort, filters=filters, cursor=cursor, live="security_group")
+    page, fault = searched(ctx, q, FIELDS[SecurityGroup], lambda words: service.list_of(
+        ctx, SecurityGroup, filters={"state": state or None}, sort=sort, cursor=cursor, q=words
+    ))  # fmt: skip
+    url, filters = "/networks/security-groups", {"q": q, "state": state}
+    listing = Listing(url, page, sort=sort, filters=filters, cursor=cursor, live="security_group", fault=fault)
     shown = {g.id: show.group(g, ctx.session, ctx.locale) for g in page.items}
     return render(ctx, "network/groups.html", listing=listing, shown=shown, tab="groups")
 

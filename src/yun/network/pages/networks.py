@@ -12,6 +12,7 @@ from yun.base.messages import _
 from yun.network import service
 from yun.network.api import show
 from yun.network.model import Network, Port
+from yun.network.service.search import FIELDS
 from yun.operations.intent import Intent
 from yun.operations.service import submit
 from yun.web.pages import (
@@ -22,13 +23,13 @@ from yun.web.pages import (
     Typed,
     accepted,
     live_preview,
-    narrowed,
     number,
     preview,
     render,
     ticked,
     word,
 )
+from yun.web.searching import searched
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -36,11 +37,11 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 @router.get("/networks")
 def networks(ctx: Ctx, q: str = "", state: str = "", sort: str = "name", cursor: str | None = None) -> Response:
     """The project's networks and the external one; those in the trash where they are asked for."""
-    limit = 1000 if q else 100
-    page = service.list_of(ctx, Network, filters={"state": state or None}, sort=sort, cursor=cursor, limit=limit)
-    page = narrowed(page, q, "name", "description", "id")
+    page, fault = searched(ctx, q, FIELDS[Network], lambda words: service.list_of(
+        ctx, Network, filters={"state": state or None}, sort=sort, cursor=cursor, q=words
+    ))  # fmt: skip
     filters = {"q": q, "state": state}
-    listing = Listing("/networks", page, sort=sort, filters=filters, cursor=cursor, live="network subnet")
+    listing = Listing("/networks", page, sort=sort, filters=filters, cursor=cursor, live="network subnet", fault=fault)
     subnets = service.subnets_by_network(ctx.session, [n.id for n in page.items])
     return render(ctx, "network/networks.html", listing=listing, subnets=subnets, tab="networks")
 

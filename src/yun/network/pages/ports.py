@@ -8,7 +8,9 @@ from starlette.responses import Response
 from yun.network import service
 from yun.network.api import show
 from yun.network.model import Network, Port, Router, Subnet
+from yun.network.service.search import FIELDS
 from yun.web.pages import Ctx, Listing, PageRoute, render
+from yun.web.searching import searched
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -24,10 +26,15 @@ def routers(ctx: Ctx, sort: str = "name", cursor: str | None = None) -> Response
 
 
 @router.get("/networks/ports")
-def ports(ctx: Ctx, state: str = "", sort: str = "created_at", cursor: str | None = None) -> Response:
+def ports(
+    ctx: Ctx, q: str = "", state: str = "", sort: str = "created_at", cursor: str | None = None
+) -> Response:
     """The project's ports."""
-    page = service.list_of(ctx, Port, filters={"state": state or None}, sort=sort, cursor=cursor)
-    listing = Listing("/networks/ports", page, sort=sort, filters={"state": state}, cursor=cursor, live="port")
+    page, fault = searched(ctx, q, FIELDS[Port], lambda words: service.list_of(
+        ctx, Port, filters={"state": state or None}, sort=sort, cursor=cursor, q=words
+    ))  # fmt: skip
+    filters = {"q": q, "state": state}
+    listing = Listing("/networks/ports", page, sort=sort, filters=filters, cursor=cursor, live="port", fault=fault)
     names = {n.id: n.name for n in service.list_of(ctx, Network, sort="name", limit=1000).items}
     return render(
         ctx, "network/ports.html", listing=listing, rows=show.ports(ctx.session, page.items), names=names, tab="ports"

@@ -26,6 +26,7 @@ from yun.network.model import (
     SecurityRule,
     Subnet,
 )
+from yun.network.service import search
 
 T = TypeVar("T", Network, Subnet, Router, Port, SecurityGroup, FloatingIp)
 NOUNS: dict[type[Any], str] = {
@@ -83,11 +84,13 @@ def _of_project(model: type[T], project_id: str) -> sa.ColumnElement[bool]:
 
 def list_of(
     ctx: Context, model: type[T], *, filters: dict[str, str | None] | None = None, sort: str = "created_at",
-    cursor: str | None = None, limit: int = 100,
+    cursor: str | None = None, limit: int = 100, q: str = "",
 ) -> Page[T]:  # fmt: skip
     """A page of the things that the actor may see, of the context's project if it has one.
 
-    ``filters`` are columns and the values they must have; the trash is left out unless ``state`` asks for it.
+    ``filters`` are columns and the values they must have, ``q`` is in the query language (`search.FIELDS`, and free
+    text); the trash is left out unless the state that is asked for is ``trashed``. Raises `Invalid` for a query that
+    means nothing.
     """
     noun = NOUNS[model]
     query: sa.Select[Any] = sa.select(model)
@@ -101,7 +104,8 @@ def list_of(
     wanted = {k: v for k, v in (filters or {}).items() if v is not None}
     for column, value in wanted.items():
         query = query.where(getattr(model, column) == value)
-    if "state" not in wanted:
+    query = query.where(*search.conditions(ctx.session, model, q))
+    if "state" not in wanted and not search.asks_for_trash(model, q):
         query = query.where(model.state != TRASHED)
     sorts: dict[str, Any] = {"created_at": model.created_at}
     for name in ("name", "cidr", "address"):

@@ -18,6 +18,7 @@ from yun.operations.model import (
     OperationStep,
     OperationSubject,
 )
+from yun.operations.service import search
 
 
 def get(ctx: Context, reference: str) -> Operation:
@@ -37,10 +38,11 @@ def _visible(ctx: Context, operation: Operation) -> bool:
 
 def list_operations(
     ctx: Context, *, state: str | None = None, subject: Subject | None = None, open_only: bool = False,
-    cursor: str | None = None, limit: int = 100,
+    cursor: str | None = None, limit: int = 100, q: str = "",
 ) -> Page[Operation]:  # fmt: skip
-    """Operations that the actor may see, newest first; ``subject`` keeps those that touch a thing."""
-    query = sa.select(Operation).where(Operation.quiet.is_(False))
+    """Operations that the actor may see, newest first; ``subject`` keeps those that touch a thing, ``q`` is in the
+    query language (`search.FIELDS`, and free text). Raises `Invalid` for a query that means nothing."""
+    query = sa.select(Operation).where(Operation.quiet.is_(False), *search.conditions(ctx.session, q, ctx.locale))
     if not ctx.actor.is_admin:
         mine = Operation.project_id.in_([p for p in ctx.actor.roles if p != "*"])
         if ctx.actor.role_in(None) is not None:  # a role in the whole cloud sees every project

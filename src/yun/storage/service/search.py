@@ -16,9 +16,13 @@ def conditions(session: Session, query: str) -> list[Condition]:
 
 
 def finished(query: str) -> str:
-    """``query`` without a last word that has a field and no value yet."""
-    found = language.last_word(query, FIELDS)
-    return found[0] if found is not None and not found[1].value else query
+    """``query`` with the word that is still being typed made whole (`yun.base.query.finished`)."""
+    return language.finished(query, FIELDS)
+
+
+def asks_for_trash(query: str) -> bool:
+    """Whether the query names the state ``trashed``, which lists leave out otherwise."""
+    return language.asks_for(query, FIELDS, "state", VolumeState.TRASHED)
 
 
 def _text(_session: Session, value: str) -> Condition:

@@ -18,6 +18,7 @@ from yun.operations.intent import Intent, Subject
 from yun.operations.model import OPEN, Operation, OperationSubject
 from yun.storage import names
 from yun.storage.model import TrashItem
+from yun.storage.service import trash_search
 
 SORTS = {
     "trashed_at": TrashItem.trashed_at, "purge_at": TrashItem.purge_at, "name": TrashItem.name,
@@ -33,11 +34,15 @@ def kept_until(now: datetime, settings: Settings) -> datetime:
 
 
 def list_trash(
-    ctx: Context, *, kind: str | None = None, sort: str = "-trashed_at", cursor: str | None = None, limit: int = 100
-) -> Page[TrashItem]:
-    """What lies in the trash of the context's project (of all projects for the cloud's administrator without one)."""
+    ctx: Context, *, q: str = "", kind: str | None = None, sort: str = "-trashed_at", cursor: str | None = None,
+    limit: int = 100,
+) -> Page[TrashItem]:  # fmt: skip
+    """What lies in the trash of the context's project (of all projects for the cloud's administrator without one).
+
+    ``q`` is in the query language (`trash_search.FIELDS`, and free text). Raises `Invalid` for one that means nothing.
+    """
     ctx.may("trash.list")
-    query = sa.select(TrashItem)
+    query = sa.select(TrashItem).where(*trash_search.conditions(ctx.session, q))
     if ctx.project_id is not None:
         query = query.where(TrashItem.project_id == ctx.project_id)
     if kind:

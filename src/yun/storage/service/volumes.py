@@ -115,8 +115,8 @@ def list_volumes(
 ) -> Page[Volume]:  # fmt: skip
     """Volumes of the context's project (of all projects for the cloud's administrator without one).
 
-    The trash is left out unless asked for by ``state=trashed``. ``q`` is in the query language (`search.FIELDS`, and
-    free text). Raises `Invalid` for an unknown state or sort, and for a query that means nothing.
+    The trash is left out unless ``state`` or the query asks for it. ``q`` is in the query language (`search.FIELDS`,
+    and free text). Raises `Invalid` for an unknown state or sort, and for a query that means nothing.
     """
     ctx.may("volume.list")
     query = sa.select(Volume)
@@ -128,7 +128,7 @@ def list_volumes(
             right = _("one of {names}", names=known)
             raise Invalid(_("There is no state {state}.", state=state[:40]), fields={"state": right})
         query = query.where(Volume.state == state)
-    else:
+    elif not search.asks_for_trash(q or ""):
         query = query.where(Volume.state != VolumeState.TRASHED)
     if pool:
         query = query.where(Volume.pool_id == get_pool(ctx, pool).id)

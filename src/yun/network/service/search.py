@@ -1,0 +1,151 @@
+"""What networks, subnets, routers, ports, security groups and floating IPs can be searched by, in the query language
+(`yun.base.query`)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from yun.base import query as language
+from yun.base.query import Condition, Field
+from yun.identity.model import Project
+from yun.network.model import (
+    ACTIVE,
+    DOWN,
+    TRASHED,
+    UP,
+    FloatingIp,
+    Network,
+    Port,
+    PortSecurityGroup,
+    Router,
+    SecurityGroup,
+    SecurityRule,
+    Subnet,
+)
+
+STATES = {Port: (UP, DOWN, TRASHED)}
+
+
+def conditions(session: Session, model: type[Any], query: str) -> list[Condition]:
+    """What a row of ``model`` must fulfil to match every term of ``query``. Raises `Invalid` naming ``q``."""
+    return language.conditions(session, query, FIELDS[model], lambda _session, value: _text(model, value))
+
+
+def asks_for_trash(model: type[Any], query: str) -> bool:
+    """Whether the query names the state ``trashed``, which lists leave out otherwise."""
+    return language.asks_for(query, FIELDS[model], "state", TRASHED)
+
+
+def _text(model: type[Any], value: str) -> Condition:
+    found = [language.contains(value, *WORDS[model]), model.id == value]
+    if model is Network:
+        found.append(_in_subnet(value))
+    if model is Port:
+        found.append(Port.instance_id == value)
+    return sa.or_(*found)
+
+
+def _project(column: InstrumentedAttribute[Any]) -> Field:
+    def make(_session: Session, value: str) -> Condition:
+        return sa.or_(column == value, column.in_(sa.select(Project.id).where(Project.name == value)))
+
+    return language.same(make)
+
+
+def _in_subnet(value: str) -> Condition:
+    near = sa.select(Subnet.network_id).where(Subnet.cidr.startswith(value, autoescape=True))
+    return Network.id.in_(near)
+
+
+def _of_network(column: InstrumentedAttribute[Any]) -> Field:
+    def make(_session: Session, value: str) -> Condition:
+        return sa.or_(column == value, column.in_(sa.select(Network.id).where(Network.name == value)))
+
+    return language.same(make)
+
+
+def _in_group(_session: Session, value: str) -> Condition:
+    groups = sa.select(SecurityGroup.id).where(sa.or_(SecurityGroup.id == value, SecurityGroup.name == value))
+    return Port.id.in_(sa.select(PortSecurityGroup.port_id).where(PortSecurityGroup.group_id.in_(groups)))
+
+
+def _beginning(column: InstrumentedAttribute[Any]) -> Field:
+    return language.same(lambda _session, value: column.startswith(value, autoescape=True))
+
+
+def _lets_in(_session: Session, value: str) -> Condition:
+    """Groups with a rule that lets this port in, by TCP or UDP."""
+    if not re.fullmatch(r"\d{1,5}", value):
+        raise language.no_number(value)
+    number = int(value)
+    anywhere = sa.or_(SecurityRule.protocol == "any", SecurityRule.port_min.is_(None))
+    near = sa.and_(SecurityRule.port_min <= number, SecurityRule.port_max >= number)
+    rules = sa.select(SecurityRule.group_id).where(
+        SecurityRule.direction == "ingress", SecurityRule.protocol.in_(("any", "tcp", "udp")), sa.or_(anywhere, near)
+    )
+    return SecurityGroup.id.in_(rules)
+
+
+def _common(model: type[Any]) -> dict[str, Field]:
+    return {
+        "state": language.choice(model.state, STATES.get(model, (ACTIVE, TRASHED))),
+        "id": language.exact(model.id),
+        "project": _project(model.project_id),
+        "created": language.moment(model.created_at),
+    }
+
+
+WORDS: dict[type[Any], tuple[InstrumentedAttribute[Any], ...]] = {
+    Network: (Network.name, Network.description),
+    Subnet: (Subnet.name, Subnet.cidr),
+    Router: (Router.name,),
+    Port: (Port.address, Port.mac, Port.hostname, Port.name),
+    SecurityGroup: (SecurityGroup.name, SecurityGroup.description),
+    FloatingIp: (FloatingIp.address, FloatingIp.description),
+}
+FIELDS: dict[type[Any], dict[str, Field]] = {
+    Network: {
+        **_common(Network),
+        "name": language.text(Network.name),
+        "description": language.text(Network.description),
+        "external": language.flag(Network.external),
+        "mtu": language.number(Network.mtu),
+        "range": language.same(lambda _session, value: _in_subnet(value)),
+    },
+    Subnet: {
+        **_common(Subnet),
+        "name": language.text(Subnet.name),
+        "range": _beginning(Subnet.cidr),
+        "network": _of_network(Subnet.network_id),
+        "dhcp": language.flag(Subnet.dhcp),
+    },
+    Router: {**_common(Router), "name": language.text(Router.name), "snat": language.flag(Router.snat)},
+    Port: {
+        **_common(Port),
+        "name": language.text(Port.name),
+        "hostname": language.text(Port.hostname),
+        "address": _beginning(Port.address),
+        "mac": language.text(Port.mac),
+        "model": language.exact(Port.model),
+        "instance": language.exact(Port.instance_id),
+        "network": _of_network(Port.network_id),
+        "group": language.same(_in_group),
+        "link": language.flag(Port.link_up),
+    },
+    SecurityGroup: {
+        **_common(SecurityGroup),
+        "name": language.text(SecurityGroup.name),
+        "description": language.text(SecurityGroup.description),
+        "port": language.same(_lets_in),
+    },
+    FloatingIp: {
+        **_common(FloatingIp),
+        "address": _beginning(FloatingIp.address),
+        "description": language.text(FloatingIp.description),
+        "used": language.flag(FloatingIp.port_id.is_not(None)),
+    },
+}
