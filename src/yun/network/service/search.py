@@ -78,15 +78,16 @@ def _beginning(column: InstrumentedAttribute[Any]) -> Field:
 
 
 def _lets_in(_session: Session, value: str) -> Condition:
-    """Groups with a rule that lets this port in, by TCP or UDP."""
+    """Groups with a rule that lets this port in, by TCP or UDP, from anybody or a range; not from their own alone."""
     if not re.fullmatch(r"\d{1,5}", value):
         raise language.no_number(value)
     number = int(value)
     anywhere = sa.or_(SecurityRule.protocol == "any", SecurityRule.port_min.is_(None))
     near = sa.and_(SecurityRule.port_min <= number, SecurityRule.port_max >= number)
     rules = sa.select(SecurityRule.group_id).where(
-        SecurityRule.direction == "ingress", SecurityRule.protocol.in_(("any", "tcp", "udp")), sa.or_(anywhere, near)
-    )
+        SecurityRule.direction == "ingress", SecurityRule.remote_group_id.is_(None),
+        SecurityRule.protocol.in_(("any", "tcp", "udp")), sa.or_(anywhere, near),
+    )  # fmt: skip
     return SecurityGroup.id.in_(rules)
 
 
