@@ -42,14 +42,14 @@ def end(child: subprocess.Popen[str]) -> None:
     child.stdout.close()
 
 
-def submit(database: Database, settings: Settings, name: str, *, steps: int, fail: bool = False) -> None:
+def submit(database: Database, settings: Settings, name: str, *, steps: int, **values: bool) -> None:
     with database.write() as session:
         ctx = Context(actor=SYSTEM, session=session, settings=settings)
         service.submit(
             ctx,
             Intent(
                 kind="child.build", title=_("Build"), subject=Subject("machine", name),
-                arguments={"name": name, "steps": steps, "fail": fail},
+                arguments={"name": name, "steps": steps, **values},
             ),
         )  # fmt: skip
 
@@ -66,9 +66,10 @@ def wait_until_idle(database: Database, seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "side by side"])
 @pytest.mark.parametrize("fail", [False, True], ids=["building", "failing and undoing"])
 def test_a_process_killed_again_and_again_loses_nothing(
-    database_url: str, settings: Settings, tmp_path: Path, fail: bool
+    database_url: str, settings: Settings, tmp_path: Path, fail: bool, at_once: bool
 ) -> None:
     database = Database(database_url)
     database.create()
@@ -76,7 +77,7 @@ def test_a_process_killed_again_and_again_loses_nothing(
     world.mkdir()
     names = [f"m{n}" for n in range(12)]
     for name in names:
-        submit(database, settings, name, steps=5, fail=fail)
+        submit(database, settings, name, steps=5, fail=fail, at_once=at_once)
     chance = random.Random(7)
     for _round in range(8):
         child = launch(database_url, world, 0.02)

@@ -39,6 +39,8 @@ log = logger(__name__)
 POLL_SECONDS = 0.5
 REVIEW_SECONDS = 5.0
 QUIET_WORKERS = 4
+STEPS_AT_ONCE = 4
+"""How many steps of one operation that do not depend on each other are walked at a time."""
 SILENT_SHARE = 0.8
 """The share of ``node_timeout`` after which a process that could not prove its life lets go, before others come."""
 
@@ -191,7 +193,7 @@ class Engine:
 
     def _run(self, operation: Operation) -> None:
         try:
-            self.run(operation)
+            self.run(operation, at_once=STEPS_AT_ONCE)
         except Exception:
             log.exception("running %s failed outside its steps", operation.id)
             self._stop.wait(POLL_SECONDS)  # it is still ours, and would be claimed again at once
@@ -200,12 +202,13 @@ class Engine:
                 self.active.pop(operation.seq, None)
             self._wake.set()
 
-    def run(self, operation: Operation) -> None:
-        """Run a claimed operation as far as it goes now, in this thread."""
+    def run(self, operation: Operation, *, at_once: int = 1) -> None:
+        """Run a claimed operation as far as it goes now, in this thread, and ``at_once`` of its steps where they may
+        be walked side by side."""
         journal = Journal(self.database, operation)
         op = Op(
             journal, database=self.database, drivers=self.drivers, settings=self.settings, clock=self.clock,
-            must_stop=self.must_stop,
+            must_stop=self.must_stop, at_once=at_once,
         )  # fmt: skip
         Runner(op, journal).run()
 

@@ -7,8 +7,11 @@ and may be run again after a crash. Do not reorder the steps of a released opera
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -40,6 +43,10 @@ class Refused(Exception):
     def __init__(self, cause: YunError) -> None:
         super().__init__(str(cause))
         self.cause = cause
+
+
+class Later(Exception):
+    """The operation should be walked again after a while; it keeps its place and its keys meanwhile."""
 
 
 class Fenced(Exception):
@@ -135,6 +142,38 @@ def _register(
     return register
 
 
+class Line:
+    """Numbers that several threads take one by one until the last, or until one of them has failed."""
+
+    def __init__(self, count: int) -> None:
+        self.outputs: list[Any] = [None] * count
+        self._errors: list[Exception] = []
+        self._numbers = iter(range(count))
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[int]:
+        while True:
+            with self._lock:
+                number = None if self._errors else next(self._numbers, None)
+            if number is None:
+                return
+            yield number
+
+    def fail(self, error: Exception) -> None:
+        """Give no more numbers out."""
+        with self._lock:
+            self._errors.append(error)
+
+    def raise_worst(self) -> None:
+        """Raise what decides: that this process must let go, else what cannot be mended, else what may pass."""
+        for error in sorted(self._errors, key=_weight):
+            raise error
+
+
+def _weight(error: Exception) -> int:
+    return 0 if isinstance(error, Fenced) else 2 if isinstance(error, Later) else 1
+
+
 def plain(value: Any) -> Any:
     """The value as JSON gives it back, so that a first run and a resumed one see the same."""
     return json.loads(json.dumps(value))
@@ -145,9 +184,10 @@ class Op:
 
     def __init__(
         self, journal: Journal, *, database: Database, drivers: Drivers, settings: Settings, clock: Clock,
-        must_stop: Callable[[], bool],
+        must_stop: Callable[[], bool], at_once: int = 1,
     ) -> None:  # fmt: skip
         self.journal = journal
+        self._at_once = at_once
         self._database = database
         self._must_stop = must_stop
         self._position = 0
@@ -195,6 +235,34 @@ class Op:
         if adopts:
             self.check_cancel()
         return output
+
+    def steps(self, made: Step, calls: Sequence[Sequence[Any]]) -> list[Any]:
+        """Walk one step for each arguments of ``calls``, some at a time and in no order; their outputs in the order of
+        the calls. Precondition: they do not depend on each other, and are not an operation's first.
+
+        Each has its place in the journal, so that a death or a failure among them is like one between them: what was
+        begun is known, is gone on with, or is taken back. Where one fails, no more are begun and the others end first.
+        """
+        first, self._position = self._position, self._position + len(calls)
+        line = Line(len(calls))
+
+        def walk() -> None:
+            for n in line:
+                try:
+                    self.check_cancel()
+                    line.outputs[n] = self.journal.walk(self, first + n, made, plain(list(calls[n])))
+                except Exception as error:
+                    line.fail(error)
+
+        width = min(self._at_once, len(calls))
+        if width > 1 and not made.transactional:
+            with ThreadPoolExecutor(width, thread_name_prefix="yun-step") as pool:
+                for _n in range(width):
+                    pool.submit(copy_context().run, walk)
+        else:
+            walk()
+        line.raise_worst()
+        return line.outputs
 
     def point_of_no_return(self) -> None:
         """From here on a failure is not taken back: it is retried, and then waits for an operator."""

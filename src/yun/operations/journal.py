@@ -16,7 +16,7 @@ from yun.base.errors import DriverError, YunError
 from yun.base.log import logger
 from yun.base.messages import Message
 from yun.operations.events import emit
-from yun.operations.flow import FINAL, Fenced, Op, Step, plain
+from yun.operations.flow import FINAL, Fenced, Later, Op, Step, plain
 from yun.operations.intent import Subject
 from yun.operations.model import Operation, OperationStep
 
@@ -30,8 +30,8 @@ DATABASE_TRIES = 20
 """How often a step in whose middle the database went away is tried again, with growing pauses: some ten minutes."""
 
 
-class Backoff(Exception):
-    """The operation should be tried again in ``seconds``; it keeps its place and its keys meanwhile."""
+class Backoff(Later):
+    """The operation should be tried again in ``seconds``."""
 
     def __init__(self, seconds: float, cause: Exception) -> None:
         super().__init__(str(cause))
@@ -101,7 +101,8 @@ class Journal:
     @property
     def final(self) -> bool:
         """Whether the point of no return is behind it."""
-        return any(row.name == FINAL and row.state == "done" for row in self.rows.values())
+        rows = tuple(self.rows.values())  # at once: other threads may walk steps of the same operation
+        return any(row.name == FINAL and row.state == "done" for row in rows)
 
     def walk(self, op: Op, position: int, step: Step, args: list[Any]) -> Any:
         """The step's output: recorded, or made now."""

@@ -23,22 +23,18 @@ def clone(
     of them, cards, seed, definition, power."""
     plans = op.step(steps.begin_copies, [copy["instance_id"] for copy in copies])
     frozen = op.step(steps.freeze_source, source_id, freezes, True, list(still))
-    for copy in copies:  # at once, so that they are as old as the disks
-        op.step(steps.copy_nvram, source_id, copy["instance_id"])
-        op.step(steps.copy_tpm, source_id, copy["instance_id"])
+    made = [[copy["instance_id"]] for copy in copies]
+    op.steps(steps.copy_nvram, [[source_id, *each] for each in made])  # at once, so that they are as old as the disks
+    op.steps(steps.copy_tpm, [[source_id, *each] for each in made])
     _make_disks(op, [v for copy in copies for v in copy["volumes"]], frozen["layers"], full)
-    for copy in copies:
-        instance_id = copy["instance_id"]
-        plan = plans[instance_id]
-        for port_id in plan["ports"]:
-            op.step(network.plug_port, port_id, plan["host_id"])
-        op.step(steps.write_seed, instance_id)
-        op.step(steps.define, instance_id)
-    for copy in copies:
-        if start:
-            op.step(steps.power_on, copy["instance_id"], [State.BUILDING, ""])
-        else:
-            op.step(steps.finish_stopped, copy["instance_id"])
+    ports = [[port_id, plan["host_id"]] for plan in plans.values() for port_id in plan["ports"]]
+    op.steps(network.plug_port, ports)
+    op.steps(steps.write_seed, made)
+    op.steps(steps.define, made)
+    if start:
+        op.steps(steps.power_on, [[*each, [State.BUILDING, ""]] for each in made])
+    else:
+        op.steps(steps.finish_stopped, made)
     return {"instance_ids": [copy["instance_id"] for copy in copies], "consistency": frozen["consistency"]}
 
 
