@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from argon2 import PasswordHasher
 
 from yun.base import db
 from yun.base.config import Settings
 from yun.base.db import Database
+from yun.identity import secret
 from yun.rooms import furniture
 
 # A test's database need not survive a power cut: what is committed is still there after a killed process.
@@ -29,6 +31,23 @@ def _careless(connection: Any, record: Any) -> None:
 
 
 db._sqlite_connect = _careless
+
+# Thousands of databases are opened, and each would translate every statement anew: they share what was learnt.
+KNOWN = sa.create_engine("sqlite://", json_serializer=db.serialized, query_cache_size=5000)
+KNOWN.connect().close()
+_open = Database.__init__
+
+
+def _knowing(self: Database, *args: Any, **options: Any) -> None:
+    _open(self, *args, **options)
+    if self.sqlite:
+        for engine in (self.engine, self.writer):
+            engine.dialect, engine._compiled_cache = KNOWN.dialect, KNOWN._compiled_cache
+
+
+Database.__init__ = _knowing  # type: ignore[method-assign]
+# Argon2 with the smallest parameters: thousands of clouds have an administrator.
+secret._HASHER = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 
 
 @pytest.hookimpl(trylast=True)
@@ -158,6 +177,16 @@ def database(database_url: str) -> Iterator[Database]:
 def settings(tmp_path: Path) -> Settings:
     """Settings of a cloud that lives in the test's folder, on fakes."""
     return Settings(state_dir=tmp_path, fake=True, heartbeat_seconds=0.2, node_timeout=2.0)
+
+
+@pytest.fixture(scope="session")
+def first_day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A cloud with its first rows, networks, pool and images, made once; every test gets a copy of its own."""
+    from tests.house.story import Story
+
+    made = Story.begin(Settings(state_dir=tmp_path_factory.mktemp("first-day"), fake=True))
+    yield made
+    made.cloud.database.close()
 
 
 @pytest.fixture(scope="session")

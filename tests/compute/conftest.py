@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from tests.house.story import Story
 from yun.base.config import Settings
 from yun.base.context import Actor, Context
 from yun.base.db import Database
@@ -112,14 +111,6 @@ both = pytest.mark.parametrize(
     "lab", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
 )
 """For tests whose queries or transactions might differ between the databases; the others run on SQLite alone."""
-
-
-@pytest.fixture(scope="session")
-def first_day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    """A cloud with its first rows, networks, pool and images, made once; every test gets a copy."""
-    made = Story.begin(Settings(state_dir=tmp_path_factory.mktemp("first-day"), fake=True))
-    yield made
-    made.cloud.database.close()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from sqlalchemy import event
 
 from yun.base.config import Settings
 from yun.base.context import SYSTEM, Actor, Context
@@ -71,7 +72,7 @@ class Story:
     def copy(self, folder: Path) -> Story:
         """The same cloud at this moment, with worlds of its own, in another folder."""
         target = folder / "yun.db"
-        with sqlite3.connect(self.settings.state_dir / "yun.db") as source, sqlite3.connect(target) as copy_of:
+        with sqlite3.connect(str(self.cloud.database.url.database)) as source, sqlite3.connect(target) as copy_of:
             source.backup(copy_of)
         source.close()
         copy_of.close()
@@ -89,9 +90,30 @@ class Story:
         """The process died: another one takes over."""
         self.cloud.database.close()
         made = Story(self.settings, self.drivers)
-        with made.cloud.database.write() as session:
-            session.execute(sa.update(Operation).where(Operation.node_id.is_not(None)).values(node_id="nod_dead"))
+        made.take_over()
         return made
+
+    def take_over(self) -> None:
+        """Whoever worked here before is gone."""
+        with self.cloud.database.write() as session:
+            session.execute(sa.update(Operation).where(Operation.node_id.is_not(None)).values(node_id="nod_dead"))
+
+    def deaths(self, folder: Path) -> list[Story]:
+        """Run to the end, and tell what a process finds that takes over from one killed before the first commit, the
+        second, and so on: the database as it was last committed, and the worlds with all that was done since."""
+        found: list[Story] = []
+
+        def strike(_connection: sa.Connection) -> None:
+            place = folder / f"death{len(found) + 1}"
+            place.mkdir()
+            found.append(self.copy(place))
+
+        event.listen(self.cloud.database.engine, "commit", strike)
+        try:
+            self.cloud.engine.drain()
+        finally:
+            event.remove(self.cloud.database.engine, "commit", strike)
+        return found
 
     def context(self, session: Any) -> Context:
         """The first administrator, in the first project."""

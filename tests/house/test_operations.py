@@ -66,8 +66,8 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def story(settings: Settings) -> Iterator[Story]:
-    made = Story.begin(settings)
+def story(first_day: Story, tmp_path: Path) -> Iterator[Story]:
+    made = first_day.copy(tmp_path)
     yield made
     made.cloud.database.close()
 
@@ -129,30 +129,24 @@ def tombstone(table: str, row: Any) -> bool:
 
 
 @pytest.mark.parametrize(("kind", "scene"), scenes())
-def test_a_death_at_every_commit_of_every_operation_ends_like_none(kind: str, scene: Scene, settings: Settings) -> None:
-    first = Story.begin(settings)
-    set_up(first, scene)
-    identifier = first.ask(scene.ask)
-    calm = first.copy(folder_of(settings, 0))
-    calm.cloud.engine.drain()
-    expected = calm.picture()
-    assert calm.find(identifier).state == State.SUCCEEDED
-    calm.cloud.database.close()
-    for nth in range(1, 1000):
-        story = first.copy(folder_of(settings, nth))
-        died = dies(story, nth)
-        if died:
-            story = story.reopen()
-            story.cloud.engine.drain()
-        ended = story.find(identifier)
+def test_a_death_at_every_commit_of_every_operation_ends_like_none(
+    kind: str, scene: Scene, story: Story, tmp_path: Path
+) -> None:
+    set_up(story, scene)
+    identifier = story.ask(scene.ask)
+    deaths = story.deaths(tmp_path)
+    expected = story.picture()
+    assert story.find(identifier).state == State.SUCCEEDED
+    assert deaths
+    for nth, heir in enumerate(deaths, 1):
+        heir.take_over()
+        heir.cloud.engine.drain()
+        ended = heir.find(identifier)
         assert ended.state == State.SUCCEEDED, (nth, ended.state, ended.error)
-        with story.cloud.database.read() as session:
+        with heir.cloud.database.read() as session:
             assert session.scalar(sa.select(sa.func.count()).select_from(OperationKey)) == 0
-        assert not differences(expected, story.picture()), f"dying at commit {nth} ended differently"
-        story.cloud.database.close()
-        if not died:
-            break
-    first.cloud.database.close()
+        assert not differences(expected, heir.picture()), f"dying at commit {nth} ended differently"
+        heir.cloud.database.close()
 
 
 def folder_of(settings: Settings, nth: int) -> Path:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 
 from yun.base.clock import ManualClock
 from yun.base.config import Settings
@@ -15,7 +14,7 @@ from yun.base.context import NOBODY, Actor, Context
 from yun.base.db import Database
 from yun.drivers.bundle import Drivers
 from yun.identity import flows as _flows  # noqa: F401
-from yun.identity import secret, service
+from yun.identity import service
 from yun.identity.service.asking import ROOT
 from yun.identity.service.first import password_path
 from yun.operations import flows as _undo  # noqa: F401
@@ -96,12 +95,6 @@ class House:
         opened = self.database.write if write else self.database.read
         with opened() as session:
             return service.authenticate(session, Credentials(**credentials), self.settings, self.clock)
-
-
-@pytest.fixture(autouse=True)
-def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2 with the smallest parameters: the suite hashes hundreds of passwords."""
-    monkeypatch.setattr(secret, "_HASHER", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
 
 
 @pytest.fixture

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.compute.conftest import first_day, lab
+from tests.compute.conftest import lab
 
-__all__ = ["first_day", "lab"]
+__all__ = ["lab"]
