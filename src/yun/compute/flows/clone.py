@@ -50,8 +50,7 @@ def _make_disks(op: Op, volumes: list[dict[str, str]], layers: dict[str, str], f
     linked = {v["volume_id"]: layers[v["of"]] for v in volumes if not full and v["of"] in layers}
     if linked:
         op.step(steps.stand_on, linked)
-    for volume_id in linked:
-        op.step(storage.make_volume, volume_id)
+    op.steps(storage.make_volume, [[volume_id] for volume_id in linked])
 
 
 @operation("instance.make_image")
