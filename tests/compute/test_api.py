@@ -78,7 +78,7 @@ def test_edits_are_done_at_once_and_honour_if_match(lab: Lab, api: TestClient) -
     tag = api.get("/instances/web").headers["ETag"]
     answer = api.patch("/instances/web", json={"description": "云", "protected": True}, headers={"If-Match": tag})
     assert (answer.status_code, answer.json()["description"], answer.json()["protected"]) == (200, "云", True)
-    assert api.patch("/instances/web", json={"autostart": False}, headers={"If-Match": tag}).status_code == 412
+    assert api.patch("/instances/web", json={"autostart": False}, headers={"If-Match": tag}).status_code == 409
     assert api.delete("/instances/web").status_code == 409
     assert api.post("/instances/web/rename", json={"name": "数据库"}).json()["name"] == "数据库"
     assert api.post("/instances/数据库/tag", json={"tags": ["a"]}).json()["tags"] == ["a"]

@@ -96,7 +96,8 @@ def test_a_change_over_an_outdated_view_is_refused(site: Site) -> None:
     assert first.status_code == 200
     assert first.json()["accepts"] is False
     second = site.web.patch("/api/v1/hosts/node1", json={"accepts": True}, headers={"If-Match": tag})
-    assert second.status_code == 412
+    assert second.status_code == 409
+    assert second.json()["details"]["difference"] == [{"field": "accepts", "theirs": False, "yours": True}]
 
 
 def test_an_unknown_host_or_service_is_not_found(site: Site) -> None:

@@ -218,7 +218,8 @@ def test_a_change_of_an_older_revision_is_refused(client: TestClient, root: dict
     seen = client.get("projects/lab", headers=root).headers["etag"]
     assert client.patch("projects/lab", headers=root, json={"description": "one"}).status_code == 200
     stale = client.patch("projects/lab", headers={**root, "If-Match": seen}, json={"description": "two"})
-    assert stale.status_code == 412
+    assert stale.status_code == 409
+    assert stale.json()["details"]["difference"] == [{"field": "description", "theirs": "one", "yours": "two"}]
     assert client.get(f"projects/{made['id']}", headers=root).json()["description"] == "one"
 
 

@@ -35,7 +35,7 @@ def test_an_image_is_imported_shown_changed_deleted_and_purged(cloud: ImageCloud
     assert shown.json()["used_by"] == 0
     tag = shown.headers["ETag"]
     assert client.get("/images/my", headers={"If-None-Match": tag}).status_code == 304
-    assert client.patch("/images/my", json={"name": "yours"}, headers={"If-Match": '"old"'}).status_code == 412
+    assert client.patch("/images/my", json={"name": "yours"}, headers={"If-Match": '"old"'}).status_code == 409
     changed = client.patch("/images/my", json={"name": "yours"}, headers={"If-Match": tag})
     assert (changed.status_code, changed.json()["name"]) == (200, "yours")
     assert client.post("/images/yours/set-visibility", json={"visibility": "public"}).json()["visibility"] == "public"

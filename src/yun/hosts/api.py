@@ -107,8 +107,9 @@ def show(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
 def update(ctx: Ctx, ref: str, body: HostChanges, match: Match, dry_run: bool = False) -> JSONResponse:
     """Description, limits, and whether it takes new instances."""
     host = service.get(ctx, ref)
-    match.check(host)
-    intent = service.update(ctx, ref, service.Changes(**body.model_dump()))
+    wanted = {name: value for name, value in body.model_dump().items() if value is not None}
+    values = match.edit(host, wanted, {name: getattr(host, name) for name in wanted}, {})
+    intent = service.update(ctx, ref, service.Changes(**values))
     return answer(ctx, intent, dry_run=dry_run, row=lambda: _show(ctx, service.get(ctx, host.id)))
 
 

@@ -233,8 +233,9 @@ def create_user(ctx: Ctx, body: UserCreate, dry_run: bool = False) -> JSONRespon
 def update_user(ctx: Ctx, ref: str, body: UserChange, match: Match, dry_run: bool = False) -> JSONResponse:
     """Change a user's profile."""
     user = service.get_user(ctx, ref)
-    match.check(user)
-    intent = service.update_user(ctx, user.id, **body.model_dump())
+    wanted = body.model_dump(exclude_none=True)
+    values = match.edit(user, wanted, {name: getattr(user, name) for name in wanted}, {})
+    intent = service.update_user(ctx, user.id, **values)
     return answer(ctx, intent, dry_run=dry_run, row=lambda: show_user(user, ctx))
 
 
@@ -312,8 +313,9 @@ def create_project(ctx: Ctx, body: ProjectCreate, dry_run: bool = False) -> JSON
 def update_project(ctx: Ctx, ref: str, body: ProjectChange, match: Match, dry_run: bool = False) -> JSONResponse:
     """Rename or describe a project."""
     project = service.get_project(ctx, ref)
-    match.check(project)
-    intent = service.update_project(ctx, project.id, **body.model_dump())
+    wanted = body.model_dump(exclude_none=True)
+    values = match.edit(project, wanted, {name: getattr(project, name) for name in wanted}, {})
+    intent = service.update_project(ctx, project.id, **values)
     return answer(ctx, intent, dry_run=dry_run, row=lambda: show_project(project, ctx))
 
 

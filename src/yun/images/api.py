@@ -188,8 +188,9 @@ def show(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
 def update(ctx: Ctx, ref: str, body: ChangeImage, match: Match, dry_run: bool = False) -> JSONResponse:
     """Name and properties."""
     image = service.get(ctx, ref)
-    match.check(image)
-    intent = service.update(ctx, image, **body.given())
+    wanted = body.given()
+    values = match.edit(image, wanted, {name: getattr(image, name) for name in wanted}, {})
+    intent = service.update(ctx, image, **values)
     return answer(ctx, intent, dry_run=dry_run, row=lambda: _row(ctx, image.id))
 
 

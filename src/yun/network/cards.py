@@ -8,11 +8,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from yun.base.crossing import refuse
 from yun.base.errors import Conflict
-from yun.base.messages import _
+from yun.base.messages import Message, _
 from yun.network import addresses
 from yun.network.model import DOWN, TRASHED, Port, PortSecurityGroup, SecurityGroup, Subnet
-from yun.network.service.look import groups_of
+from yun.network.service.look import card_now, groups_of
 from yun.network.service.ports import forget_these
 from yun.network.steps import tell_port
 from yun.operations.flow import Op, tx_step
@@ -20,6 +21,10 @@ from yun.operations.service import close_undo
 
 COLUMNS = ("id", "project_id", "network_id", "subnet_id", "mac", "hostname", "model", "link_up", "device_index")
 PLAIN = ("model", "link_up", "mac")
+TITLES: dict[str, Message] = {
+    "model": _("Model"), "link_up": _("The cable is in"), "mac": _("MAC"), "groups": _("Security groups"),
+    "place": _("Address"),
+}  # fmt: skip
 
 
 def _take_away(op: Op, session: Session, output: Any, instance_id: str, card: dict[str, Any]) -> None:
@@ -64,19 +69,40 @@ def release_card(op: Op, session: Session, instance_id: str, port_id: str) -> No
         tell_port(session, port)
 
 
-def _change_back(op: Op, session: Session, output: Any, port_id: str, values: dict[str, Any]) -> None:
+def _change_back(
+    op: Op, session: Session, output: Any, port_id: str, values: dict[str, Any], was: dict[str, Any] | None = None
+) -> None:
     if session.get(Port, port_id) is not None and output is not None:
         _change(session, port_id, output)
 
 
 @tx_step(undo=_change_back)
-def change_card(op: Op, session: Session, port_id: str, values: dict[str, Any]) -> dict[str, Any]:
+def change_card(
+    op: Op, session: Session, port_id: str, values: dict[str, Any], was: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """The port has these values; what they were is the output, in the same form.
 
     ``place`` is a network with subnet and address; undo takes the old address, or the next free one where somebody has
-    it by then. Raises `Conflict` for a MAC or an address that somebody else has taken meanwhile.
+    it by then. Raises `Conflict` for a MAC or an address that somebody else has taken meanwhile, and where somebody
+    has changed one of these since they ``was``.
     """
+    if was:
+        _refuse_crossed(session, session.get_one(Port, port_id), values, was)
     return _change(session, port_id, values)
+
+
+def _refuse_crossed(session: Session, port: Port, values: dict[str, Any], was: dict[str, Any]) -> None:
+    """Both values in words: the names of groups, and of a place its address."""
+
+    def told(card: dict[str, Any]) -> dict[str, Any]:
+        names = session.scalars(sa.select(SecurityGroup.name).where(SecurityGroup.id.in_(card.get("groups", ()))))
+        place = card.get("place")
+        return {
+            **card, **({"groups": sorted(names)} if "groups" in card else {}),
+            **({"place": place["address"]} if isinstance(place, dict) else {}),
+        }  # fmt: skip
+
+    refuse(told(was), told(values), told(card_now(session, port)), TITLES)
 
 
 def _change(session: Session, port_id: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -100,8 +100,9 @@ def show_pool(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
 def update_pool(ctx: Ctx, ref: str, body: PoolPatch, match: Match, dry_run: bool = False) -> JSONResponse:
     """What it may promise, what stays free, and whether it is the default."""
     pool = service.get_pool(ctx, ref)
-    match.check(pool)
-    intent = service.update_pool(ctx, pool.id, service.PoolChanges(**body.model_dump()))
+    wanted = {name: value for name, value in body.model_dump().items() if value is not None}
+    values = match.edit(pool, wanted, {name: getattr(pool, name) for name in wanted}, {})
+    intent = service.update_pool(ctx, pool.id, service.PoolChanges(**values))
     return answer(ctx, intent, dry_run=dry_run, row=lambda: _pool(ctx, pool.id))
 
 

@@ -22,9 +22,10 @@ A room's ``cli.py``::
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,10 @@ from yun.web.output import output, wait_for
 if TYPE_CHECKING:
     from yun.web.client import Client
 
-__all__ = ["Command", "Failure", "Group", "Shell", "language", "option", "output", "pass_client", "shell", "wait_for"]
+__all__ = [
+    "WAS", "Command", "Failure", "Group", "Shell", "language", "option", "output", "pass_client", "seen", "shell",
+    "wait_for",
+]  # fmt: skip
 
 EXIT_CODES = {
     "invalid": 2,
@@ -104,8 +108,14 @@ class Failure(click.ClickException):
     def show(self, file: Any = None) -> None:
         """Print it to stderr; nothing of it ever goes to stdout."""
         click.echo(say(_("Error: {reason}", reason=self.message)), err=True)
+        both = (self.problem.get("details") or {}).get("difference") or []
+        for entry in both:
+            words = {name: json.dumps(entry[name], ensure_ascii=False) for name in ("theirs", "yours")}
+            told = _("{field}: it is now {theirs}, you want {yours}", field=entry["field"], **words)
+            click.echo(f"  {say(told)}", err=True)
         for name, expected in (self.problem.get("fields") or {}).items():
-            click.echo(f"  {name}: {expected}", err=True)
+            if name not in [entry["field"] for entry in both]:
+                click.echo(f"  {name}: {expected}", err=True)
         if hint := self.problem.get("hint"):
             click.echo(f"  {hint}", err=True)
         if self.problem.get("status") == 500:
@@ -233,6 +243,36 @@ def option(*names: str, help: Message | None = None, **rest: Any) -> Callable[[A
 def searching(example: str) -> Any:
     """The option ``-q`` of a list: a query in the query language."""
     return option("-q", "--query", "q", help=_("Search, such as: {example}", example=example))
+
+
+WAS = option(
+    "--was", multiple=True, metavar="FIELD=VALUE",
+    help=_("Only while a field is still so; where somebody changed it, nothing is done, and both values are said."),
+)  # fmt: skip
+
+
+def seen(pairs: Sequence[str], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a body that ``--was`` makes: each value is read as the wanted one of its field."""
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        field = name.strip().replace("-", "_")
+        if not equals or field not in wanted:
+            example = f"{next(iter(wanted), 'description')}=…"
+            told = _("--was names a field that is being changed, such as {example}.", example=example)
+            raise failure(told, "invalid")
+        found[field] = _like(text, wanted[field])
+    return {"was": found} if found else {}
+
+
+def _like(text: str, other: Any) -> Any:
+    if isinstance(other, bool):
+        return text.strip().lower() in ("true", "yes", "on", "1")
+    if isinstance(other, int):
+        return int(text) if text.strip().isdecimal() else text
+    if isinstance(other, list | tuple):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return text
 
 
 def pass_client(call: Callable[..., Any]) -> Callable[..., Any]:

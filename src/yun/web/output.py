@@ -145,6 +145,7 @@ def wait_for(client: Client, operation: Row) -> dict[str, Any]:
                 "detail": f"{_said(told)}. {error.get('message') or ''}".strip(),
                 "hint": error.get("hint"),
                 "fields": error.get("fields"),
+                "details": error.get("details"),
                 "code": "failed",
             }
         )

@@ -9,12 +9,12 @@ from pydantic import Field
 
 from yun.compute import hardware as parts
 from yun.compute import service
-from yun.compute.api.shared import Body, Word, instances, row_of
+from yun.compute.api.shared import Edit, Word, instances, row_of
 from yun.operations.answer import answer
 from yun.web.api import Ctx, Match, tag
 
 
-class Hardware(Body):
+class Hardware(Edit):
     """What can be changed of the hardware; what is left out stays."""
 
     max_vcpus: int | None = Field(None, description="To how many vCPUs it can grow while it runs; 0: not at all.")
@@ -57,8 +57,9 @@ def show_hardware(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
 def configure(ctx: Ctx, ref: str, body: Hardware, match: Match, dry_run: bool = False) -> JSONResponse:
     """Change its hardware: at once, at its next start (until then it is `pending`), or only while it is stopped."""
     found = service.get(ctx, ref)
-    match.check(found)
-    values = {k: v for k, v in body.model_dump(exclude_unset=True).items() if v is not None}
+    wanted = {k: v for k, v in body.model_dump(exclude_unset=True, exclude={"was"}).items() if v is not None}
+    now = parts.shown(found.firmware, found.hardware)
+    values = match.edit(found, wanted, now, service.HARDWARE_TITLES, body.was)
     intent = service.configure(ctx, found, **values)
     return answer(ctx, intent, dry_run=dry_run, row=lambda: row_of(ctx, found))
 

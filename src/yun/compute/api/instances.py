@@ -9,9 +9,12 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
 from yun.compute import service
-from yun.compute.api.shared import Body, Cursor, Limit, Sort, Word, again, instances, row_of
+from yun.compute.api.shared import Body, Cursor, Edit, Limit, Sort, Word, again, instances, row_of
+from yun.compute.model import Instance
+from yun.compute.service.edit import TITLES
 from yun.operations.answer import answer
 from yun.web.api import Ctx, Match, tag
+from yun.web.revisions import Expected
 
 Seconds = Annotated[int | None, Query(ge=0, le=3600, description="Seconds the guest has to power off.")]
 PublicKey = Annotated[str, Field(max_length=9000)]
@@ -46,7 +49,7 @@ class NewInstance(Body):
     floating_ip: bool = False
 
 
-class Changes(Body):
+class Changes(Edit):
     """What can be changed of an instance; what is left out stays."""
 
     name: str | None = Field(None, max_length=400)
@@ -58,13 +61,13 @@ class Changes(Body):
     shutdown_seconds: int | None = None
 
 
-class NewName(Body):
+class NewName(Edit):
     """Another display name."""
 
     name: str = Field(max_length=400)
 
 
-class Tags(Body):
+class Tags(Edit):
     """All tags that the instance shall have."""
 
     tags: list[str] = Field(max_length=100)
@@ -114,9 +117,14 @@ def show(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
 def update(ctx: Ctx, ref: str, body: Changes, match: Match, dry_run: bool = False) -> JSONResponse:
     """Name, description, tags, autostart, delete protection, crash policy, time to power off."""
     found = service.get(ctx, ref)
-    match.check(found)
-    intent = service.update(ctx, found, **body.model_dump(exclude_unset=True))
-    return answer(ctx, intent, dry_run=dry_run, row=lambda: again(ctx, found.id))
+    values = _agreed(match, found, body)
+    return answer(ctx, service.update(ctx, found, **values), dry_run=dry_run, row=lambda: again(ctx, found.id))
+
+
+def _agreed(match: Expected, found: Instance, body: Edit) -> dict[str, Any]:
+    """What of the body is to be changed, where nobody else changed it since the caller looked."""
+    wanted = body.model_dump(exclude_unset=True, exclude={"was"})
+    return match.edit(found, wanted, {name: getattr(found, name) for name in wanted}, TITLES, body.was)
 
 
 @instances.delete("/{ref}", summary="Delete an instance", status_code=202)
@@ -180,11 +188,11 @@ def resume(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> JSONRespo
 def rename(ctx: Ctx, ref: str, body: NewName, match: Match, dry_run: bool = False) -> JSONResponse:
     """Another display name; the guest's host name stays."""
     found = service.get(ctx, ref)
-    match.check(found)
-    return answer(ctx, service.rename(ctx, found, body.name), dry_run=dry_run, row=lambda: again(ctx, found.id))
+    name = _agreed(match, found, body).get("name", found.name)
+    return answer(ctx, service.rename(ctx, found, name), dry_run=dry_run, row=lambda: again(ctx, found.id))
 
 
-class NewSize(Body):
+class NewSize(Edit):
     """A flavor, or numbers, which win over the flavor's."""
 
     flavor: Word | None = None
@@ -196,8 +204,10 @@ class NewSize(Body):
 def resize(ctx: Ctx, ref: str, body: NewSize, match: Match, dry_run: bool = False) -> JSONResponse:
     """Other vCPUs and memory, from its next start on; until then they are `pending`."""
     found = service.get(ctx, ref)
-    match.check(found)
-    intent = service.resize(ctx, found, **body.model_dump())
+    intent = service.resize(ctx, found, **body.model_dump(exclude={"was"}))
+    size = ("vcpus", "memory_mib")
+    wanted, now = {n: intent.arguments["values"][n] for n in size}, {n: getattr(found, n) for n in size}
+    match.edit(found, wanted, now, service.HARDWARE_TITLES, body.was)
     return answer(ctx, intent, dry_run=dry_run, row=lambda: row_of(ctx, found))
 
 
@@ -205,8 +215,8 @@ def resize(ctx: Ctx, ref: str, body: NewSize, match: Match, dry_run: bool = Fals
 def tag_instance(ctx: Ctx, ref: str, body: Tags, match: Match, dry_run: bool = False) -> JSONResponse:
     """Exactly these tags."""
     found = service.get(ctx, ref)
-    match.check(found)
-    return answer(ctx, service.tag(ctx, found, body.tags), dry_run=dry_run, row=lambda: again(ctx, found.id))
+    tags = _agreed(match, found, body).get("tags", found.tags)
+    return answer(ctx, service.tag(ctx, found, tags), dry_run=dry_run, row=lambda: again(ctx, found.id))
 
 
 @instances.post("/{ref}/purge", summary="Purge an instance", status_code=202)

@@ -6,7 +6,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from yun.compute import service
-from yun.compute.api.shared import Body, Word, instances, row_of
+from yun.compute.api.shared import Body, Edit, Word, instances, row_of
 from yun.operations.answer import answer
 from yun.web.api import Ctx, Match
 
@@ -29,7 +29,7 @@ class CardBody(Body):
         )  # fmt: skip
 
 
-class ChangedCard(CardBody):
+class ChangedCard(CardBody, Edit):
     """A card of the instance, and what is to change of it; what is left out stays."""
 
     card_reference: Word = Field(alias="card", description="The card's id, MAC or address.")
@@ -64,6 +64,9 @@ def remove_nic(ctx: Ctx, ref: str, body: CardRemoval, match: Match, dry_run: boo
 def change_nic(ctx: Ctx, ref: str, body: ChangedCard, match: Match, dry_run: bool = False) -> JSONResponse:
     """Network, address, groups and cable at once; the model from the next start on; the MAC while it is off."""
     found = service.get(ctx, ref)
-    match.check(found)
-    intent = service.change_nic(ctx, found, body.card_reference, body.card_wish())
+    card = service.card(ctx, found, body.card_reference)
+    wish, now = body.card_wish(), service.card_told(ctx, card)
+    wanted = service.wish_told(ctx, found, wish)
+    kept = match.edit(card, wanted, now, service.CARD_TITLES, body.was)
+    intent = service.change_nic(ctx, found, card.id, service.only(wish, kept))
     return answer(ctx, intent, dry_run=dry_run, row=lambda: row_of(ctx, found))

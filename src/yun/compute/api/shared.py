@@ -28,6 +28,15 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class Edit(Body):
+    """A change of what is there."""
+
+    was: dict[str, Any] | None = Field(
+        None, description="What the fields to be changed were when you looked; where one is another now, it is a 409 "
+        "that names it, what is there now, and what you want.",
+    )  # fmt: skip
+
+
 def row_of(ctx: Context, instance: Instance) -> dict[str, Any]:
     """The instance with its disks and ports."""
     return service.detail(ctx, instance)

@@ -11,7 +11,7 @@ from yun.base.messages import _
 from yun.base.units import MIB
 from yun.compute import hardware as parts
 from yun.compute.cli.shared import at, instance, size_of
-from yun.web.command import option, output, pass_client
+from yun.web.command import WAS, option, output, pass_client, seen
 
 if TYPE_CHECKING:
     from yun.web.client import Client
@@ -40,8 +40,9 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("ref")
 @_options
 @option("--unpin", is_flag=True, help=_("Let its vCPUs run on all host processors."))
+@WAS
 @pass_client
-def configure(client: Client, ref: str, unpin: bool, **given: Any) -> None:
+def configure(client: Client, ref: str, unpin: bool, was: tuple[str, ...], **given: Any) -> None:
     """Configure."""
     values = {name: value for name, value in given.items() if value is not None and name != "pins"}
     if given["pins"] or unpin:
@@ -53,7 +54,7 @@ def configure(client: Client, ref: str, unpin: bool, **given: Any) -> None:
     if not values:
         output(client.get(at(ref, "hardware")), _sheet())
         return
-    client.change("PATCH", at(ref, "hardware"), values)
+    client.change("PATCH", at(ref, "hardware"), {**values, **seen(was, values)})
 
 
 def _sheet() -> list[Any]:

@@ -10,7 +10,7 @@ import click
 from yun.base.messages import _
 from yun.base.units import MIB, format_size
 from yun.compute.cli.shared import at, instance, size_of
-from yun.web.command import ask_for_good, option, output, pass_client, searching, shell
+from yun.web.command import WAS, ask_for_good, option, output, pass_client, searching, seen, shell
 from yun.web.output import preview
 
 if TYPE_CHECKING:
@@ -239,19 +239,23 @@ def _one_of_many(client: Client, method: str, path: str, *, show: bool, **params
 @instance.command("rename", help=_("Give an instance another name; the guest's host name stays."))
 @click.argument("ref")
 @click.argument("name")
+@WAS
 @pass_client
-def rename(client: Client, ref: str, name: str) -> None:
+def rename(client: Client, ref: str, name: str, was: tuple[str, ...]) -> None:
     """Rename."""
-    client.change("POST", at(ref, "rename"), {"name": name})
+    body = {"name": name}
+    client.change("POST", at(ref, "rename"), {**body, **seen(was, body)})
 
 
 @instance.command("tag", help=_("Give an instance exactly these tags."))
 @click.argument("ref")
 @click.argument("tags", nargs=-1)
+@WAS
 @pass_client
-def tag(client: Client, ref: str, tags: tuple[str, ...]) -> None:
+def tag(client: Client, ref: str, tags: tuple[str, ...], was: tuple[str, ...]) -> None:
     """Tag."""
-    client.change("POST", at(ref, "tag"), {"tags": list(tags)})
+    body = {"tags": list(tags)}
+    client.change("POST", at(ref, "tag"), {**body, **seen(was, body)})
 
 
 @instance.command("update", help=_("Change an instance's description and policies."))
@@ -261,10 +265,12 @@ def tag(client: Client, ref: str, tags: tuple[str, ...]) -> None:
 @option("--protect/--no-protect", "protected", default=None, help=_("Refuse its deletion."))
 @option("--on-crash", type=POLICY, help=_("What happens when it crashes."))
 @option("--shutdown-seconds", type=int, help=_("Seconds it has to power off when it is stopped."))
+@WAS
 @pass_client
-def update(client: Client, ref: str, **changes: Any) -> None:
+def update(client: Client, ref: str, was: tuple[str, ...], **changes: Any) -> None:
     """Change."""
-    client.change("PATCH", at(ref), {k: v for k, v in changes.items() if v is not None})
+    body = {k: v for k, v in changes.items() if v is not None}
+    client.change("PATCH", at(ref), {**body, **seen(was, body)})
 
 
 @instance.command("resize", help=_("Give an instance another size, from its next start on."))
@@ -272,12 +278,15 @@ def update(client: Client, ref: str, **changes: Any) -> None:
 @option("--flavor", help=_("The size by name."))
 @option("--vcpus", type=int, help=_("Number of vCPUs; the flavor's by default."))
 @option("--memory", help=_("Memory, such as 512M or 4G; the flavor's by default."))
+@WAS
 @pass_client
-def resize(client: Client, ref: str, flavor: str | None, vcpus: int | None, memory: str | None) -> None:
+def resize(
+    client: Client, ref: str, flavor: str | None, vcpus: int | None, memory: str | None, was: tuple[str, ...]
+) -> None:
     """Resize."""
     memory_mib = size_of(memory, "memory", "m") // MIB if memory else None
     body = {"flavor": flavor, "vcpus": vcpus, "memory_mib": memory_mib}
-    client.change("POST", at(ref, "resize"), body)
+    client.change("POST", at(ref, "resize"), {**body, **seen(was, {"vcpus": 0, "memory_mib": 0})})
 
 
 @instance.command("purge", help=_("Remove an instance from the trash for good."))

@@ -9,7 +9,7 @@ import click
 from yun.base.messages import _
 from yun.compute.cli.shared import at, instance
 from yun.web.client import Client
-from yun.web.command import option, pass_client
+from yun.web.command import WAS, option, pass_client, seen
 
 MODELS = click.Choice(["virtio", "e1000", "e1000e", "rtl8139"])
 network = option("--network", help=_("The network it is on."))
@@ -63,13 +63,14 @@ def remove_nic(client: Client, ref: str, card: str, timeout: int) -> None:
 @model
 @mac
 @link
+@WAS
 @pass_client
 def change_nic(
     client: Client, ref: str, card: str, link: str | None, security_groups: tuple[str, ...], no_groups: bool,
-    **values: Any,
+    was: tuple[str, ...], **values: Any,
 ) -> None:  # fmt: skip
     """Change a card."""
-    body = {"card": card, **_body(link, security_groups, values)}
+    body = _body(link, security_groups, values)
     if no_groups:
         body["security_groups"] = []
-    client.change("POST", at(ref, "change-nic"), body)
+    client.change("POST", at(ref, "change-nic"), {"card": card, **body, **seen(was, body)})

@@ -9,10 +9,11 @@ from yun.operations.flow import Op, operation
 
 
 @operation("instance.configure")
-def configure(op: Op, instance_id: str, values: dict[str, Any]) -> Any:
-    """Rows, the definition of the next start, and what the running machine takes at once."""
+def configure(op: Op, instance_id: str, values: dict[str, Any], was: dict[str, Any] | None = None) -> Any:
+    """Rows, the definition of the next start, and what the running machine takes at once; ``was`` is what the fields
+    were when it was asked for."""
     op.step(steps.before_hardware, instance_id)
-    op.step(steps.have_hardware, instance_id, values)
+    op.step(steps.have_hardware, instance_id, values, was)
     op.step(steps.redefine, instance_id)
     op.step(steps.take_live, instance_id)
     return {"instance_id": instance_id}

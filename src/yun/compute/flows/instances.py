@@ -94,10 +94,11 @@ def update(op: Op, instance_id: str, values: dict[str, Any]) -> Any:
 
 
 @operation("instance.resize")
-def resize(op: Op, instance_id: str, values: dict[str, Any]) -> Any:
-    """Rows, the definition of the next start, and what the running machine takes at once."""
+def resize(op: Op, instance_id: str, values: dict[str, Any], was: dict[str, Any] | None = None) -> Any:
+    """Rows, the definition of the next start, and what the running machine takes at once; ``was`` is its size when it
+    was asked for."""
     op.step(steps.before_hardware, instance_id)
-    op.step(steps.have_size, instance_id, values)
+    op.step(steps.have_size, instance_id, values, was)
     op.step(steps.redefine, instance_id)
     op.step(steps.take_live, instance_id)
     return {"instance_id": instance_id}

@@ -40,7 +40,7 @@ def remove_nic(
 @operation("instance.change_nic")
 def change_nic(
     op: Op, instance_id: str, port_id: str, values: dict[str, Any], floating_ip_ids: list[str],
-    targets: list[list[str]],
+    targets: list[list[str]], was: dict[str, Any] | None = None,
 ) -> Any:  # fmt: skip
     """The floating IP where it cannot follow, rows, the network, and the machine."""
     moved = port_id if "place" in values else None
@@ -48,7 +48,7 @@ def change_nic(
     op.step(network.follow_undo, targets)
     for floating_ip_id in floating_ip_ids:
         op.step(network.link, floating_ip_id, None)
-    op.step(cards.change_card, port_id, values)
+    op.step(cards.change_card, port_id, values, was)
     op.step(network.follow, targets)
     effect = op.step(steps.settle_cards, instance_id, moved)
     return {"instance_id": instance_id, "port_id": port_id, "effect": effect}

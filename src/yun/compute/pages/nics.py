@@ -17,6 +17,7 @@ from yun.network import service as network
 from yun.network.model import Network, SecurityGroup
 from yun.operations.intent import Intent
 from yun.operations.service import submit
+from yun.web.edits import changed
 from yun.web.pages import (
     Ctx,
     FormData,
@@ -99,19 +100,18 @@ def change_form(ctx: Ctx, ref: str, card: str) -> Response:
     base = f"/instances/{row.id}/nics/{port.id}/change"
     return render(
         ctx, "compute/nic_form.html", row=row, action=base, preview_url=f"{base}/preview", port=port,
+        was=service.card_told(ctx, port),
         chosen=[g.id for g in network.groups_of(ctx.session, port.id)], live=row.state in LIVE, **_choices(ctx, row),
     )  # fmt: skip
 
 
 def _changed(ctx: Context, row: Instance, card: str, form: FormData) -> Intent:
-    """Only what differs is asked for: an address that was left as it is follows the card to another network."""
+    """Only what was changed is asked for: an address that was left as it is follows the card to another network."""
     port = find(ctx, row, card)
     wish = _card(form)
-    if wish.network == port.network_id:
-        wish = replace(wish, network=None)
-    elif wish.address == port.address:
-        wish = replace(wish, address=None)
-    return service.change_nic(ctx, row, port.id, wish)
+    wanted = service.wish_told(ctx, row, wish)
+    kept = changed(form, wanted, service.card_told(ctx, port), service.CARD_TITLES)
+    return service.change_nic(ctx, row, port.id, service.only(wish, kept))
 
 
 @router.post("/instances/{ref}/nics/{card}/change/preview")

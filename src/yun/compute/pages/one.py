@@ -18,6 +18,8 @@ from yun.compute.console.model import screens_of
 from yun.compute.model import Instance, OnCrash, State
 from yun.compute.pages.guest import runs_of
 from yun.compute.pages.listing import dressed
+from yun.compute.service.edit import TITLES
+from yun.compute.service.resize import size_text
 from yun.operations.intent import Intent
 from yun.operations.pages import history_of, shown
 from yun.operations.service import get as get_operation
@@ -135,13 +137,8 @@ def settings(ctx: Ctx, ref: str) -> Response:
 
 
 CHANGEABLE: dict[str, Message] = {
-    "name": _("Name"),
-    "description": _("Description"),
-    "tags": _("Tags"),
-    "shutdown_seconds": _("Time to power off"),
-    "autostart": _("Start again after a reboot of the host"),
+    **{name: title for name, title in TITLES.items() if name != "on_crash"},
     "restart_on_crash": _("Start again after a crash"),
-    "protected": _("Protect against deletion"),
 }
 
 
@@ -187,7 +184,7 @@ def resize_dialog(ctx: Ctx, ref: str) -> Response:
     ctx.may("instance.resize", row.project_id)
     return render(
         ctx, "compute/resize_dialog.html", row=row, action=f"/instances/{row.id}/resize",
-        flavors=service.list_flavors(ctx, limit=1000).items,
+        flavors=service.list_flavors(ctx, limit=1000).items, was={"flavor": size_text(row.vcpus, row.memory_mib)},
     )  # fmt: skip
 
 
@@ -200,6 +197,8 @@ def resize(ctx: Ctx, ref: str, typed: Typed) -> Response:
         ctx, row, flavor=word(typed, "flavor"), vcpus=number(typed, "vcpus"),
         memory_mib=parse_size(memory, field="memory_mib", default_unit="m") // MIB if memory else None,
     )  # fmt: skip
+    wanted = {"flavor": size_text(*(intent.arguments["values"][n] for n in ("vcpus", "memory_mib")))}
+    changed(typed, wanted, {"flavor": size_text(row.vcpus, row.memory_mib)}, {"flavor": _("Size")})
     return accepted(ctx, submit(ctx, intent), location=f"/instances/{row.id}")
 
 

@@ -4,6 +4,7 @@ from yun.compute.service.adopt import adopt, get_found, list_found, release, sho
 from yun.compute.service.appliances import ImportWish, contents, import_appliance
 from yun.compute.service.buses import change_bus
 from yun.compute.service.clone import CloneWish, clone
+from yun.compute.service.configure import TITLES as HARDWARE_TITLES
 from yun.compute.service.configure import configure, drop_pending, waiting_of, waiting_words
 from yun.compute.service.create import Wish, create, free_name, size_of
 from yun.compute.service.disks import Place, add_disk, attach, detach, free_volumes, grow
@@ -18,7 +19,9 @@ from yun.compute.service.make_image import make_image
 from yun.compute.service.media import CD_BUSES, drives, eject, insert
 from yun.compute.service.metrics import histories, latest, metrics
 from yun.compute.service.move import move, other_pools
-from yun.compute.service.nics import Card, add_nic, change_nic, remove_nic
+from yun.compute.service.nics import TITLES as CARD_TITLES
+from yun.compute.service.nics import Card, add_nic, card_told, change_nic, only, remove_nic, wish_told
+from yun.compute.service.nics import find as card
 from yun.compute.service.overlay import set_overlay
 from yun.compute.service.power import pause, reboot, resume, start, stop
 from yun.compute.service.remove import delete, purge
@@ -27,13 +30,14 @@ from yun.compute.service.tending import nudged, tend
 from yun.compute.service.view import add_usage, completed, detail, outside_cards, rendered, show_flavor
 
 __all__ = [
-    "CD_BUSES", "Card", "CloneWish", "ImportWish", "Place", "Wish", "add_disk", "add_nic", "add_usage", "adopt",
-    "attach", "change_bus", "change_nic", "clone", "completed", "configure", "contents", "count_instances", "create",
-    "create_flavor", "delete", "delete_flavor", "detach", "detail", "drives", "drop_pending", "eject",
-    "ensure_flavors", "export", "flatten", "free_name", "free_volumes", "freeze", "get", "get_flavor", "get_found",
-    "grow", "guest", "histories", "import_appliance", "insert", "latest", "learn_intent", "list_flavors",
-    "list_found", "list_instances", "list_values", "make_image", "metrics", "move", "nudged", "other_pools",
-    "outside_cards", "pause", "purge", "reboot", "release", "remove_nic", "rename", "rendered", "resize", "resume",
-    "run", "set_autostart", "set_overlay", "set_password", "set_protection", "show_flavor", "show_found", "size_of",
-    "start", "stop", "sync_time", "tag", "tend", "thaw", "trim", "update", "waiting_of", "waiting_words",
+    "CARD_TITLES", "CD_BUSES", "HARDWARE_TITLES", "Card", "CloneWish", "ImportWish", "Place", "Wish", "add_disk",
+    "add_nic", "add_usage", "adopt", "attach", "card", "card_told", "change_bus", "change_nic", "clone",
+    "completed", "configure", "contents", "count_instances", "create", "create_flavor", "delete", "delete_flavor",
+    "detach", "detail", "drives", "drop_pending", "eject", "ensure_flavors", "export", "flatten", "free_name",
+    "free_volumes", "freeze", "get", "get_flavor", "get_found", "grow", "guest", "histories", "import_appliance",
+    "insert", "latest", "learn_intent", "list_flavors", "list_found", "list_instances", "list_values", "make_image",
+    "metrics", "move", "nudged", "only", "other_pools", "outside_cards", "pause", "purge", "reboot", "release",
+    "remove_nic", "rename", "rendered", "resize", "resume", "run", "set_autostart", "set_overlay", "set_password",
+    "set_protection", "show_flavor", "show_found", "size_of", "start", "stop", "sync_time", "tag", "tend", "thaw",
+    "trim", "update", "waiting_of", "waiting_words", "wish_told",
 ]  # fmt: skip

@@ -11,11 +11,10 @@ from yun.compute import hardware as parts
 from yun.compute.model import LIVE, SETTLED, Adoption, Instance
 from yun.compute.service.look import must_be
 from yun.compute.service.power import keys, subject
-from yun.compute.service.resize import pending
+from yun.compute.service.resize import SIZE, pending
 from yun.hosts.model import Host
 from yun.operations.intent import Intent
 
-SIZE = ("vcpus", "memory_mib")
 TITLES: dict[str, Message] = {
     "vcpus": _("vCPUs"), "memory_mib": _("Memory (MiB)"),
     "overlay": _("Extra XML"), **{name: choice.title for name, choice in parts.CHOICES.items()},
@@ -50,7 +49,7 @@ def configure(ctx: Context, instance: Instance, **changes: Any) -> Intent:
         title=_("Configure instance {name}", name=instance.name),
         subject=subject(instance),
         project_id=instance.project_id,
-        arguments={"instance_id": instance.id, "values": values},
+        arguments={"instance_id": instance.id, "values": values, "was": {field: now[field] for field in values}},
         keys=keys(instance),
         effects=tuple(_effect(instance, field, now[field], value) for field, value in values.items()),
         depends=_depends(values),

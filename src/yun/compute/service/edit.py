@@ -14,6 +14,17 @@ from yun.compute.service.look import must_allow, refuse_taken
 from yun.compute.service.power import MAX_SHUTDOWN_SECONDS, subject
 from yun.operations.intent import Intent
 
+TITLES: dict[str, Message] = {
+    "name": _("Name"),
+    "description": _("Description"),
+    "tags": _("Tags"),
+    "shutdown_seconds": _("Time to power off"),
+    "autostart": _("Start again after a reboot of the host"),
+    "on_crash": _("When it crashes"),
+    "protected": _("Protect against deletion"),
+}
+"""What can be changed, as people call it."""
+
 
 def rename(ctx: Context, instance: Instance, name: str) -> Intent:
     """Give the instance another display name; the guest's host name stays. Raises `Conflict` where it is taken."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +22,11 @@ from yun.network.service.ports import PortPlan
 from yun.operations.intent import Intent, Key, Subject
 
 MODELS = ("virtio", "e1000", "e1000e", "rtl8139")
+TITLES: dict[str, Message] = {
+    "network": _("Network"), "address": _("Address"), "security_groups": _("Security groups"), "model": _("Model"),
+    "mac": _("MAC"), "link_up": _("The cable is in"),
+}  # fmt: skip
+"""What can be changed of a card, as people call it."""
 MOST = 12
 """Cards of one instance: its slots are shared with its disks."""
 
@@ -168,7 +173,7 @@ def change_nic(ctx: Context, instance: Instance, reference: str, card: Card) -> 
         subject=subject(instance),
         project_id=instance.project_id,
         arguments={
-            "instance_id": instance.id, "port_id": port.id, "values": values,
+            "instance_id": instance.id, "port_id": port.id, "values": values, "was": network.card_now(session, port),
             "floating_ip_ids": [loose.id] if loose else [], "targets": targets,
         },
         keys=_keys(instance, port, floating),
@@ -191,6 +196,35 @@ def find(ctx: Context, instance: Instance, reference: str) -> Port:
         _("The instance {name} has no network card {reference}.", name=instance.name, reference=reference[:60]),
         fields={"card": _("one of {names}", names=", ".join(p.address for p in ports) or "–")},
     )
+
+
+def card_told(ctx: Context, port: Port) -> dict[str, Any]:
+    """A card as people speak of it, by the names of `TITLES`."""
+    return {
+        "network": ctx.session.get_one(Network, port.network_id).name, "address": port.address,
+        "security_groups": sorted(g.name for g in network.groups_of(ctx.session, port.id)), "model": port.model,
+        "mac": port.mac, "link_up": port.link_up,
+    }  # fmt: skip
+
+
+def wish_told(ctx: Context, instance: Instance, card: Card) -> dict[str, Any]:
+    """What is wished for, in the same words; what is not wished for is left out. Raises `NotFound`."""
+    inside = replace(ctx, project_id=instance.project_id)
+    told: dict[str, Any] = {
+        "network": network.get_network(inside, card.network).name if card.network else None,
+        "address": card.address, "model": card.model, "link_up": card.link_up,
+        "mac": card.mac.strip().lower().replace("-", ":") if card.mac else None,
+    }  # fmt: skip
+    if card.groups is not None:
+        groups = network.groups_for(inside, instance.project_id, card.groups)
+        told["security_groups"] = sorted(g.name for g in groups)
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def only(card: Card, names: Collection[str]) -> Card:
+    """The wish without what is not among ``names`` of `TITLES`."""
+    fields = {name: "groups" if name == "security_groups" else name for name in TITLES}
+    return replace(card, **{field: None for name, field in fields.items() if name not in names})
 
 
 # ── parts ──

@@ -21,6 +21,7 @@ from yun.hosts import service as hosts
 from yun.images.model import Image
 from yun.operations.intent import Intent
 
+SIZE = ("vcpus", "memory_mib")
 BLOCK_MIB = 2
 """Memory that grows while a machine runs does so by multiples of this."""
 
@@ -53,7 +54,9 @@ def resize(
         title=_("Resize instance {name}", name=instance.name),
         subject=subject(instance),
         project_id=instance.project_id,
-        arguments={"instance_id": instance.id, "values": values},
+        arguments={
+            "instance_id": instance.id, "values": values, "was": {name: getattr(instance, name) for name in SIZE},
+        },
         keys=keys(instance),
         effects=(
             _("It changes from {old} to {new}.", old=size_text(instance.vcpus, instance.memory_mib),

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from yun.base.crossing import refuse
 from yun.base.errors import Conflict
 from yun.base.messages import _
 from yun.compute import hardware as parts
@@ -33,20 +34,25 @@ def before_hardware(op: Op, instance_id: str) -> None:
     back, and gives what runs its earlier memory and processors where it can."""
 
 
-def _hardware_back(op: Op, session: Session, output: Any, instance_id: str, values: dict[str, Any]) -> None:
+def _hardware_back(
+    op: Op, session: Session, output: Any, instance_id: str, values: dict[str, Any], was: dict[str, Any] | None = None
+) -> None:
     have_hardware.call(op, session, instance_id, output)
 
 
 @tx_step(undo=_hardware_back)
-def have_hardware(op: Op, session: Session, instance_id: str, values: dict[str, Any]) -> dict[str, Any]:
+def have_hardware(
+    op: Op, session: Session, instance_id: str, values: dict[str, Any], was: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """The row has this hardware; the old values of the same fields are the output. Raises `Conflict` where it does not
-    fit the size that the machine got meanwhile."""
+    fit the size that the machine got meanwhile, and where somebody has changed one of the fields since they ``was``."""
     row = load(session, instance_id)
     now = parts.shown(row.firmware, row.hardware)
     now["overlay"] = parts.of(row.hardware).overlay
     old = {field: now[field] for field in values}
     if old == values:
         return old
+    refuse(was or {}, values, now, {name: choice.title for name, choice in parts.CHOICES.items()})
     wanted = parts.with_values(parts.of(row.hardware), values)
     row.firmware = values.get("firmware", now["firmware"])
     row.hardware = parts.stored(wanted)

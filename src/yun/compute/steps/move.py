@@ -11,14 +11,15 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from yun.base.errors import Conflict, DriverError
-from yun.base.messages import Message, _
+from yun.base.errors import Conflict, DriverError, NoCapacity, YunError
+from yun.base.messages import _
+from yun.base.units import MIB
 from yun.compute import places
 from yun.compute.model import Instance
 from yun.compute.spec import FIRMWARE
 from yun.compute.steps.definition import define_now, write_seed
 from yun.drivers.hypervisor.port import Hypervisor, Power
-from yun.images.space import check_copy, left, watched
+from yun.images.space import MAKE_ROOM, check_copy, left, watched
 from yun.operations.events import emit
 from yun.operations.flow import Op, step
 from yun.operations.intent import Subject
@@ -29,6 +30,9 @@ from yun.storage.steps.layers import collect
 from yun.storage.steps.shared import refuse_base, store_of
 
 LOOK_EVERY = 0.2
+SCARCE = 16 * MIB
+"""What is left of a disk on which a hypervisor's write found no room: it writes a megabyte at a time, several at
+once, and libvirt does not tell what they died of."""
 UP = (Power.RUNNING, Power.PAUSED)
 LIVE, FILE = "live", "file"
 """How it was copied: under a machine that writes to both files until it goes on with the copy, or file to file."""
@@ -160,17 +164,19 @@ def _mirror(op: Op, hypervisor: Hypervisor, scene: _Scene, road: Way) -> None:
         op.sleep(LOOK_EVERY)
 
 
-def _given_up(op: Op, hypervisor: Hypervisor, scene: _Scene) -> Conflict:
+def _given_up(op: Op, hypervisor: Hypervisor, scene: _Scene) -> YunError:
     assert scene.instance is not None
     if hypervisor.state(scene.instance.uuid).power not in UP:
         return Conflict(
             _("The instance {name} went down while its disk was copied.", name=scene.instance.name),
             hint=_("Its disk is as it was. Ask for the move again, also while the instance is off."),
         )
-    full = left(op, scene.new) == 0
-    why: Message = _("the pool {pool} is full", pool=scene.new.name) if full else _("it does not say why")
+    if left(op, scene.new) < SCARCE:
+        return NoCapacity(
+            _("The hypervisor gave up copying the disk: the pool {pool} is full.", pool=scene.new.name), hint=MAKE_ROOM
+        )
     return Conflict(
-        _("The hypervisor gave up copying the disk: {reason}.", reason=why),
+        _("The hypervisor gave up copying the disk and does not say why."),
         hint=_("The disk is as it was; see the host's log of the machine."),
     )
 

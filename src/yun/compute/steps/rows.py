@@ -8,6 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from yun.base.crossing import refuse
+from yun.base.messages import _
 from yun.compute.model import Flavor, Instance, InstanceSample, State
 from yun.compute.service.flavors import refuse_taken_flavor
 from yun.compute.service.look import refuse_taken
@@ -116,15 +118,22 @@ def _write(op: Op, session: Session, row: Instance, values: dict[str, Any]) -> N
     )  # fmt: skip
 
 
-def _resize_back(op: Op, session: Session, output: Any, instance_id: str, values: dict[str, Any]) -> None:
+def _resize_back(
+    op: Op, session: Session, output: Any, instance_id: str, values: dict[str, Any], was: dict[str, Any] | None = None
+) -> None:
     have_size.call(op, session, instance_id, output)
 
 
 @tx_step(undo=_resize_back)
-def have_size(op: Op, session: Session, instance_id: str, values: dict[str, Any]) -> dict[str, Any]:
-    """The rows say this size, and the host has promised it; the old one is the output. Raises `NoCapacity`."""
+def have_size(
+    op: Op, session: Session, instance_id: str, values: dict[str, Any], was: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The rows say this size, and the host has promised it; the old one is the output. Raises `NoCapacity`, and
+    `Conflict` where somebody has given it another size since it ``was``."""
     row = load(session, instance_id)
     old = {field: getattr(row, field) for field in values}
+    if was:
+        refuse(was, {name: values[name] for name in was}, old, {"vcpus": _("vCPUs"), "memory_mib": _("Memory (MiB)")})
     hosts.allocate(
         session, host_id=row.host_id, owner=row.id, vcpus=values["vcpus"], memory_mib=values["memory_mib"],
         returning=True,

@@ -14,6 +14,7 @@ from yun.network.service.floating import (
 from yun.network.service.groups import NewRule, add_rule, create_group, delete_group, remove_rule, say
 from yun.network.service.look import (
     addresses_of,
+    card_now,
     external_network,
     floating_of,
     get,
@@ -43,7 +44,7 @@ from yun.network.service.ports import PortPlan, default_group, default_network, 
 
 __all__ = [
     "FloatingIpPlan", "NewNetwork", "NewRule", "NewSubnet", "PortPlan", "add_rule", "addresses_of", "allocate",
-    "associate", "create_group", "create_network", "create_subnet", "default_group", "default_network",
+    "associate", "card_now", "create_group", "create_network", "create_subnet", "default_group", "default_network",
     "delete_group", "delete_network", "delete_subnet", "disassociate", "ensure_default", "external_address",
     "external_network", "floating_of", "forget_ports", "get", "get_floating_ip", "get_group", "get_network",
     "get_port", "get_router", "get_subnet", "group_names", "groups_by_port",

@@ -215,6 +215,14 @@ def rules_of(session: Session, group_id: str) -> list[SecurityRule]:
     return list(session.scalars(query.order_by(SecurityRule.id)))
 
 
+def card_now(session: Session, port: Port) -> dict[str, Any]:
+    """What can be changed of a card, as it is: ``place`` is its address."""
+    groups = sorted(g.id for g in groups_of(session, port.id))
+    return {
+        "model": port.model, "link_up": port.link_up, "mac": port.mac, "groups": groups, "place": port.address,
+    }  # fmt: skip
+
+
 def groups_of(session: Session, port_id: str) -> list[SecurityGroup]:
     """The groups of a port, by name."""
     mine = sa.select(PortSecurityGroup.group_id).where(PortSecurityGroup.port_id == port_id)
