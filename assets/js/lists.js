@@ -60,6 +60,19 @@ document.addEventListener("htmx:configRequest", (event) => {
   if (event.detail.path === "" && event.detail.elt.href) event.detail.path = event.detail.elt.href;
 });
 
+// A list that its buttons sort; the form sends its boxes in their order.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-move]");
+  const item = button?.closest("[data-sortable] > *");
+  const up = button?.dataset.move === "up";
+  const other = up ? item?.previousElementSibling : item?.nextElementSibling;
+  if (!item || !other) return;
+  if (up) other.before(item);
+  else other.after(item);
+  button.focus();
+  item.querySelector("input")?.dispatchEvent(new Event("change", { bubbles: true }));
+});
+
 document.addEventListener("keydown", (event) => {
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.closest("input, textarea, select, [contenteditable], .xterm, canvas")) return;

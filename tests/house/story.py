@@ -164,6 +164,7 @@ class Story:
             uuid: (
                 repr(domain.spec), str(domain.power), domain.live and sorted(d.path for d in domain.live.disks),
                 domain.live and sorted((n.mac, n.port_uuid, n.link_up) for n in domain.live.nics),
+                domain.live and domain.restarts_from,
             )
             for uuid, domain in sorted(world.domains.items())
         }  # fmt: skip

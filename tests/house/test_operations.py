@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from tests.house.scenes_adopt import SCENES as ADOPTIONS
+from tests.house.scenes_boot import MORE as BOOTS_MORE
+from tests.house.scenes_boot import SCENES as BOOTS
 from tests.house.scenes_clone import MORE as CLONES_MORE
 from tests.house.scenes_clone import SCENES as CLONES
 from tests.house.scenes_disks import MORE as DISKS_MORE
@@ -29,8 +31,8 @@ from yun.operations.model import OperationKey, State
 from yun.operations.opposites import OPPOSITES
 from yun.rooms import furniture
 
-SCENES = {**STORIES, **ADOPTIONS, **CLONES, **NICS, **DISKS, **MEDIA}
-MORE = {**CLONES_MORE, **DISKS_MORE, **MEDIA_MORE}
+SCENES = {**STORIES, **ADOPTIONS, **CLONES, **NICS, **DISKS, **MEDIA, **BOOTS}
+MORE = {**CLONES_MORE, **DISKS_MORE, **MEDIA_MORE, **BOOTS_MORE}
 EXEMPT = {
     "operation.undo": "its own tests, in tests/operations/test_undo.py",
     "operation.prune": "forgets history; tests/operations/test_undo.py",

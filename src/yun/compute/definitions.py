@@ -20,9 +20,8 @@ def definitions(ctx: Context, instance: Instance) -> dict[str, Any]:
     """``next`` is the domain XML of the next start, ``running`` that of what runs (empty where it is off) as its rows
     tell, ``difference`` the lines between them, ``overlay`` what was laid over it."""
     ctx.may("instance.xml")
-    spec = spec_of(ctx.session, instance, ctx.settings)
-    following = domain_xml(spec)
-    running = domain_xml(_running(instance, spec)) if instance.state in LIVE else ""
+    following = domain_xml(spec_of(ctx.session, instance, ctx.settings, once=True))
+    running = domain_xml(_running(ctx, instance)) if instance.state in LIVE else ""
     lines = difflib.unified_diff(running.splitlines(), following.splitlines(), "running", "next", lineterm="", n=2)
     return {
         "next": following, "running": running, "difference": list(lines) if running else [],
@@ -42,8 +41,9 @@ def check_overlay(text: Any) -> str:
     return str(text).strip()
 
 
-def _running(instance: Instance, spec: DomainSpec) -> DomainSpec:
+def _running(ctx: Context, instance: Instance) -> DomainSpec:
     running = instance.running_hardware
+    spec = spec_of(ctx.session, instance, ctx.settings, order=running.get("boot_order", []))
     hardware = parts.of(running)
     return replace(
         spec, board=hardware.board(), machine=hardware.machine, vcpus=instance.running_vcpus or spec.vcpus,

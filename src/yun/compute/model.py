@@ -20,7 +20,7 @@ declare(
     "instance", list="reader", show="reader", metrics="reader", create="member", start="member", stop="member",
     reboot="member", pause="member", resume="member", rename="member", update="member", tag="member",
     delete="member", purge="member", console="member", tend="member", add_disk="member",
-    resize="member", configure="member", drop_pending="member",
+    resize="member", configure="member", drop_pending="member", boot_order="member", boot_once="member",
     clone="member", make_image="member", **{"import": "member"},
 )  # fmt: skip
 declare("instance", export="member")
@@ -92,6 +92,8 @@ DOING: dict[str, Message] = {
     "make_image": _("making an image…"),
     "configure": _("changing…"),
     "drop_pending": _("changing…"),
+    "boot_order": _("changing…"),
+    "boot_once": _("changing…"),
     "set_overlay": _("changing…"),
     "export": _("exporting…"),
     "change_bus": _("changing…"),
@@ -177,7 +179,9 @@ class Instance(Row, Base):
     the power is cut. ``vcpus`` and ``memory_mib`` count from the next start on; the ``running_…`` ones tell what runs.
     ``hardware`` keeps what is not plain (`compute.hardware`).
     ``password_hash`` is a crypt(3) hash; the password itself is never kept. ``renew_identity`` marks a machine whose
-    disk was another's: its guest is told to make itself a machine ID of its own.
+    disk was another's: its guest is told to make itself a machine ID of its own. ``boot_order`` and ``boot_once`` name
+    devices by their keys (`compute.boot`): what a start tries in turn (empty: as the devices themselves say), and what
+    only the next start tries before that.
     """
 
     PREFIX = "ins"
@@ -217,6 +221,8 @@ class Instance(Row, Base):
     running_hardware: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     mended_at: Mapped[list[str]] = mapped_column(default=list)
     renew_identity: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    boot_order: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    boot_once: Mapped[str] = mapped_column(sa.String(40), default="", server_default="")
 
     __table_args__ = (
         sa.UniqueConstraint("project_id", "name"),

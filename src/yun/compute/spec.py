@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, undefer
 
 from yun.base.config import Settings
+from yun.compute import boot, places
 from yun.compute import hardware as parts
-from yun.compute import places
 from yun.compute.cloud_init import Guest, GuestNic
 from yun.compute.media.model import CdDrive
 from yun.compute.model import Adoption, Instance
@@ -109,8 +109,32 @@ def drives_of(session: Session, instance_id: str) -> tuple[DiskSpec, ...]:
     return tuple(drive_of(drive, path or "") for drive, path in session.execute(query))
 
 
-def spec_of(session: Session, instance: Instance, settings: Settings) -> DomainSpec:
-    """The whole machine as its rows say, with its disks and cards."""
+def spec_of(
+    session: Session, instance: Instance, settings: Settings, *, once: bool = False, order: Sequence[str] | None = None
+) -> DomainSpec:
+    """The whole machine as its rows say, with its disks and cards; with ``once`` as the very next start tries what it
+    can boot from, with ``order`` in that turn."""
+    spec = _whole(session, instance, settings)
+    order, first = instance.boot_order if order is None else order, instance.boot_once if once else ""
+    if not order and not first:
+        return spec
+    devices = boot.devices(session, instance.id)
+    return in_turn(spec, [d.name for d in boot.next_start(devices, order, first)])
+
+
+def in_turn(spec: DomainSpec, names: Sequence[str]) -> DomainSpec:
+    """The machine with these disks and cards (slots, MACs) tried in turn, and no others; as it is where there are
+    none."""
+    if not names:
+        return spec
+    turns = {name: turn for turn, name in enumerate(names, start=1)}
+    return replace(
+        spec, disks=tuple(replace(d, boot_order=turns.get(d.slot)) for d in spec.disks),
+        nics=tuple(replace(n, boot_order=turns.get(n.mac)) for n in spec.nics),
+    )  # fmt: skip
+
+
+def _whole(session: Session, instance: Instance, settings: Settings) -> DomainSpec:
     host = session.get_one(Host, instance.host_id)
     pool = pool_path_of(session, instance.id)
     nics = [

@@ -18,6 +18,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.drivers.hypervisor.board_contract import BoardContract
+from tests.drivers.hypervisor.boot_contract import BootContract
 from tests.drivers.hypervisor.disk_contract import DiskContract
 from tests.drivers.hypervisor.foreign_contract import ForeignContract
 from tests.drivers.hypervisor.guest_contract import GuestContract
@@ -106,7 +107,7 @@ def missing() -> str:
     return as_uuid(new_id("ins"))
 
 
-class Contract(BoardContract, DiskContract, ForeignContract, GuestContract, NicContract, ScreenContract):
+class Contract(BoardContract, BootContract, DiskContract, ForeignContract, GuestContract, NicContract, ScreenContract):
     """What every hypervisor driver does."""
 
     def test_facts_tell_versions_and_size(self, room: Room) -> None:

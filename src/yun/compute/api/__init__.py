@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from yun.compute.api import (  # noqa: F401 (they add their routes to the routers below)
     adopt,
+    boot,
     bulk,
     buses,
     clone,

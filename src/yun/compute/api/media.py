@@ -19,6 +19,7 @@ class Insertion(Body):
     slot: str = Field("", max_length=10, description="The drive, such as sdh; an empty or a new one by default.")
     bus: str = Field("", max_length=20, description="sata or scsi, for a new drive.")
     force: bool = Field(False, description="Change it even where the guest keeps the tray locked.")
+    boot_once: bool = Field(False, description="Let the next start boot from it, and only that one.")
 
 
 class Ejection(Body):
@@ -34,7 +35,9 @@ def insert(ctx: Ctx, ref: str, body: Insertion, match: Match, dry_run: bool = Fa
     """At once in a drive that it has; a new drive comes at its next start."""
     found = service.get(ctx, ref)
     match.check(found)
-    intent = service.insert(ctx, found, get_iso(ctx, body.image), slot=body.slot, bus=body.bus, force=body.force)
+    intent = service.insert(
+        ctx, found, get_iso(ctx, body.image), slot=body.slot, bus=body.bus, force=body.force, boot_once=body.boot_once
+    )
     return answer(ctx, intent, dry_run=dry_run, row=lambda: row_of(ctx, found))
 
 

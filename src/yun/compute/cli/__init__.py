@@ -5,6 +5,7 @@ from __future__ import annotations
 from yun.compute.cli import (  # noqa: F401 (they add their verbs)
     adopt,
     appliances,
+    boot,
     bulk,
     buses,
     clone,

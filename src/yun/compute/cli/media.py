@@ -16,10 +16,12 @@ from yun.web.command import option, pass_client
 @option("--slot", default="", help=_("The drive, such as sdh; an empty or a new one by default."))
 @option("--bus", type=click.Choice(["sata", "scsi"]), help=_("Where a new drive goes: sata by default."))
 @option("--force", is_flag=True, help=_("Even where the guest keeps the tray locked."))
+@option("--boot-once", is_flag=True, help=_("Let the next start boot from it, and only that one."))
 @pass_client
-def insert(client: Client, ref: str, image: str, slot: str, bus: str | None, force: bool) -> None:
+def insert(client: Client, ref: str, image: str, slot: str, bus: str | None, force: bool, boot_once: bool) -> None:
     """Insert a CD."""
-    client.change("POST", at(ref, "insert"), {"image": image, "slot": slot, "bus": bus or "", "force": force})
+    body = {"image": image, "slot": slot, "bus": bus or "", "force": force, "boot_once": boot_once}
+    client.change("POST", at(ref, "insert"), body)
 
 
 @instance.command("eject", help=_("Take a CD out, also while the instance runs."))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from yun.compute.flows import (  # noqa: F401 (they declare operations)
     adopt,
     appliances,
+    boot,
     buses,
     clone,
     configure,

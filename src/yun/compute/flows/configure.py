@@ -20,12 +20,16 @@ def configure(op: Op, instance_id: str, values: dict[str, Any], was: dict[str, A
 
 
 @operation("instance.drop_pending")
-def drop_pending(op: Op, instance_id: str, size: dict[str, Any], values: dict[str, Any]) -> Any:
+def drop_pending(
+    op: Op, instance_id: str, size: dict[str, Any], values: dict[str, Any], boot_order: list[str] | None = None
+) -> Any:
     """Rows and definition are again what runs."""
     op.step(steps.before_hardware, instance_id)
     if values:
         op.step(steps.have_hardware, instance_id, values)
     if size:
         op.step(steps.have_size, instance_id, size)
+    if boot_order is not None:
+        op.step(steps.have_boot_order, instance_id, boot_order)
     op.step(steps.redefine, instance_id)
     return {"instance_id": instance_id}

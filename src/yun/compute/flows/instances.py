@@ -54,7 +54,7 @@ def reboot(op: Op, instance_id: str, seconds: float) -> Any:
     was = op.step(steps.remember, instance_id)
     how = op.step(steps.power_off, instance_id, seconds, was)
     op.step(steps.redefine, instance_id)
-    op.step(steps.power_on, instance_id, [State.STOPPED, "user"])
+    op.step(steps.power_on, instance_id, [State.STOPPED, "user", *was[2:]])
     return {"instance_id": instance_id, "how": how}
 
 

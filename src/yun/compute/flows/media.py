@@ -9,9 +9,14 @@ from yun.operations.flow import Op, operation
 
 
 @operation("instance.insert")
-def insert(op: Op, instance_id: str, drive_id: str, wanted: dict[str, Any], force: bool) -> Any:
-    """Rows, definition, and the running machine."""
-    return _have(op, instance_id, drive_id, wanted, force)
+def insert(
+    op: Op, instance_id: str, drive_id: str, wanted: dict[str, Any], force: bool, boot_once: bool = False
+) -> Any:
+    """Rows, definition, and the running machine; and, if asked for, that the next start boots from it."""
+    done = _have(op, instance_id, drive_id, wanted, force)
+    if boot_once:
+        op.step(steps.have_boot_once, instance_id, wanted["slot"])
+    return done
 
 
 @operation("instance.eject")

@@ -6,6 +6,7 @@ from yun.base.messages import _
 from yun.compute.pages import (
     adopt,
     appliances,
+    boot,
     bulk,
     buses,
     clone,
@@ -32,6 +33,6 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 # Fixed addresses first: /instances/new is not an instance named "new".
 for part in (
     overview, adopt, listing, create, bulk, flavors, disks, nics, clone, appliances, guest, media, configure, overlay,
-    move, buses, one,
+    move, buses, boot, one,
 ):  # fmt: skip
     router.include_router(part.router)

@@ -35,7 +35,7 @@ def insert(ctx: Ctx, ref: str, typed: Typed) -> Response:
         raise Invalid(_("Which CD?"), fields={"image": _("choose one")})
     intent = service.insert(
         ctx, row, get_iso(ctx, chosen), slot=word(typed, "slot") or "", bus=word(typed, "bus") or "",
-        force=ticked(typed, "force"),
+        force=ticked(typed, "force"), boot_once=ticked(typed, "boot_once"),
     )  # fmt: skip
     return accepted(ctx, submit(ctx, intent), location=f"/instances/{row.id}/disks")
 

@@ -133,7 +133,10 @@ def activity(ctx: Ctx, ref: str) -> Response:
 def settings(ctx: Ctx, ref: str) -> Response:
     """What can be changed of it."""
     row = service.get(ctx, ref)
-    return _page(ctx, ref, "settings", was=_kept(row), waiting=service.waiting_words(ctx, row))
+    return _page(
+        ctx, ref, "settings", was=_kept(row), waiting=service.waiting_words(ctx, row),
+        boot=service.boot_words(ctx, row),
+    )  # fmt: skip
 
 
 CHANGEABLE: dict[str, Message] = {

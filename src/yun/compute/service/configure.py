@@ -7,6 +7,7 @@ from typing import Any
 from yun.base.context import Context
 from yun.base.errors import Conflict, Invalid
 from yun.base.messages import Message, _
+from yun.compute import boot
 from yun.compute import hardware as parts
 from yun.compute.model import LIVE, SETTLED, Adoption, Instance
 from yun.compute.service.look import must_be
@@ -17,7 +18,8 @@ from yun.operations.intent import Intent
 
 TITLES: dict[str, Message] = {
     "vcpus": _("vCPUs"), "memory_mib": _("Memory (MiB)"),
-    "overlay": _("Extra XML"), **{name: choice.title for name, choice in parts.CHOICES.items()},
+    "overlay": _("Extra XML"), "boot_order": _("Boot order"),
+    **{name: choice.title for name, choice in parts.CHOICES.items()},
 }  # fmt: skip
 
 
@@ -67,22 +69,23 @@ def drop_pending(ctx: Context, instance: Instance) -> Intent:
     waiting = waiting_of(instance)
     if not waiting:
         raise Conflict(_("Nothing waits for its next start."))
-    size = {entry["field"]: entry["now"] for entry in waiting if entry["field"] in SIZE}
+    now = {entry["field"]: entry["now"] for entry in waiting}
+    size = {field: now.pop(field) for field in SIZE if field in now}
     if size:
         size = {"vcpus": instance.vcpus, "memory_mib": instance.memory_mib, **size}
         size |= {"flavor_id": None, "flavor_name": ""}
-    values = {entry["field"]: entry["now"] for entry in waiting if entry["field"] not in SIZE}
+    order = now.pop("boot_order", None)
+    words = _waiting(ctx, instance)
     return Intent(
         kind="instance.drop_pending",
         title=_("Drop what waits for the next start of {name}", name=instance.name),
         subject=subject(instance),
         project_id=instance.project_id,
-        arguments={"instance_id": instance.id, "size": size, "values": values},
+        arguments={"instance_id": instance.id, "size": size, "values": now, "boot_order": order},
         keys=keys(instance),
         effects=tuple(
-            _("{title} stays {now}; {next} is given up.", title=TITLES[e["field"]], now=_word(e["field"], e["now"]),
-              next=_word(e["field"], e["next"]))
-            for e in waiting
+            _("{title} stays {now}; {next} is given up.", title=e["title"], now=e["now"], next=e["next"])
+            for e in words
         ),
         back=(_("It waits for the next start again."),),
     )  # fmt: skip
@@ -90,20 +93,30 @@ def drop_pending(ctx: Context, instance: Instance) -> Intent:
 
 def waiting_of(instance: Instance) -> list[dict[str, Any]]:
     """What of a running instance counts only from its next start on: ``field``, ``now`` and ``next``."""
-    names = ("state", "firmware", "hardware", "running_hardware", *SIZE, "running_vcpus", "running_memory_mib")
+    names = (
+        "state", "firmware", "hardware", "running_hardware", *SIZE, "running_vcpus", "running_memory_mib", "boot_order",
+    )  # fmt: skip
     return pending({name: getattr(instance, name) for name in names})
 
 
 def waiting_words(ctx: Context, instance: Instance) -> list[dict[str, str]]:
     """The same in the person's language: ``title``, ``now`` and ``next``."""
+    return [{name: text.render(ctx.locale) for name, text in entry.items()} for entry in _waiting(ctx, instance)]
+
+
+def _waiting(ctx: Context, instance: Instance) -> list[dict[str, Message]]:
+    waiting = waiting_of(instance)
+    devices = boot.devices(ctx.session, instance.id) if any(e["field"] == "boot_order" for e in waiting) else []
+
+    def word(field: str, value: Any) -> Message:
+        return boot.words(devices, value) if field == "boot_order" else _word(field, value)
+
     return [
         {
-            "title": TITLES[entry["field"]].render(ctx.locale),
-            "now": _word(entry["field"], entry["now"]).render(ctx.locale),
-            "next": _word(entry["field"], entry["next"]).render(ctx.locale),
+            "title": TITLES[e["field"]], "now": word(e["field"], e["now"]), "next": word(e["field"], e["next"]),
         }
-        for entry in waiting_of(instance)
-    ]
+        for e in waiting
+    ]  # fmt: skip
 
 
 def _word(field: str, value: Any) -> Message:

@@ -32,7 +32,7 @@ NUMBER = re.compile(r"\{n(?::0?([1-9]))?\}")
 OWN = frozenset({
     "id", "uuid", "project_id", "name", "hostname", "state", "reason", "boot_id", "agent", "started_at",
     "running_vcpus", "running_memory_mib", "running_hardware", "mended_at", "protected",
-    "renew_identity", "created_at", "updated_at", "revision",
+    "renew_identity", "boot_order", "boot_once", "created_at", "updated_at", "revision",
 })  # fmt: skip
 """Columns of `Instance` that a copy has of its own; it takes over every other one."""
 
@@ -141,12 +141,22 @@ def plan_copy(
         project_id=project_id, name=name, hostname=hostname_for(name, instance_id), state=State.BUILDING,
         protected=False, renew_identity=True, mended_at=[],
     )  # fmt: skip
-    return Copy(
-        row,
-        tuple(_plan_disk(ctx, disk, name, first=number == 0) for number, disk in enumerate(disks)),
-        tuple(_plan_ports(ctx, source, row, network_name, same_project=same_project)),
-        *_plan_drives(ctx, source, row, same_project=same_project),
-    )
+    planned = tuple(_plan_disk(ctx, disk, name, first=number == 0) for number, disk in enumerate(disks))
+    ports = tuple(_plan_ports(ctx, source, row, network_name, same_project=same_project))
+    row.boot_order = _order(ctx.session, source, planned, ports)
+    return Copy(row, planned, ports, *_plan_drives(ctx, source, row, same_project=same_project))
+
+
+def _order(
+    session: Session, source: Instance, disks: Sequence[tuple[str, VolumePlan, dict[str, Any]]],
+    ports: Sequence[PortPlan],
+) -> list[str]:  # fmt: skip
+    """What the source tries to boot from, as the copy's own: its volumes, cards, and drives of the same slots."""
+    own = {of: plan.volume_id for of, plan, _place in disks}
+    own |= {p.id: plan.id for p, plan in zip(network.ports_of(session, source.id), ports, strict=False)}
+    gone = {v.volume.id for v in storage.attachments_of(session, source.id)} - own.keys()
+    gone |= {p.id for p in network.ports_of(session, source.id)} - own.keys()
+    return [own.get(key, key) for key in source.boot_order if key not in gone]
 
 
 def _plan_drives(

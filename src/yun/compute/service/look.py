@@ -28,7 +28,7 @@ COLUMNS = (
     "id", "uuid", "name", "description", "project_id", "state", "reason", "vcpus", "memory_mib", "flavor_id",
     "flavor_name", "image_id", "image_name", "host_id", "hostname", "default_user", "firmware", "tags", "autostart",
     "protected", "on_crash", "shutdown_seconds", "agent", "revision", "running_vcpus", "running_memory_mib",
-    "hardware", "running_hardware",
+    "hardware", "running_hardware", "boot_order", "boot_once",
 )  # fmt: skip
 MOMENTS = ("started_at", "created_at", "updated_at")
 VALUES = (*COLUMNS, *MOMENTS)

@@ -28,13 +28,15 @@ CD_BUSES = ("sata", "scsi")
 
 
 def insert(
-    ctx: Context, instance: Instance, image: Image, *, slot: str = "", bus: str = "", force: bool = False
-) -> Intent:
+    ctx: Context, instance: Instance, image: Image, *, slot: str = "", bus: str = "", force: bool = False,
+    boot_once: bool = False,
+) -> Intent:  # fmt: skip
     """Put a CD into a drive: the one in ``slot``, changing what lies in it, else the first empty one, else a new one.
 
     Live in a drive that the running machine has; a new drive comes at its next start. Raises `Invalid` for a slot or
     bus there is not, `Conflict` for an image that is no CD or lies on another host. Where the guest keeps the tray
-    locked the operation fails, unless ``force``. Undo puts back what lay in it.
+    locked the operation fails, unless ``force``. With ``boot_once`` the next start boots from it, as when a system is
+    to be installed anew. Undo puts back what lay in it.
     """
     ctx.may("instance.insert", instance.project_id)
     must_be(instance, DISKS_CHANGE_IN)
@@ -53,13 +55,15 @@ def insert(
     elif drive.image_id:
         effects.append(_("It takes the place of {image}.", image=drive.image_name))
     effects += _timing(instance, drive, force)
+    if boot_once:
+        effects.append(_("The next start boots from it; later ones, and restarts of the guest by itself, as ever."))
     return Intent(
         kind="instance.insert",
         title=_("Insert {image} into instance {name}", image=image.name, name=instance.name),
         subject=subject(instance),
         project_id=instance.project_id,
         arguments={
-            "instance_id": instance.id, "drive_id": drive_id, "force": force,
+            "instance_id": instance.id, "drive_id": drive_id, "force": force, "boot_once": boot_once,
             "wanted": {**wanted, "image_id": image.id, "image_name": image.name, "layer_id": image.layer_id},
         },
         keys=keys(instance),

@@ -86,6 +86,9 @@ def pending(row: dict[str, Any]) -> list[dict[str, Any]]:
     now = parts.shown(running.get("firmware", row["firmware"]), running)
     then = parts.shown(row["firmware"], row["hardware"])
     found += [{"field": f, "now": now[f], "next": then[f]} for f in then if now[f] != then[f]]
+    tried, tries = row["boot_order"], running.get("boot_order", [])
+    if tried != tries:
+        found.append({"field": "boot_order", "now": tries, "next": tried})
     laid, lies = row["hardware"].get("overlay", ""), running.get("overlay", "")
     return found + ([{"field": "overlay", "now": lies, "next": laid}] if laid != lies else [])
 

@@ -13,6 +13,7 @@ from yun.base.messages import Message
 from yun.compute import found as found_machines
 from yun.compute.media.model import CdDrive
 from yun.compute.model import Adoption, Flavor, Instance, doing
+from yun.compute.service.boot import boot_view
 from yun.compute.service.look import MOMENTS, VALUES
 from yun.compute.service.metrics import latest, point
 from yun.compute.service.resize import pending
@@ -50,11 +51,16 @@ def completed(ctx: Context, items: list[dict[str, Any]]) -> list[dict[str, Any]]
 
 
 def detail(ctx: Context, row: Instance) -> dict[str, Any]:
-    """One instance with its ports, disks and CD drives too."""
-    session = ctx.session
+    """One instance with its ports, disks and CD drives too; each of them has a ``turn`` in which starts try it, or
+    None."""
+    session, boot = ctx.session, boot_view(ctx, row)
+    turns = {device["name"]: turn for turn, device in enumerate(boot["order"], start=1)}
+    ports, disks, drives = ports_of(session, row.id), disks_of(session, row.id), drives_of(session, row.id)
+    for thing in (*ports, *disks, *drives):
+        thing["turn"] = turns.get(thing.get("slot", thing.get("mac")))
     return {
-        **rendered(ctx, [row])[0], "ports": ports_of(session, row.id), "disks": disks_of(session, row.id),
-        "drives": drives_of(session, row.id), "outside": outside_cards(ctx, row),
+        **rendered(ctx, [row])[0], "ports": ports, "disks": disks, "drives": drives,
+        "outside": outside_cards(ctx, row), "boot": boot,
     }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The journaled steps of an instance's life, each with its undo; flows of this room and of rooms above walk them."""
 
 from yun.compute.steps.adopting import begin_adoption, claim, forget_machine, hand_over, settle
+from yun.compute.steps.boot import have_boot_once, have_boot_order
 from yun.compute.steps.clone import (
     begin_copies,
     copy_disk,
@@ -62,10 +63,11 @@ __all__ = [
     "collect_below", "copy_disk", "copy_nvram", "copy_still", "copy_tpm", "define", "define_now", "drop_errand",
     "edit", "find", "find_all", "finish_purge", "finish_stopped", "flatten_disk", "flatten_due", "forget_machine",
     "freeze_now", "freeze_source", "give_back_blocks", "give_password", "go_on", "grow_volume", "hand_over",
-    "have_drive", "have_hardware", "have_overlay", "have_size", "launch", "layer_path", "layers_below", "learn",
-    "learn_all", "live_now", "load", "load_drive", "look", "look_at_all", "make_flavor", "measure", "move_over",
-    "parts", "place", "plug_card", "plug_in", "power_off", "power_on", "pull_card", "pull_out", "put_in_place",
-    "redefine", "release_kept", "remember", "remove_files", "set_clock", "set_state", "settle", "settle_cards",
-    "stand_on", "start_now", "suspend", "take_errand", "take_from_place", "take_live", "thaw_due",
-    "thaw_now_and_tell", "trash", "try_overlay", "undefine", "wait", "withdraw_flavor", "write_seed",
+    "have_boot_once", "have_boot_order", "have_drive", "have_hardware", "have_overlay", "have_size", "launch",
+    "layer_path", "layers_below", "learn", "learn_all", "live_now", "load", "load_drive", "look", "look_at_all",
+    "make_flavor", "measure", "move_over", "parts", "place", "plug_card", "plug_in", "power_off", "power_on",
+    "pull_card", "pull_out", "put_in_place", "redefine", "release_kept", "remember", "remove_files", "set_clock",
+    "set_state", "settle", "settle_cards", "stand_on", "start_now", "suspend", "take_errand", "take_from_place",
+    "take_live", "thaw_due", "thaw_now_and_tell", "trash", "try_overlay", "undefine", "wait", "withdraw_flavor",
+    "write_seed",
 ]  # fmt: skip

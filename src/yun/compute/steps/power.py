@@ -8,6 +8,7 @@ from typing import Any
 from yun.base.errors import Conflict, DriverError
 from yun.base.messages import _
 from yun.compute.model import Instance, State
+from yun.compute.steps.boot import switch_on
 from yun.compute.steps.definition import define_now
 from yun.compute.steps.freezing import thaw_politely
 from yun.compute.steps.shared import boot_of, load, place, set_state, write_seen
@@ -20,10 +21,11 @@ AGENT_SHARE = 0.4
 UP = (Power.RUNNING, Power.PAUSED)
 
 
-def start_now(op: Op, instance_id: str, *, event: str = "instance.started") -> None:
-    """Running afterwards, and the row says so."""
+def start_now(op: Op, instance_id: str, *, event: str = "instance.started", once: bool = True) -> None:
+    """Running afterwards, and the row says so. With ``once`` it boots from what was chosen for one start, which is used
+    up then."""
     row, hypervisor = place(op, instance_id)
-    hypervisor.start(row.uuid)
+    switch_on(op, row, hypervisor, once=once)
     boot_id = boot_of(op, row.host_id)
     with op.write() as session:
         row = load(session, instance_id)
@@ -31,7 +33,11 @@ def start_now(op: Op, instance_id: str, *, event: str = "instance.started") -> N
         if row.state not in (State.RUNNING, State.PAUSED) or row.started_at is None:
             row.started_at = datetime.now(UTC)
             row.running_vcpus, row.running_memory_mib = row.vcpus, row.memory_mib
-            row.running_hardware = {**row.hardware, "firmware": row.firmware, "memory_mib": row.memory_mib}
+            row.running_hardware = {
+                **row.hardware, "firmware": row.firmware, "memory_mib": row.memory_mib,
+                **({"boot_order": row.boot_order} if row.boot_order else {}),
+            }  # fmt: skip
+        row.boot_once = "" if once else row.boot_once
         if event == "instance.started":
             row.mended_at = []
         set_state(op, session, row, State.RUNNING, reason="user", event=event)
@@ -43,13 +49,19 @@ def _power_back_off(op: Op, output: Any, instance_id: str, was: list[str]) -> No
     if hypervisor.state(row.uuid).power in UP:
         polite = op.undoing == "success" and was[0] != State.BUILDING
         power_off_now(op, row, hypervisor, float(row.shutdown_seconds) if polite else 0.0)
+    once = was[2] if len(was) > 2 else ""
     with op.write() as session:
-        set_state(op, session, load(session, instance_id), was[0], reason=was[1])
+        row = load(session, instance_id)
+        row.boot_once = row.boot_once or once
+        set_state(op, session, row, was[0], reason=was[1])
+    if once:
+        define_now(op, instance_id)
 
 
 @step(undo=_power_back_off)
 def power_on(op: Op, instance_id: str, was: list[str]) -> None:
-    """The machine runs. ``was`` is its state and reason of before (`remember`), which undo gives back."""
+    """The machine runs. ``was`` is its state and reason of before (`remember`), which undo gives back, as what only
+    this start booted from."""
     start_now(op, instance_id)
 
 
@@ -109,7 +121,7 @@ def _power_back_on(op: Op, output: Any, instance_id: str, seconds: float, was: l
     """Undo of a stop: it runs again if it ran."""
     if was[0] in (State.RUNNING, State.PAUSED):
         define_now(op, instance_id)
-        start_now(op, instance_id)
+        start_now(op, instance_id, once=False)
         return
     with op.write() as session:
         set_state(op, session, load(session, instance_id), was[0], reason=was[1])

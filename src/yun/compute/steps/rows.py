@@ -24,14 +24,15 @@ from yun.operations.service import close_undo
 from yun.storage.model import Attachment, TrashItem
 from yun.storage.service import attachments_of
 
-NEVER_WAS = ["", ""]
+NEVER_WAS = ["", "", ""]
 
 
 @tx_step()
 def remember(op: Op, session: Session, instance_id: str) -> list[str]:
-    """The state and its reason before anything is done; empty words for an instance that is gone."""
+    """The state, its reason, and what only the next start boots from, before anything is done; empty words for an
+    instance that is gone."""
     row = session.get(Instance, instance_id)
-    return [row.state, row.reason] if row else NEVER_WAS
+    return [row.state, row.reason, row.boot_once] if row else NEVER_WAS
 
 
 @tx_step()

@@ -18,6 +18,8 @@ DEVICES = {
     "audio", "sound", "memballoon", "rng",
 }  # fmt: skip
 """What every machine of ours has too, whatever its model; the rest is kept and named in the report."""
+GENERAL = {"hd": "disk", "cdrom": "cdrom", "network": "network"}
+"""What a definition may say in general to boot from."""
 
 
 @dataclass(frozen=True)
@@ -170,3 +172,33 @@ def _card(element: ET.Element) -> DefinedCard:
         mac=_attribute(element.find("mac"), "address").lower(), kind=element.get("type", ""), source=found,
         model=_attribute(element.find("model"), "type"),
     )  # fmt: skip
+
+
+def devices_by_name(root: ET.Element) -> dict[str, ET.Element]:
+    """The disks and cards of a domain that can be booted from: by slot, and by MAC."""
+    found = {}
+    for element in root.iterfind("./devices/*"):
+        target = element.find("target")
+        if element.tag == "disk" and _attribute(target, "bus") != "fdc":
+            found[_attribute(target, "dev")] = element
+        elif element.tag == "interface":
+            found[_attribute(element.find("mac"), "address").lower()] = element
+    return found
+
+
+def boot_order(root: ET.Element) -> list[str]:
+    """What a domain tries, by slot or MAC: as its devices say, or as it says in general, which means the first device
+    of each kind."""
+    known = devices_by_name(root)
+    told = [(int(_attribute(e.find("boot"), "order")), name) for name, e in known.items() if e.find("boot") is not None]
+    if told:
+        return [name for _turn, name in sorted(told)]
+    found: list[str] = []
+    for boot in root.findall("os/boot"):
+        wanted = GENERAL.get(boot.get("dev", ""))
+        found += [name for name, element in known.items() if _general(element) == wanted][:1]
+    return found
+
+
+def _general(element: ET.Element) -> str:
+    return "network" if element.tag == "interface" else element.get("device", "disk")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
+from yun.drivers.hypervisor.fake_boots import FakeBoots
 from yun.drivers.hypervisor.fake_nics import FakeNics
 from yun.drivers.hypervisor.fake_pull import PullingDisks
 from yun.drivers.hypervisor.fake_world import ACTIVE, FakeDomain, FakeWorld, Mirror
@@ -44,7 +45,7 @@ DISK_PLACES = 14
 __all__ = ["FakeDomain", "FakeHypervisor", "FakeWorld"]
 
 
-class FakeHypervisor(FakeNics, PullingDisks):
+class FakeHypervisor(FakeBoots, FakeNics, PullingDisks):
     """The driver on a `FakeWorld`; ``timeout`` in seconds as the real one's. ``files`` is the disk store whose files
     its machines write to, where the house has one."""
 
@@ -167,6 +168,7 @@ class FakeHypervisor(FakeNics, PullingDisks):
             self._needs_agent(domain, how)
             if how == "reset" or not domain.ignores_shutdown:
                 domain.started, domain.boots = time.monotonic(), domain.boots + 1
+                domain.boots_from.append(domain.restarts_from)
                 domain.guest.reboot()
                 self.world.nudges.put(uuid)
 

@@ -46,10 +46,20 @@ class FakeDomain:
     asked_for: set[str] = field(default_factory=set)
     guest: FakeGuest = field(default_factory=FakeGuest)
     mirrors: dict[str, Mirror] = field(default_factory=dict)
+    restarts_from: tuple[str, ...] = ()
+    boots_from: list[tuple[str, ...]] = field(default_factory=list)
+    """What each of its boots tried, in turn."""
 
     def __post_init__(self) -> None:
         if self.live is not None:
             self.guest.power_on(self.live.title)
+            self.restarts_from = tried(self.live)
+
+
+def tried(spec: DomainSpec) -> tuple[str, ...]:
+    """The devices (slots, MACs) that a machine tries to boot from, in turn."""
+    told = [(d.boot_order, d.slot) for d in spec.disks] + [(n.boot_order, n.mac) for n in spec.nics]
+    return tuple(name for _turn, name in sorted((turn, name) for turn, name in told if turn is not None))
 
 
 @dataclass
@@ -206,6 +216,8 @@ class FakeWorld:
             domain.begun_mib = domain.spec.memory_mib
             if domain.spec.board.tpm:
                 self.tpms.setdefault(domain.spec.uuid, f"keys made for {domain.spec.uuid}")
+            domain.restarts_from = tried(domain.spec)
+            domain.boots_from.append(domain.restarts_from)
             domain.started, domain.boots, domain.asked_for = time.monotonic(), domain.boots + 1, set()
             domain.guest.power_on(domain.spec.title)
         self.nudges.put(domain.spec.uuid)

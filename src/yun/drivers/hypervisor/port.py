@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Literal, Protocol
 
 from yun.drivers.hypervisor.board import Board, DiskFull
+from yun.drivers.hypervisor.boots import Boots
 
 
 class Power(StrEnum):
@@ -65,6 +66,7 @@ class NicSpec:
     model: str = "virtio"
     link_up: bool = True
     host_checksum_offload: bool = True
+    boot_order: int | None = None
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,7 @@ class HypervisorFacts:
     memory_mib: int
 
 
-class Hypervisor(Protocol):
+class Hypervisor(Boots, Protocol):
     """One host's virtual machines."""
 
     def facts(self) -> HypervisorFacts:

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 from yun.base.errors import DriverError
 from yun.base.messages import _
 from yun.drivers.hypervisor.libvirt import (
+    boots,
     copying,
     disks,
     files,
@@ -270,6 +271,14 @@ class LibvirtHypervisor:
 
     def nics(self, uuid: str) -> dict[str, PluggedNic]:
         return self._on(uuid, lambda domain: nics.plugged(domain) if domain.isActive() else {}, missing=dict)
+
+    def restart_order(self, uuid: str) -> tuple[str, ...]:
+        return self._on(
+            uuid, lambda domain: boots.restart_order(domain) if domain.isActive() else (), missing=lambda: ()
+        )
+
+    def restart_as_defined(self, uuid: str) -> None:
+        self._on_running(uuid, boots.restart_as_defined)
 
     def _on_running(self, uuid: str, work: Callable[[Any], None]) -> None:
         def check_and_work(domain: Any) -> None:

@@ -104,6 +104,8 @@ def add_nic(devices: ET.Element, nic: NicSpec) -> None:
         add(add(element, "driver", name="qemu"), "host", csum="off")
     add(element, "link", state="up" if nic.link_up else "down")
     add(element, "mtu", size=nic.mtu)
+    if nic.boot_order is not None:
+        add(element, "boot", order=nic.boot_order)
 
 
 def _serial(devices: ET.Element, spec: DomainSpec) -> None:

@@ -7,10 +7,10 @@ that nobody changed starts exactly as it did before it was taken over.
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from yun.drivers.hypervisor.definition import DefinedDisk, read_definition
+from yun.drivers.hypervisor.definition import boot_order, devices_by_name, read_definition
 from yun.drivers.hypervisor.libvirt.domain_xml.element import NAMESPACE
 from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, Kept, NicSpec
 
@@ -35,13 +35,14 @@ def kept_root(spec: DomainSpec, kept: Kept, disk: Make, nic: MakeNic) -> ET.Elem
         _memory(root, spec.memory_mib)
     devices = root.find("devices")
     assert devices is not None
-    _disks(root, devices, spec, kept, known.disks, disk)
+    _disks(devices, spec, kept, disk)
     if spec.serial_socket:
         _consoles(devices, spec)
     macs = {card.mac for card in known.cards}
     for card in spec.nics:
         if card.mac.lower() not in macs:
-            nic(devices, card)
+            nic(devices, replace(card, boot_order=None))
+    _boot_order(root, devices, spec, {d.slot: d.boot_order for d in known.disks if d.slot in kept.disks})
     return root
 
 
@@ -74,9 +75,7 @@ def _without(root: ET.Element, holder: str, *names: str) -> None:
                 element.remove(child)
 
 
-def _disks(
-    root: ET.Element, devices: ET.Element, spec: DomainSpec, kept: Kept, before: Sequence[DefinedDisk], make: Make
-) -> None:
+def _disks(devices: ET.Element, spec: DomainSpec, kept: Kept, make: Make) -> None:
     there = {}
     for element in devices.findall("disk"):
         target = element.find("target")
@@ -94,8 +93,6 @@ def _disks(
             there[slot] = devices[-1]
         else:
             raise ValueError(f"the slot {slot} is the definition's own")
-    was = {d.slot: d.boot_order for d in before if d.slot in kept.disks and d.slot in wanted}
-    _boot_order(root, there, wanted, was)
 
 
 def _same_place(element: ET.Element, disk: DiskSpec) -> None:
@@ -138,16 +135,18 @@ def _consoles(devices: ET.Element, spec: DomainSpec) -> None:
 
 
 def _boot_order(
-    root: ET.Element, there: dict[str, ET.Element], wanted: dict[str, DiskSpec], was: Mapping[str, int | None]
+    root: ET.Element, devices: ET.Element, spec: DomainSpec, before: Mapping[str, int | None]
 ) -> None:
-    """Only an order that was changed is written: the definition's own says it in more ways than ours."""
-    now = {slot: disk.boot_order for slot, disk in wanted.items()}
-    if all(now[slot] == was.get(slot) for slot in now):
+    """Only an order that was changed is written: the definition's own says it in more ways than ours. What it tries of
+    its own beside what the cloud knows of comes after that, in the turn that it had."""
+    ours = {d.slot: d.boot_order for d in spec.disks} | {n.mac.lower(): n.boot_order for n in spec.nics}
+    was = {name: before.get(name) for name in ours}
+    if ours == was:
         return
-    system, devices = root.find("os"), root.find("devices")
-    for holder in ([system] if system is not None else []) + (list(devices) if devices is not None else []):
+    known, others = devices_by_name(root), [name for name in boot_order(root) if name not in ours]
+    for holder in [*root.findall("os"), *devices]:
         for boot in holder.findall("boot"):
             holder.remove(boot)
-    for slot, order in now.items():
-        if order is not None:
-            ET.SubElement(there[slot], "boot", {"order": str(order)})
+    first = sorted((turn, name) for name, turn in ours.items() if turn is not None and name in known)
+    for turn, name in enumerate([*(name for _turn, name in first), *others], start=1):
+        ET.SubElement(known[name], "boot", {"order": str(turn)})

@@ -69,6 +69,6 @@ def _firmware(root: ET.Element, spec: DomainSpec) -> None:
         add(firmware, "feature", enabled=secure, name="secure-boot")
         if spec.nvram:
             add(os, "nvram", text=spec.nvram)
-    if not any(d.boot_order for d in spec.disks):
+    if not any(d.boot_order for d in spec.disks) and not any(n.boot_order for n in spec.nics):
         add(os, "boot", dev="hd")
 

@@ -1,0 +1,28 @@
+"""From what the machines in memory boot: at their start, and when their guests restart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from yun.drivers.hypervisor.fake_world import ACTIVE, FakeDomain, FakeWorld, tried
+
+
+class FakeBoots:
+    """The part of the driver in memory that concerns what is booted from; the driver gives calls and domains."""
+
+    world: FakeWorld
+    _call: Callable[..., AbstractContextManager[None]]
+    _active: Callable[[str], FakeDomain]
+
+    def restart_order(self, uuid: str) -> tuple[str, ...]:
+        with self._call("restart_order", uuid):
+            domain = self.world.domains.get(uuid)
+            return domain.restarts_from if domain is not None and domain.power in ACTIVE else ()
+
+    def restart_as_defined(self, uuid: str) -> None:
+        with self._call("restart_as_defined", uuid):
+            domain = self._active(uuid)
+            assert domain.live is not None
+            there = {*(d.slot for d in domain.live.disks), *(n.mac for n in domain.live.nics)}
+            domain.restarts_from = tuple(name for name in tried(domain.spec) if name in there)
