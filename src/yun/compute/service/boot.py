@@ -20,8 +20,8 @@ KINDS = ("disk", "cd", "network")
 
 
 def boot_order(ctx: Context, instance: Instance, order: Sequence[str]) -> Intent:
-    """Let starts try these devices in turn and no others: disks and CD drives by slot, name or id, cards by MAC, address
-    or id, or ``disk``, ``cd`` and ``network`` for the first of a kind. Empty: as it is where nobody chose.
+    """Let starts try these devices in turn and no others: disks and CD drives by slot, name or id, cards by MAC,
+    address or id, or ``disk``, ``cd`` and ``network`` for the first of a kind. Empty: as it is where nobody chose.
 
     A running instance has it from its next start on; a restart of its guest by itself goes by the old order. Raises
     `Invalid` for what it has not, or names twice; `Conflict` where nothing would change.
