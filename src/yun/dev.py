@@ -55,10 +55,12 @@ def dev(port: int, seed: int, boot_seconds: float) -> None:
         enlarge(drivers, seed)
 
         def fill(cloud: Cloud) -> None:
-            from yun.seed import fill_images, fill_instances
+            from yun.seed import fill_found, fill_images, fill_instances
 
             fill_images(cloud)
             fill_instances(cloud, seed)
+            if seed:
+                fill_found(cloud)
 
         run(settings, ready="ready", drivers=drivers, seed=fill)
     except (Conflict, Invalid, Unavailable) as error:

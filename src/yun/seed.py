@@ -18,7 +18,7 @@ from yun.compute.model import Flavor, Instance
 from yun.drivers.bundle import Drivers
 from yun.drivers.host.fake import FakeMachine
 from yun.drivers.hypervisor.fake import FakeDomain, FakeHypervisor
-from yun.drivers.hypervisor.port import DomainSpec, Power
+from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, NicSpec, Power
 from yun.drivers.network.port import PortSpec
 from yun.drivers.volume.fake import FakeFile, FakeVolumeStore
 from yun.first import settle
@@ -114,6 +114,31 @@ def fill_instances(cloud: Cloud, count: int) -> None:
             batch.write()
 
 
+def fill_found(cloud: Cloud) -> None:
+    """Three machines that are not of this cloud, as virt-install leaves them: they wait to be taken over."""
+    drivers = cloud.drivers.on("local")
+    hypervisor, store = drivers.hypervisor, drivers.volume
+    if not isinstance(hypervisor, FakeHypervisor) or not isinstance(store, FakeVolumeStore):
+        return
+    places = (
+        ("old-web", "qcow2", 2048, 2, True),
+        ("mail-2019", "raw", 4096, 2, True),
+        ("print-server", "qcow2", 1024, 1, False),
+    )
+    for number, (name, kind, memory, vcpus, running) in enumerate(places):
+        path = f"/var/lib/libvirt/images/{name}.{'img' if kind == 'raw' else kind}"
+        store.world.files[path] = FakeFile(kind, 20 * GIB, f"found:{name}")
+        disk = DiskSpec("vda", path, format="raw" if kind == "raw" else "qcow2", cache="writeback")
+        uuid = f"6a6f1f2e-6a0f-4ac9-9f43-{number:012d}"
+        card = NicSpec(f"52:54:00:1c:0e:{number:02d}", "", bridge="br0")
+        hypervisor.define(
+            DomainSpec(uuid, name, "", memory, vcpus, "tcg", disks=(disk,), nics=(card,), autostart=running)
+        )
+        if running:
+            hypervisor.start(uuid)
+    cloud.engine.nudge("host.find_machines", Subject("host", "local", "local"))
+
+
 class Batch:
     """Rows of some instances, table by table, written at once; the fakes' worlds are filled on the way."""
 
@@ -123,7 +148,7 @@ class Batch:
         self.project = default_project(session)
         self.host = session.scalars(sa.select(Host)).one()
         self.pool = session.scalars(sa.select(Pool)).one()
-        self.images = list(session.scalars(sa.select(Image).order_by(Image.name)))
+        self.images = list(session.scalars(sa.select(Image).where(Image.kind == "disk").order_by(Image.name)))
         self.layers = {row.id: row for row in session.scalars(sa.select(Layer))}
         self.flavors = list(session.scalars(sa.select(Flavor).order_by(Flavor.memory_mib).limit(4)))
         owned = Network.project_id == self.project.id
@@ -154,26 +179,26 @@ class Batch:
             image_id=image.id, image_name=image.name, hostname=f"host-{n:05d}", default_user=image.default_user,
             tags=self.chance.sample(TAGS, self.chance.randrange(3)), agent=running, created_at=made, updated_at=made,
             boot_id=self.host.boot_id if hasattr(self.host, "boot_id") else "", started_at=made if running else None,
+            running_vcpus=flavor.vcpus if running else None, running_memory_mib=flavor.memory_mib if running else None,
         )  # fmt: skip
         self.put(
             Allocation, id=new_id("hal"), host_id=self.host.id, owner=identifier, vcpus=flavor.vcpus,
             memory_mib=flavor.memory_mib,
         )  # fmt: skip
-        self._domain(identifier, name, flavor, running=running)
-        self._disk(identifier, name, image, flavor)
-        self._port(identifier, n, running=running)
-
-    def _domain(self, identifier: str, name: str, flavor: Flavor, *, running: bool) -> None:
-        hypervisor = self.drivers.on(self.host.id).hypervisor
+        disk, cards = self._disk(identifier, name, image, flavor), self._port(identifier, n, running=running)
         spec = DomainSpec(
             uuid=as_uuid(identifier), name=identifier, title=name, memory_mib=flavor.memory_mib, vcpus=flavor.vcpus,
-            accel="tcg",
+            accel="tcg", disks=(disk,), nics=cards,
         )  # fmt: skip
+        self._domain(spec, running=running)
+
+    def _domain(self, spec: DomainSpec, *, running: bool) -> None:
+        hypervisor = self.drivers.on(self.host.id).hypervisor
         if isinstance(hypervisor, FakeHypervisor):
             domain = FakeDomain(spec, Power.RUNNING if running else Power.STOPPED, live=spec if running else None)
             hypervisor.world.domains[spec.uuid] = domain
 
-    def _disk(self, identifier: str, name: str, image: Image, flavor: Flavor) -> None:
+    def _disk(self, identifier: str, name: str, image: Image, flavor: Flavor) -> DiskSpec:
         volume, head = new_id("vol"), new_id("hed")
         path = f"{self.pool.path}/heads/{head}.qcow2"
         self.put(
@@ -191,10 +216,11 @@ class Batch:
             store.world.files[path] = FakeFile(
                 "qcow2", max(flavor.disk_bytes, image.min_disk_bytes), head, backing=backing
             )
+        return DiskSpec("vda", path, boot_order=1)
 
-    def _port(self, identifier: str, n: int, *, running: bool) -> None:
+    def _port(self, identifier: str, n: int, *, running: bool) -> tuple[NicSpec, ...]:
         if self.network is None or self.subnet is None:
-            return
+            return ()
         net = ipaddress.ip_network(self.subnet.cidr)
         place = n + 64
         address, port = str(net[place]), new_id("prt")
@@ -215,6 +241,7 @@ class Batch:
                 subnet_ids=(self.subnet.id,), groups=groups, host=self.host.name, hostname=f"host-{n:05d}",
             )
         )  # fmt: skip
+        return (NicSpec(mac, as_uuid(port)),)
 
     def write(self) -> None:
         """Insert what was noted, parents first."""

@@ -275,7 +275,14 @@ PAGES = (
     "/", "/instances", "/instances/new", "/operations", "/images", "/volumes", "/networks", "/trash", "/hosts",
     "/pools", "/flavors", "/projects", "/users", "/audit", "/tokens", "/keys", "/account", "/nothing-here",
 )  # fmt: skip
-TABS = ("", "/console", "/serial", "/disks", "/network", "/activity", "/settings")
+# Icons of the page that the sprite does not hold: they would show as a gap.
+PICTURELESS = """async () => {
+    const uses = [...document.querySelectorAll('svg.icon use')].map((use) => use.getAttribute('href'));
+    const sprite = await (await fetch(uses[0])).text();
+    const known = new Set([...sprite.matchAll(/id="([^"]+)"/g)].map((found) => found[1]));
+    return [...new Set(uses.map((href) => href.split('#')[1]))].filter((name) => !known.has(name));
+}"""
+TABS = ("", "/console", "/serial", "/guest", "/hardware", "/xml", "/disks", "/network", "/activity", "/settings")
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -293,6 +300,7 @@ def test_every_page_fits_its_window_and_runs_no_forbidden_script(
     for path in (*PAGES, *(f"/instances/{some}{tab}" for tab in TABS)):
         page.goto(path)
         page.wait_for_timeout(150)
+        assert page.evaluate(PICTURELESS) == [], path
         beyond = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert beyond <= 0, f"{path} is {beyond} px wider than its window"
         assert page.locator("html").get_attribute("data-bs-theme") == scheme

@@ -257,3 +257,17 @@ def test_an_adopted_disk_is_not_frozen(lab: Lab) -> None:
     with lab.database.read() as session:
         volume = session.scalars(sa.select(Volume)).one()
         assert storage.attachment_of(session, volume.id) is not None
+
+
+def test_purging_says_that_a_file_that_was_taken_over_goes_too(lab: Lab) -> None:
+    adopt(lab, stranger(lab))
+    lab.do(service.delete, "old-web")
+    path = f"{FOLDER}/old web.qcow2"
+    with lab.asking() as ctx:
+        item = storage.get_item(ctx, "old-web")
+        lost = [word.render() for word in storage.purge(ctx, item).destroys]
+        assert f"the file {path}, which was taken over" in lost
+        trashed = ctx.session.get_one(Instance, item.subject_id)
+        assert f"the file {path}, which was taken over" in [w.render() for w in service.purge(ctx, trashed).destroys]
+    lab.do(service.purge, trashed.id)
+    assert path not in disk_world(lab).files

@@ -9,6 +9,7 @@ import pytest
 from tests.compute.conftest import Lab, both
 from yun.base.errors import Conflict, Invalid, NoCapacity
 from yun.compute import service
+from yun.compute.model import Instance
 from yun.hosts.model import Allocation
 from yun.operations.model import State as OperationState
 
@@ -87,3 +88,22 @@ def test_a_hypervisor_that_refuses_leaves_the_old_size(lab: Lab) -> None:
     failed = lab.operation(lab.do(service.resize, "web", flavor="small"))
     assert failed.state == OperationState.FAILED
     assert (lab.row().flavor_name, lab.domain().spec.memory_mib) == ("tiny", lab.row().memory_mib)
+
+
+def test_what_is_pending_is_said_of_a_machine_whose_start_nobody_wrote_down(lab: Lab) -> None:
+    lab.create()
+    old = lab.row().memory_mib
+    with lab.cloud.database.write() as session:
+        row = session.get_one(Instance, lab.row().id)
+        row.running_vcpus = row.running_memory_mib = None
+        row.running_hardware = {}
+    assert shown(lab)["pending"] == []
+    with lab.asking() as ctx:
+        plan = service.resize(ctx, service.get(ctx, "web"), vcpus=2, memory_mib=512)
+        assert "next start" in " ".join(effect.render() for effect in plan.effects)
+    resized = lab.do(service.resize, "web", vcpus=2, memory_mib=512)
+    assert shown(lab)["pending"] == [
+        {"field": "vcpus", "now": 1, "next": 2}, {"field": "memory_mib", "now": old, "next": 512}
+    ]  # fmt: skip
+    lab.undo(resized)
+    assert shown(lab)["pending"] == []

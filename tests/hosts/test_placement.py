@@ -35,7 +35,7 @@ def test_a_healthy_host_comes_before_a_degraded_one() -> None:
         (host("node3", 2048), "node3: 1.9 GiB of memory short"),
         (host("node4", state="down"), "node4: its virtual machine service does not run"),
         (host("node5", accepts=False), "node5: it takes no new instances"),
-        (host("node6", 65536, 1), "node6: 2 vCPUs short"),
+        (host("node6", 65536, 1), "node6: 2 vCPU short"),
     ],
 )
 def test_a_refusal_names_host_and_shortage(made: Host, text: str) -> None:
@@ -52,7 +52,7 @@ def test_reserve_and_overcommit_shape_the_room() -> None:
 def test_the_nearest_size_that_fits_is_offered() -> None:
     rooms = [placement.room_of(host("a", 2048), 0, 0), placement.room_of(host("b", state="down"), 0, 0)]
     assert placement.nearest(rooms, vcpus=1, memory_mib=9999).render() == (
-        "At most 2 GiB of memory and 4 vCPUs fit now, on a."
+        "At most 2 GiB of memory and 4 vCPU fit now, on a."
     )
 
 

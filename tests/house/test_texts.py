@@ -9,7 +9,7 @@ import pytest
 from babel.messages.pofile import read_po
 
 from tests.house.source import texts
-from yun.base.messages import PACKAGE, po_files
+from yun.base.messages import PACKAGE, Message, po_files
 
 CJK = re.compile(r"[\u4e00-\u9fff]")
 SAME = re.compile(
@@ -81,3 +81,11 @@ def test_chinese_puts_a_space_between_chinese_and_latin() -> None:
         if re.search(r"[\u4e00-\u9fff][A-Za-z0-9]|[A-Za-z0-9][\u4e00-\u9fff]", zh)
     ]  # fmt: skip
     assert not wrong, "\n".join(wrong)
+
+
+def test_chinese_is_set_with_spaces_where_two_scripts_meet_whatever_is_filled_in() -> None:
+    assert Message("{title} cannot be {value}.", {"title": "vCPU", "value": "9"}).render("zh") == "vCPU 不能为 9。"
+    word = Message("running")
+    text = Message("The instance {name} is {state}; this is not possible now.", {"name": "网站", "state": word})
+    assert text.render("zh") == "云主机 网站 的状态为“运行中”，当前无法执行此操作。"
+    assert Message("Stop instance {name}", {"name": "web"}).render("zh") == "停止云主机 web"

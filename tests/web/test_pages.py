@@ -34,6 +34,7 @@ from yun.web.pages import (
     words,
 )
 from yun.web.request import SESSION_COOKIE
+from yun.web.typed import listed
 
 
 @dataclass
@@ -225,3 +226,8 @@ def test_a_sparkline_is_drawn_only_from_enough_numbers() -> None:
     drawn = filters.sparkline([0.0, None, float("nan"), 2.0], top=1.0)
     assert "polyline" in drawn
     assert "nan" not in drawn
+
+
+def test_a_list_of_words_is_parted_by_commas_of_either_language_or_spaces() -> None:
+    assert listed("blue, green，红 黄 ,，") == ["blue", "green", "红", "黄"]
+    assert listed("  ") == []

@@ -9,7 +9,9 @@ from __future__ import annotations
 import gettext
 import io
 import os
-from collections.abc import Mapping
+import re
+import string
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -19,6 +21,9 @@ from typing import Any
 LOCALES = ("en", "zh")
 PACKAGE = Path(__file__).resolve().parent.parent
 COMPILED = PACKAGE / "base" / "zh.mo"
+FORMAT = string.Formatter()
+CHINESE = re.compile(r"[\u3400-\u9fff]")
+LATIN = re.compile(r"[A-Za-z0-9]")
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,9 @@ class Message:
         if not self.params:
             return template
         values = {k: v.render(locale) if isinstance(v, Message) else v for k, v in self.params.items()}
-        return template.format(**values)
+        if locale != "zh":
+            return template.format(**values)
+        return _spaced(template, values, {k for k, v in self.params.items() if isinstance(v, Message)})
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value that keeps source text and parameters."""
@@ -48,6 +55,30 @@ class Message:
             for k, v in value.get("params", {}).items()
         }
         return Message(value["text"], params)
+
+
+def _spaced(template: str, values: Mapping[str, Any], words: Collection[str]) -> str:
+    """The template filled in as Chinese is set: a space between a Chinese character and a Latin letter or a digit, and
+    none between two Chinese characters where a value is one of our own ``words``; a name keeps the space before it."""
+    out, own = "", None
+    for literal, name, spec, conversion in FORMAT.parse(template):
+        out, own = (out + literal if own is None else _joined(out, literal, own=own)), None
+        if name is not None:
+            value = FORMAT.convert_field(FORMAT.get_field(name, (), values)[0], conversion)
+            own = name in words
+            out = _joined(out, FORMAT.format_field(value, spec or ""), own=own)
+    return out
+
+
+def _joined(before: str, after: str, *, own: bool) -> str:
+    left, right = before.rstrip(" ")[-1:], after.lstrip(" ")[:1]
+    if not left or not right:
+        return before + after
+    if CHINESE.match(left) and CHINESE.match(right):
+        return before.rstrip(" ") + after.lstrip(" ") if own else before + after
+    touching = left == before[-1] and right == after[0]
+    mixed = (CHINESE.match(left) and LATIN.match(right)) or (LATIN.match(left) and CHINESE.match(right))
+    return f"{before} {after}" if touching and mixed else before + after
 
 
 def _(text: str, **params: Any) -> Message:

@@ -183,15 +183,15 @@ def refuse_contradiction(hardware: Hardware, *, vcpus: int, memory_mib: int, fir
     most = hardware.max_vcpus or vcpus
     shape = (hardware.sockets, hardware.cores, hardware.threads)
     if most < vcpus:
-        raise Invalid(_("It has {count} vCPUs already.", count=vcpus),
+        raise Invalid(_("It has {count} vCPU already.", count=vcpus),
                       fields={"max_vcpus": _("0 or at least {least}", least=vcpus)})  # fmt: skip
     if any(shape) and hardware.sockets * hardware.cores * hardware.threads != most:
         raise Invalid(
-            _("Sockets, cores and threads do not multiply to {count} vCPUs.", count=most),
+            _("Sockets, cores and threads do not multiply to {count} vCPU.", count=most),
             fields=dict.fromkeys(("sockets", "cores", "threads"), _("their product must be {count}", count=most)),
         )
     if len(hardware.pins) not in (0, 1, most):
-        raise Invalid(_("There are {count} vCPUs.", count=most),
+        raise Invalid(_("There are {count} vCPU.", count=most),
                       fields={"pins": _("one set for all vCPUs, or {count}", count=most)})  # fmt: skip
     if hardware.memory_max_mib and hardware.memory_max_mib < memory_mib:
         raise Invalid(_("It has more memory already."),

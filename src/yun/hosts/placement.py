@@ -38,7 +38,7 @@ def refusal(room: Room, *, vcpus: int, memory_mib: int, returning: bool = False)
     if memory_mib > room.memory_mib:
         return _("{host}: {size} of memory short", host=name, size=format_size((memory_mib - room.memory_mib) * MIB))
     if vcpus > room.vcpus:
-        return _("{host}: {count} vCPUs short", host=name, count=vcpus - room.vcpus)
+        return _("{host}: {count} vCPU short", host=name, count=vcpus - room.vcpus)
     return None
 
 
@@ -50,7 +50,7 @@ def nearest(rooms: Sequence[Room], *, vcpus: int, memory_mib: int) -> Message:
     best = max(open_rooms, key=lambda r: (r.memory_mib, r.vcpus))
     if best.memory_mib > 0 and best.vcpus > 0:
         return _(
-            "At most {size} of memory and {count} vCPUs fit now, on {host}.", host=best.host.name,
+            "At most {size} of memory and {count} vCPU fit now, on {host}.", host=best.host.name,
             size=format_size(min(best.memory_mib, 1 << 40) * MIB), count=best.vcpus,
         )  # fmt: skip
     return _("Delete or shrink instances, add a host, or raise the overcommit of a host.")

@@ -32,6 +32,11 @@ def word(form: FormData, name: str) -> str | None:
     return value.strip() or None if isinstance(value, str) else None
 
 
+def listed(text: str) -> list[str]:
+    """The words of a text, between commas of either language or spaces."""
+    return [part for part in re.split(r"[,，\s]+", text) if part]
+
+
 def ticked(form: FormData, name: str) -> bool:
     """Whether a box was ticked."""
     return form.get(name) not in (None, "", "false")

@@ -54,7 +54,7 @@ def attach(client: Client, ref: str, instance_ref: str, **place: object) -> None
 @option("--timeout", type=int, default=30, show_default=True, help=_("Seconds a running guest has to let go of it."))
 @option("--boot-disk", is_flag=True, help=_("The instance boots from it, and this is meant."))
 @option("--even-if-mounted", is_flag=True, help=_("Take it although the guest has it mounted."))
-@option("--trash", is_flag=True, help=_("Put the volume into the trash then."))
+@option("--trash", is_flag=True, help=_("Also put the volume into the trash."))
 @pass_client
 def detach(client: Client, ref: str, **body: object) -> None:
     """Detach."""

@@ -115,7 +115,8 @@ def sync_time(client: Client, ref: str) -> None:
 @pass_client
 def run(client: Client, ref: str, timeout: int, command: tuple[str, ...]) -> None:
     """What it printed comes out here; killed after its time ends with 124, as ``timeout`` does."""
-    answer = client.change("POST", at(ref, "run"), {"command": list(command), "timeout": timeout}, show=False)
+    words = list(command[1:] if command[0] == "--" and len(command) > 1 else command)
+    answer = client.change("POST", at(ref, "run"), {"command": words, "timeout": timeout}, show=False)
     result = _result(answer)
     if shell().format != "table" or result is None:
         client.told(answer, answer["operation"])

@@ -18,6 +18,7 @@ from yun.operations.intent import Intent
 from yun.operations.model import Operation
 from yun.operations.service import submit
 from yun.web.pages import Ctx, PageRoute, Typed, done, render, toast, words
+from yun.web.typed import listed
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 Verb = Literal["start", "stop", "reboot", "pause", "resume", "delete", "tag", "resize", "update"]
@@ -37,8 +38,8 @@ def _wish(typed: Mapping[str, Any]) -> bulk.BulkWish:
         return {"true": True, "false": False}.get(text(name) or "")
 
     return bulk.BulkWish(
-        flavor=text("flavor"), add_tags=(text("add_tags") or "").split(), autostart=answer("autostart"),
-        remove_tags=(text("remove_tags") or "").split(), protected=answer("protected"), on_crash=text("on_crash"),
+        flavor=text("flavor"), add_tags=listed(text("add_tags") or ""), autostart=answer("autostart"),
+        remove_tags=listed(text("remove_tags") or ""), protected=answer("protected"), on_crash=text("on_crash"),
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from yun.web.pages import (
     word,
     words,
 )
+from yun.web.typed import listed
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -57,7 +58,7 @@ def wish_of(form: FormData) -> service.Wish:
         hostname=word(form, "hostname"),
         user_data=user_data if isinstance(user_data, str) and not installs else "",
         description=word(form, "description") or "",
-        tags=tuple(t.strip() for text in words(form, "tags") for t in text.split(",") if t.strip()),
+        tags=tuple(t for text in words(form, "tags") for t in listed(text)),
         autostart=ticked(form, "autostart"),
         protected=ticked(form, "protected"),
         start=ticked(form, "start"),

@@ -26,6 +26,7 @@ from yun.operations.service import get as get_operation
 from yun.operations.service import submit
 from yun.web.edits import changed
 from yun.web.pages import Ctx, PageRoute, Typed, accepted, number, preview, render, ticked, word, words
+from yun.web.typed import listed
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 Tab = Literal["overview", "console", "serial", "guest", "disks", "network", "activity", "settings"]
@@ -212,7 +213,7 @@ def update(ctx: Ctx, ref: str, typed: Typed) -> Response:
     wanted: dict[str, Any] = {
         "name": word(typed, "name") or "",
         "description": word(typed, "description") or "",
-        "tags": [t.strip() for text in words(typed, "tags") for t in text.split(",") if t.strip()],
+        "tags": [t for text in words(typed, "tags") for t in listed(text)],
         "autostart": ticked(typed, "autostart"),
         "protected": ticked(typed, "protected"),
         "restart_on_crash": ticked(typed, "restart_on_crash"),

@@ -39,7 +39,7 @@ def promised_too_much(ctx: Context, rooms: list[Room], pools: list[Pool]) -> lis
             found.append((message, hint, f"/hosts/{room.host.id}"))
         elif room.vcpus < 0:
             message = _(
-                "{name} has promised {count} vCPUs more than it may: nothing new fits.",
+                "{name} has promised {count} vCPU more than it may: nothing new fits.",
                 name=room.host.name, count=-room.vcpus,
             )  # fmt: skip
             hint = _("Delete or move instances, or raise the limit in the host's settings.")

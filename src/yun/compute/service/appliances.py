@@ -196,7 +196,7 @@ def _effects(plan: Plan) -> tuple[Message, ...]:
     row = plan.row
     disks = zip(plan.appliance.disks, plan.disks, plan.places, strict=True)
     return (
-        _("An instance with {vcpus} vCPUs and {memory} of memory is made on host {host}.",
+        _("An instance with {vcpus} vCPU and {memory} of memory is made on host {host}.",
           vcpus=row.vcpus, memory=format_size(row.memory_mib * MIB), host=plan.host.name),
         *(
             _("{file} becomes a disk of {size} on {bus} ({slot}).",

@@ -237,7 +237,7 @@ def _room_for(session: Session, source: Instance, copies: Sequence[Copy]) -> Mes
     if (why := placement.refusal(room, vcpus=vcpus, memory_mib=memory_mib)) is not None:
         raise hosts.no_room([why], placement.nearest([room], vcpus=vcpus, memory_mib=memory_mib))
     return _(
-        "Afterwards {memory} of memory and {vcpus} vCPUs are left on host {host}.",
+        "Afterwards {memory} of memory and {vcpus} vCPU are left on host {host}.",
         memory=format_size(max(room.memory_mib - memory_mib, 0) * MIB), vcpus=max(room.vcpus - vcpus, 0),
         host=room.host.name,
     )  # fmt: skip
@@ -278,7 +278,7 @@ def _what(
     said = [
         _("{count} copies are made: {names}.", count=len(names), names=_listed(names)) if len(names) > 1
         else _("A copy is made: {name}.", name=names[0]),
-        _("Each has {vcpus} vCPUs, {memory} of memory and disks of {size}.", vcpus=copy.row.vcpus,
+        _("Each has {vcpus} vCPU, {memory} of memory and disks of {size}.", vcpus=copy.row.vcpus,
           memory=format_size(copy.row.memory_mib * MIB), size=size),
         _("Everything on the disks is copied: it takes a while, and the source cannot be changed meanwhile.")
         if wish.full else _("It is there at once: it stands on the source's frozen files and shares them."),

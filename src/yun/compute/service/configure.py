@@ -7,6 +7,7 @@ from typing import Any
 from yun.base.context import Context
 from yun.base.errors import Conflict, Invalid
 from yun.base.messages import Message, _
+from yun.base.units import MIB, format_size
 from yun.compute import boot
 from yun.compute import hardware as parts
 from yun.compute.model import LIVE, SETTLED, Adoption, Instance
@@ -17,7 +18,7 @@ from yun.hosts.model import Host
 from yun.operations.intent import Intent
 
 TITLES: dict[str, Message] = {
-    "vcpus": _("vCPUs"), "memory_mib": _("Memory (MiB)"),
+    "vcpus": _("vCPUs"), "memory_mib": _("Memory"),
     "overlay": _("Extra XML"), "boot_order": _("Boot order"),
     **{name: choice.title for name, choice in parts.CHOICES.items()},
 }  # fmt: skip
@@ -84,7 +85,7 @@ def drop_pending(ctx: Context, instance: Instance) -> Intent:
         arguments={"instance_id": instance.id, "size": size, "values": now, "boot_order": order},
         keys=keys(instance),
         effects=tuple(
-            _("{title} stays {now}; {next} is given up.", title=e["title"], now=e["now"], next=e["next"])
+            _("{title}: stays {now}, {next} is given up.", title=e["title"], now=e["now"], next=e["next"])
             for e in words
         ),
         back=(_("It waits for the next start again."),),
@@ -120,7 +121,9 @@ def _waiting(ctx: Context, instance: Instance) -> list[dict[str, Message]]:
 
 
 def _word(field: str, value: Any) -> Message:
-    return Message("{text}", {"text": str(value)}) if field in SIZE else parts.word(field, value)
+    if field in SIZE:
+        return Message("{text}", {"text": format_size(value * MIB) if field == "memory_mib" else str(value)})
+    return parts.word(field, value)
 
 
 def _effect(instance: Instance, field: str, old: Any, new: Any) -> Message:

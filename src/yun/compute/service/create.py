@@ -217,7 +217,7 @@ def _planned(
             Subject("volume", disk.volume_id, row.name), *port.subjects, *(floating.subjects if floating else ()),
         ),
         effects=(
-            _("An instance with {vcpus} vCPUs and {memory} of memory is made on host {host}.",
+            _("An instance with {vcpus} vCPU and {memory} of memory is made on host {host}.",
               vcpus=row.vcpus, memory=format_size(row.memory_mib * MIB), host=host.name),
             _("Its disk has {size}.", size=format_size(size.disk_bytes)),
             *install.effects(cds),
@@ -236,7 +236,7 @@ def _planned(
 def _capacity(session: Session, host: Host, size: Size) -> tuple[Message, ...]:
     room = next(r for r in hosts.rooms(session) if r.host.id == host.id)
     return (
-        _("Afterwards {memory} of memory and {vcpus} vCPUs are left on host {host}.",
+        _("Afterwards {memory} of memory and {vcpus} vCPU are left on host {host}.",
           memory=format_size(max(room.memory_mib - size.memory_mib, 0) * MIB),
           vcpus=max(room.vcpus - size.vcpus, 0), host=host.name),
     )  # fmt: skip

@@ -76,7 +76,7 @@ def export(ctx: Context, instance: Instance) -> Intent:
 def _refuse_running(instance: Instance) -> None:
     if instance.state in LIVE:
         raise Conflict(
-            _("{name} runs: a copy of its disks would be torn.", name=instance.name),
+            _("{name} runs: a copy of its disks would not be consistent.", name=instance.name),
             hint=_("Stop it, or clone it and export the clone."),
         )
     if instance.state not in (State.STOPPED, State.CRASHED):

@@ -105,7 +105,7 @@ def create_flavor(
             }
         },
         effects=(
-            _("Everybody may create instances with {vcpus} vCPUs, {memory} of memory and a disk of {disk}.",
+            _("Everybody may create instances with {vcpus} vCPU, {memory} of memory and a disk of {disk}.",
               vcpus=vcpus, memory=format_size(memory_mib * MIB), disk=format_size(disk_bytes)),
         ),
         instant=True,

@@ -47,7 +47,7 @@ def start(ctx: Context, instance: Instance) -> Intent:
         arguments={"instance_id": instance.id},
         keys=keys(instance, host=True),
         effects=(
-            _("The instance runs and uses {vcpus} vCPUs and {memory} of memory.",
+            _("The instance runs and uses {vcpus} vCPU and {memory} of memory.",
               vcpus=instance.vcpus, memory=format_size(instance.memory_mib * MIB)),
         ),
         back=(_("It is powered off again, as its guest allows."),),

@@ -18,7 +18,7 @@ from yun.operations.intent import Intent, Subject
 from yun.operations.model import OPEN, Operation
 from yun.operations.opposites import opposite
 from yun.storage.model import TrashItem
-from yun.storage.service import kept_until, refuse_restoring
+from yun.storage.service import adopted_files, kept_until, refuse_restoring
 
 
 def delete(ctx: Context, instance: Instance, *, timeout: int | None = None, force: bool = False) -> Intent:
@@ -105,6 +105,7 @@ def purge(ctx: Context, instance: Instance) -> Intent:
         destroys=(
             _("instance {name}", name=instance.name),
             *(_("volume {name}", name=disk["name"]) for disk in disks),
+            *adopted_files(ctx.session, [disk["volume_id"] for disk in disks]),
         ),
         undoable=False,
         no_undo=_("What is purged is gone for good."),

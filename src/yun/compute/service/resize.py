@@ -75,7 +75,7 @@ def size_text(vcpus: int, memory_mib: int) -> str:
 
 def pending(row: dict[str, Any]) -> list[dict[str, Any]]:
     """What a running instance will have only after its next start: ``field``, what runs (``now``) and what is next."""
-    if row["state"] not in LIVE or row["running_vcpus"] is None:
+    if row["state"] not in LIVE:
         return []
     found = [
         {"field": field, "now": row[running], "next": row[field]}
@@ -83,6 +83,9 @@ def pending(row: dict[str, Any]) -> list[dict[str, Any]]:
         if row[running] is not None and row[running] != row[field]
     ]
     running = row["running_hardware"]
+    if row["running_vcpus"] is None and not running:
+        # It was not started by us: what it runs with is what its row said when it was found.
+        return found
     now = parts.shown(running.get("firmware", row["firmware"]), running)
     then = parts.shown(row["firmware"], row["hardware"])
     found += [{"field": f, "now": now[f], "next": then[f]} for f in then if now[f] != then[f]]
@@ -112,15 +115,17 @@ def live_memory(running: dict[str, Any], now: int | None, wanted: int) -> bool:
 
 def _when(instance: Instance, vcpus: int, memory_mib: int) -> list[Message]:
     """When another size takes effect."""
-    if instance.state not in LIVE or instance.running_vcpus is None:
+    if instance.state not in LIVE:
         return [_("The instance is off; it takes effect with its next start.")]
     running, found, later = instance.running_hardware, [], False
-    if vcpus != instance.running_vcpus:
-        now = live_vcpus(running, instance.running_vcpus, vcpus)
+    has_vcpus = instance.running_vcpus or instance.vcpus
+    has_memory = instance.running_memory_mib or instance.memory_mib
+    if vcpus != has_vcpus:
+        now = live_vcpus(running, has_vcpus, vcpus)
         found += [_("The guest gets more vCPUs at once.")] if now else []
         later |= not now
-    if memory_mib != instance.running_memory_mib:
-        now = live_memory(running, instance.running_memory_mib, memory_mib)
+    if memory_mib != has_memory:
+        now = live_memory(running, has_memory, memory_mib)
         found += [_("Its memory changes at once, as fast as the guest gives and takes it.")] if now else []
         later |= not now
     if later:
@@ -164,7 +169,7 @@ def _room_left(ctx: Context, instance: Instance, values: dict[str, Any]) -> Mess
     if refusal is not None:
         raise hosts.no_room([refusal], placement.nearest([room], vcpus=vcpus, memory_mib=memory_mib))
     return _(
-        "Afterwards {memory} of memory and {vcpus} vCPUs are left on host {host}.",
+        "Afterwards {memory} of memory and {vcpus} vCPU are left on host {host}.",
         memory=format_size(max(room.memory_mib - memory_mib, 0) * MIB), vcpus=max(room.vcpus - vcpus, 0),
         host=room.host.name,
     )  # fmt: skip

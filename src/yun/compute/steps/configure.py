@@ -87,7 +87,7 @@ def live_now(op: Op, instance_id: str) -> dict[str, Any]:
     if pins != parts.of(running).pins:
         live = max(row.running_vcpus, row.vcpus if "running_vcpus" in took else 0)
         if len(pins) > 1 and len(pins) < live:
-            raise Conflict(_("There are {count} vCPUs.", count=live))
+            raise Conflict(_("There are {count} vCPU.", count=live))
         hypervisor.pin_vcpus(row.uuid, pins)
         took["running_hardware"] = _with(running, "pins", list(pins))
     for field in ("start_order", "start_delay"):

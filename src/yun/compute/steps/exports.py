@@ -57,7 +57,7 @@ def make_appliance(op: Op, export_id: str, instance_id: str, path: str) -> dict[
         machine = load(session, instance_id)
     if machine.state in LIVE:
         raise Conflict(
-            _("{name} runs: a copy of its disks would be torn.", name=machine.name),
+            _("{name} runs: a copy of its disks would not be consistent.", name=machine.name),
             hint=_("Stop it, or clone it and export the clone."),
         )
     name = machine.hostname

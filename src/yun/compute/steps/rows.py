@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from yun.base.crossing import refuse
 from yun.base.messages import _
-from yun.compute.model import Flavor, Instance, InstanceSample, State
+from yun.compute.model import LIVE, Flavor, Instance, InstanceSample, State
 from yun.compute.service.flavors import refuse_taken_flavor
 from yun.compute.service.look import refuse_taken
 from yun.compute.steps.shared import load, notice_key, set_state
@@ -139,6 +139,9 @@ def have_size(
         session, host_id=row.host_id, owner=row.id, vcpus=values["vcpus"], memory_mib=values["memory_mib"],
         returning=True,
     )  # fmt: skip
+    if row.state in LIVE and row.running_vcpus is None:
+        # Nobody wrote down what it was started with; until now its row said so.
+        row.running_vcpus, row.running_memory_mib = row.vcpus, row.memory_mib
     _write(op, session, row, values)
     return old
 

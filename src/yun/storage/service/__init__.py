@@ -15,6 +15,7 @@ from yun.storage.service.pools import (
 )
 from yun.storage.service.search import finished
 from yun.storage.service.trash import (
+    adopted_files,
     due,
     get_item,
     kept_until,
@@ -52,6 +53,7 @@ __all__ = [
     "Disk",
     "PoolChanges",
     "VolumePlan",
+    "adopted_files",
     "attach",
     "attachment_of",
     "attachments_of",

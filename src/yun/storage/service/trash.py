@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -11,13 +13,13 @@ from yun.base import permissions
 from yun.base.config import Settings
 from yun.base.context import Context, not_found
 from yun.base.errors import Conflict
-from yun.base.messages import _
+from yun.base.messages import Message, _
 from yun.base.paging import Page, paginate
 from yun.operations import service as operations
 from yun.operations.intent import Intent, Subject
 from yun.operations.model import OPEN, Operation, OperationSubject
 from yun.storage import names
-from yun.storage.model import TrashItem
+from yun.storage.model import Attachment, Head, TrashItem
 from yun.storage.service import trash_search
 
 SORTS = {
@@ -88,7 +90,17 @@ def purge(ctx: Context, item: TrashItem) -> Intent:
     if item.subject_id in being_purged(ctx.session, [item]):
         raise Conflict(_("{name} is being purged already.", name=item.name))
     refuse_restoring(ctx.session, Subject(item.kind, item.subject_id, item.name))
-    return purge_intent(item)
+    intent, volumes = purge_intent(item), [item.subject_id]
+    if item.kind != "volume":
+        query = sa.select(Attachment.volume_id).where(Attachment.instance_id == item.subject_id)
+        volumes = list(ctx.session.scalars(query))
+    return replace(intent, destroys=(*intent.destroys, *adopted_files(ctx.session, volumes)))
+
+
+def adopted_files(session: Session, volume_ids: Iterable[str]) -> tuple[Message, ...]:
+    """The files of these volumes that were there before the cloud was: a purge removes them, wherever they lie."""
+    query = sa.select(Head.path).where(Head.volume_id.in_(list(volume_ids)), Head.adopted).order_by(Head.path)
+    return tuple(_("the file {path}, which was taken over", path=path) for path in session.scalars(query))
 
 
 def refuse_restoring(session: Session, subject: Subject) -> None:
