@@ -162,7 +162,8 @@ class Story:
         world = local.hypervisor.world
         domains = {
             uuid: (
-                repr(domain.spec), str(domain.power), domain.live and sorted(d.path for d in domain.live.disks),
+                repr(domain.spec), str(domain.power),
+                domain.live and sorted((d.path, repr(d.limits)) for d in domain.live.disks),
                 domain.live and sorted((n.mac, n.port_uuid, n.link_up) for n in domain.live.nics),
                 domain.live and domain.restarts_from,
             )

@@ -1,8 +1,8 @@
 """What is known of a domain that nobody here made, and what taking it over would mean. Pure.
 
-The facts are JSON: ``disks`` (slot, path, format, bus, boot_order, serial, cache, ``kept`` why it stays the
-definition's own, ``chain`` of files, ``fault`` why they cannot be told), ``cards``, ``snapshots``, ``others``,
-``machine``, ``firmware``, ``nvram``, and what is there of our consoles.
+The facts are JSON: ``disks`` (slot, path, format, bus, boot_order, serial, cache, io, discard, limits, ``kept`` why it
+stays the definition's own, ``chain`` of files, ``fault`` why they cannot be told), ``cards``, ``snapshots``,
+``others``, ``machine``, ``firmware``, ``nvram``, and what is there of our consoles.
 """
 
 from __future__ import annotations

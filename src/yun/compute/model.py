@@ -26,6 +26,7 @@ declare(
 declare("instance", export="member")
 declare("instance", "cloud", xml="admin", set_overlay="admin")
 declare("instance", add_nic="member", remove_nic="member", change_nic="member")
+declare("instance", change_disk="member")
 declare("volume", change_bus="member")
 declare("volume", attach="member", detach="member", grow="member", flatten="member")
 declare("volume", move="member")
@@ -98,6 +99,7 @@ DOING: dict[str, Message] = {
     "export": _("exporting…"),
     "change_bus": _("changing…"),
     "add_disk": _("attaching a disk…"),
+    "change_disk": _("changing a disk…"),
     "attach": _("attaching a disk…"),
     "detach": _("detaching a disk…"),
     "grow": _("growing a disk…"),

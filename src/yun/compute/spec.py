@@ -20,7 +20,7 @@ from yun.hosts.model import Host
 from yun.network.model import Network
 from yun.network.service import ports_of
 from yun.network.spec import nic_of
-from yun.storage.model import Layer
+from yun.storage.model import Attachment, Layer
 from yun.storage.spec import disks_of, pool_path_of
 
 SEED_SLOT = "sda"
@@ -143,11 +143,19 @@ def _whole(session: Session, instance: Instance, settings: Settings) -> DomainSp
     disks = (*disks_of(session, instance.id), *drives_of(session, instance.id))
     came = session.get(Adoption, instance.id, options=[undefer(Adoption.xml)])
     if came is not None:
+        own = own_serials(session, instance.id, came)
+        disks = tuple(replace(disk, serial=own.get(disk.slot, disk.serial)) for disk in disks)
         return kept_spec(instance, came, host, disks, nics, settings=settings)
     return domain_spec(
         instance, host, disks, nics, settings=settings,
         seed=places.seed(pool, instance.id) if instance.cloud_init else "", nvram=places.nvram(pool, instance.id),
     )  # fmt: skip
+
+
+def own_serials(session: Session, instance_id: str, came: Adoption) -> dict[str, str]:
+    """The serials of the disks that a machine came with, by slot: one that had none gets none."""
+    query = sa.select(Attachment).where(Attachment.instance_id == instance_id, Attachment.slot.in_(came.disks))
+    return {place.slot: place.serial for place in session.scalars(query)}
 
 
 def guest(instance: Instance, nics: Sequence[GuestNic]) -> Guest:

@@ -92,6 +92,7 @@ def _write_readings(session: Session, host: Host, facts: HostFacts) -> None:
         "memory_free_mib": facts.memory_free_mib, "uptime_seconds": round(facts.uptime_seconds),
         "disk_bytes": facts.disk_bytes, "disk_free_bytes": facts.disk_free_bytes,
         "tpm": facts.tpm, "huge_pages_mib": facts.huge_pages_mib,
+        "io_uring": not facts.io_uring_fault, "io_uring_fault": facts.io_uring_fault,
     }  # fmt: skip
     now = datetime.now(UTC)
     # A statement, so that the revision (the ETag) does not move every few seconds.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -165,7 +166,9 @@ class Head(Row, Base):
 class Attachment(Row, Base):
     """A volume's place in an instance: ``slot`` is the disk's name there (``vda``). One that is ``kept`` is let go of
     when its instance is deleted; others go to the trash with it. ``instance_name`` is written by the room above, and
-    again when the instance is renamed."""
+    again when the instance is renamed. ``io`` and ``serial`` are empty for the usual ones. ``limits`` keeps what of
+    `IoLimits` is not plain. ``running`` keeps what a running instance has otherwise than the row, which counts from its
+    next start on."""
 
     __tablename__ = "attachment"
     PREFIX = "att"
@@ -180,6 +183,10 @@ class Attachment(Row, Base):
     serial: Mapped[str] = mapped_column(sa.String(40), default="")
     cache: Mapped[str] = mapped_column(sa.String(20), default="none")
     kept: Mapped[bool] = mapped_column(default=False)
+    io: Mapped[str] = mapped_column(sa.String(10), default="", server_default="")
+    discard: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
+    limits: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    running: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
 
     __table_args__ = (sa.UniqueConstraint("instance_id", "slot"),)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from yun.drivers.hypervisor.port import DiskSpec
+from yun.drivers.hypervisor.port import DiskSpec, IoLimits
 from yun.storage.model import Pool
 from yun.storage.service import Disk, attachments_of, default_pool
 
@@ -15,7 +15,7 @@ def disk_of(disk: Disk) -> DiskSpec:
     return DiskSpec(
         slot=place.slot, path=disk.head.path, format=disk.head.format, bus=place.bus, readonly=place.readonly,  # type: ignore[arg-type]
         serial=place.serial or serial_of(disk.volume.id), boot_order=place.boot_order,
-        cache=place.cache,  # type: ignore[arg-type]
+        cache=place.cache, io=place.io or None, discard=place.discard, limits=IoLimits(**place.limits),  # type: ignore[arg-type]
     )  # fmt: skip
 
 

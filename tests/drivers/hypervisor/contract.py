@@ -22,6 +22,7 @@ from tests.drivers.hypervisor.boot_contract import BootContract
 from tests.drivers.hypervisor.disk_contract import DiskContract
 from tests.drivers.hypervisor.foreign_contract import ForeignContract
 from tests.drivers.hypervisor.guest_contract import GuestContract
+from tests.drivers.hypervisor.limit_contract import LimitContract
 from tests.drivers.hypervisor.nic_contract import NicContract
 from tests.drivers.hypervisor.screen_contract import ScreenContract
 from yun.base.errors import DriverError
@@ -107,7 +108,10 @@ def missing() -> str:
     return as_uuid(new_id("ins"))
 
 
-class Contract(BoardContract, BootContract, DiskContract, ForeignContract, GuestContract, NicContract, ScreenContract):
+class Contract(
+    BoardContract, BootContract, DiskContract, ForeignContract, GuestContract, LimitContract, NicContract,
+    ScreenContract,
+):  # fmt: skip
     """What every hypervisor driver does."""
 
     def test_facts_tell_versions_and_size(self, room: Room) -> None:

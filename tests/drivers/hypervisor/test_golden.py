@@ -16,7 +16,7 @@ import pytest
 
 from yun.drivers.hypervisor.board import Board
 from yun.drivers.hypervisor.libvirt.domain_xml import NAMESPACE, domain_xml
-from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, Kept, NicSpec
+from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, IoLimits, Kept, NicSpec
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 SPECS = sorted(GOLDEN.glob("*.toml"))
@@ -24,7 +24,9 @@ SPECS = sorted(GOLDEN.glob("*.toml"))
 
 def load(path: Path) -> DomainSpec:
     raw = tomllib.loads(path.read_text())
-    raw["disks"] = tuple(DiskSpec(**d) for d in raw.get("disks", []))
+    raw["disks"] = tuple(
+        DiskSpec(**{**d, "limits": IoLimits(**d.get("limits", {}))}) for d in raw.get("disks", [])
+    )
     raw["nics"] = tuple(NicSpec(**n) for n in raw.get("nics", []))
     if "kept" in raw:
         raw["kept"] = Kept(raw["kept"]["xml"], tuple(raw["kept"]["disks"]))
@@ -53,10 +55,11 @@ def _used() -> dict[type, list[Any]]:
         DiskSpec: [d for s in specs for d in s.disks],
         NicSpec: [n for s in specs for n in s.nics],
         Board: [s.board for s in specs],
+        IoLimits: [d.limits for s in specs for d in s.disks],
     }
 
 
-@pytest.mark.parametrize("kind", [DomainSpec, DiskSpec, NicSpec, Board], ids=lambda k: k.__name__)
+@pytest.mark.parametrize("kind", [DomainSpec, DiskSpec, NicSpec, Board, IoLimits], ids=lambda k: k.__name__)
 def test_every_field_and_every_choice_is_in_a_golden_file(kind: type) -> None:
     hints, missing = get_type_hints(kind), []
     for field in fields(kind):

@@ -9,6 +9,7 @@ from yun.compute.api import (  # noqa: F401 (they add their routes to the router
     boot,
     bulk,
     buses,
+    change_disk,
     clone,
     configure,
     disks,

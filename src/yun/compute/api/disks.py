@@ -11,6 +11,9 @@ from yun.operations.answer import answer
 from yun.storage.service import get_volume
 from yun.web.api import Ctx, Match
 
+LIMITS = "Such as `read_iops_sec`, with `_max` for a burst and `_max_length` for its seconds; total, read, write."
+LIMIT_GROUP = "Disks of the instance with the same name share one budget."
+
 
 class NewPlace(Body):
     """How a disk is put into an instance."""
@@ -20,9 +23,18 @@ class NewPlace(Body):
     readonly: bool = False
     cache: str = Field("none", max_length=20, description="none, writeback, writethrough, directsync or unsafe")
 
+    io: str = Field("", max_length=20, description="threads, native or io_uring; empty: as the hypervisor likes.")
+    discard: bool = Field(True, description="What the guest gives up is given back to the pool.")
+    serial: str = Field("", max_length=40, description="By what the guest finds it; the volume's id by default.")
+    limits: dict[str, int] = Field({}, max_length=40, description=LIMITS)
+    limit_group: str = Field("", max_length=40, description=LIMIT_GROUP)
+
     def place(self) -> service.Place:
         """As the verb wants it."""
-        return service.Place(bus=self.bus, slot=self.slot, readonly=self.readonly, cache=self.cache)
+        return service.Place(
+            bus=self.bus, slot=self.slot, readonly=self.readonly, cache=self.cache, io=self.io, discard=self.discard,
+            serial=self.serial, limits=self.limits, limit_group=self.limit_group,
+        )  # fmt: skip
 
 
 class NewDisk(NewPlace):

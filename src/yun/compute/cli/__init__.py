@@ -8,6 +8,7 @@ from yun.compute.cli import (  # noqa: F401 (they add their verbs)
     boot,
     bulk,
     buses,
+    change_disk,
     clone,
     configure,
     disks,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import quote
 
 import click
 
 from yun.base.messages import _
+from yun.compute.cli.limits import LIMIT_HELP, limits_of
 from yun.compute.cli.shared import instance
 from yun.storage.cli import size_of, volume
 from yun.web.client import Client
@@ -18,6 +20,21 @@ bus = option("--bus", type=BUSES, default="virtio", help=_("How the guest sees i
 slot = option("--slot", default="", help=_("The disk's name, such as vdb; the first free one by default."))
 readonly = option("--read-only", "readonly", is_flag=True, help=_("The guest can only read it."))
 cache = option("--cache", type=CACHES, default="none", help=_("How the host caches it."))
+IO_MODES = click.Choice(["threads", "native", "io_uring"])
+io = option("--io", type=IO_MODES, default="", help=_("How the host reads and writes it; the hypervisor's own way."))
+discard = option(
+    "--no-discard", "discard", flag_value=False, default=True, help=_("What its guest gives up stays taken.")
+)
+serial = option("--serial", default="", help=_("By what the guest finds it; the volume's id by default."))
+limit = option("--limit", "limits", multiple=True, metavar="KIND=RATE", help=LIMIT_HELP)
+limit_group = option("--limit-group", default="", help=_("Disks of the instance with the same name share one budget."))
+
+
+def ways(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say how a new disk is read and written."""
+    for add in (limit_group, limit, serial, discard, io, cache):
+        command = add(command)
+    return command
 
 
 @instance.command("add-disk", help=_("Add an empty disk, while the instance runs where its bus allows it."))
@@ -28,11 +45,15 @@ cache = option("--cache", type=CACHES, default="none", help=_("How the host cach
 @bus
 @slot
 @readonly
-@cache
+@ways
 @pass_client
-def add_disk(client: Client, ref: str, size: str, name: str | None, pool: str | None, **place: object) -> None:
+def add_disk(
+    client: Client, ref: str, size: str, name: str | None, pool: str | None, limits: tuple[str, ...], **place: object
+) -> None:
     """Add a disk."""
-    body = {"size_bytes": size_of(size, "size"), "name": name, "pool": pool, **place}
+    body = {
+        "size_bytes": size_of(size, "size"), "name": name, "pool": pool, **place, "limits": limits_of(limits),
+    }  # fmt: skip
     client.change("POST", f"/instances/{quote(ref, safe='')}/add-disk", body)
 
 
@@ -42,11 +63,12 @@ def add_disk(client: Client, ref: str, size: str, name: str | None, pool: str | 
 @bus
 @slot
 @readonly
-@cache
+@ways
 @pass_client
-def attach(client: Client, ref: str, instance_ref: str, **place: object) -> None:
+def attach(client: Client, ref: str, instance_ref: str, limits: tuple[str, ...], **place: object) -> None:
     """Attach."""
-    client.change("POST", f"/volumes/{quote(ref, safe='')}/attach", {"instance": instance_ref, **place})
+    body = {"instance": instance_ref, **place, "limits": limits_of(limits)}
+    client.change("POST", f"/volumes/{quote(ref, safe='')}/attach", body)
 
 
 @volume.command("detach", help=_("Detach a volume from its instance; it stays, or goes to the trash."))

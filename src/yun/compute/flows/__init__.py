@@ -7,6 +7,7 @@ from yun.compute.flows import (  # noqa: F401 (they declare operations)
     appliances,
     boot,
     buses,
+    change_disk,
     clone,
     configure,
     disks,

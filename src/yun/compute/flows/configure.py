@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from yun.compute import steps
+from yun.compute.steps.change_disk import have_disks
 from yun.operations.flow import Op, operation
 
 
@@ -21,7 +22,8 @@ def configure(op: Op, instance_id: str, values: dict[str, Any], was: dict[str, A
 
 @operation("instance.drop_pending")
 def drop_pending(
-    op: Op, instance_id: str, size: dict[str, Any], values: dict[str, Any], boot_order: list[str] | None = None
+    op: Op, instance_id: str, size: dict[str, Any], values: dict[str, Any], boot_order: list[str] | None = None,
+    disks: dict[str, Any] | None = None,
 ) -> Any:
     """Rows and definition are again what runs."""
     op.step(steps.before_hardware, instance_id)
@@ -31,5 +33,7 @@ def drop_pending(
         op.step(steps.have_size, instance_id, size)
     if boot_order is not None:
         op.step(steps.have_boot_order, instance_id, boot_order)
+    if disks:
+        op.step(have_disks, instance_id, disks)
     op.step(steps.redefine, instance_id)
     return {"instance_id": instance_id}

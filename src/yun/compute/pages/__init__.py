@@ -9,6 +9,7 @@ from yun.compute.pages import (
     boot,
     bulk,
     buses,
+    change_disk,
     clone,
     configure,
     create,
@@ -33,6 +34,6 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 # Fixed addresses first: /instances/new is not an instance named "new".
 for part in (
     overview, adopt, listing, create, bulk, flavors, disks, nics, clone, appliances, guest, media, configure, overlay,
-    move, buses, boot, one,
+    move, buses, boot, change_disk, one,
 ):  # fmt: skip
     router.include_router(part.router)

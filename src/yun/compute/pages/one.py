@@ -16,6 +16,7 @@ from yun.base.units import MIB, parse_size
 from yun.compute import service
 from yun.compute.console.model import screens_of
 from yun.compute.model import Instance, OnCrash, State
+from yun.compute.pages.change_disk import notes_of
 from yun.compute.pages.guest import runs_of
 from yun.compute.pages.listing import dressed
 from yun.compute.service.edit import TITLES
@@ -114,7 +115,7 @@ def guest(ctx: Ctx, ref: str) -> Response:
 @router.get("/instances/{ref}/disks")
 def disks(ctx: Ctx, ref: str) -> Response:
     """Its disks."""
-    return _page(ctx, ref, "disks")
+    return _page(ctx, ref, "disks", notes=notes_of(ctx, service.get(ctx, ref)))
 
 
 @router.get("/instances/{ref}/network")

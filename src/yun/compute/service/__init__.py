@@ -4,6 +4,7 @@ from yun.compute.service.adopt import adopt, get_found, list_found, release, sho
 from yun.compute.service.appliances import ImportWish, contents, import_appliance
 from yun.compute.service.boot import boot_once, boot_order, boot_view, boot_words
 from yun.compute.service.buses import change_bus
+from yun.compute.service.change_disk import DiskChange, change_disk
 from yun.compute.service.clone import CloneWish, clone
 from yun.compute.service.configure import TITLES as HARDWARE_TITLES
 from yun.compute.service.configure import configure, drop_pending, waiting_of, waiting_words
@@ -36,6 +37,7 @@ __all__ = [
     "HARDWARE_TITLES",
     "Card",
     "CloneWish",
+    "DiskChange",
     "ImportWish",
     "Place",
     "Wish",
@@ -51,6 +53,7 @@ __all__ = [
     "card",
     "card_told",
     "change_bus",
+    "change_disk",
     "change_nic",
     "clone",
     "completed",

@@ -16,6 +16,7 @@ from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.base.paging import Page, paginate
 from yun.compute import found
+from yun.compute import limits as io_limits
 from yun.compute.model import LIVE, Adoption, FoundMachine, Instance, OnCrash, State
 from yun.compute.names import check_name, hostname_for
 from yun.compute.service.look import must_allow, refuse_taken
@@ -213,6 +214,8 @@ def _write(session: Session, instance: Instance, plan: _Plan) -> None:
         Attachment(
             volume_id=plan.volume_id, instance_id=instance.id, instance_name=instance.name, slot=disk["slot"],
             bus=disk["bus"], boot_order=disk["boot_order"], serial=disk["serial"][:40], cache=disk["cache"],
+            io=disk.get("io", ""), discard=disk.get("discard", False),
+            limits=io_limits.as_stored(disk.get("limits", {})),
         )
     )  # fmt: skip
     session.flush()

@@ -11,11 +11,12 @@ from yun.base.units import MIB, format_size
 from yun.compute import boot
 from yun.compute import hardware as parts
 from yun.compute.model import LIVE, SETTLED, Adoption, Instance
+from yun.compute.service.change_disk import WAYS, waiting_disks, way_word
 from yun.compute.service.look import must_be
 from yun.compute.service.power import keys, subject
 from yun.compute.service.resize import SIZE, pending
 from yun.hosts.model import Host
-from yun.operations.intent import Intent
+from yun.operations.intent import Intent, Key
 
 TITLES: dict[str, Message] = {
     "vcpus": _("vCPUs"), "memory_mib": _("Memory"),
@@ -67,8 +68,8 @@ def drop_pending(ctx: Context, instance: Instance) -> Intent:
     """
     ctx.may("instance.drop_pending", instance.project_id)
     must_be(instance, LIVE)
-    waiting = waiting_of(instance)
-    if not waiting:
+    waiting, disks = waiting_of(instance), waiting_disks(ctx, instance)
+    if not waiting and not disks:
         raise Conflict(_("Nothing waits for its next start."))
     now = {entry["field"]: entry["now"] for entry in waiting}
     size = {field: now.pop(field) for field in SIZE if field in now}
@@ -82,8 +83,10 @@ def drop_pending(ctx: Context, instance: Instance) -> Intent:
         title=_("Drop what waits for the next start of {name}", name=instance.name),
         subject=subject(instance),
         project_id=instance.project_id,
-        arguments={"instance_id": instance.id, "size": size, "values": now, "boot_order": order},
-        keys=keys(instance),
+        arguments={
+            "instance_id": instance.id, "size": size, "values": now, "boot_order": order, "disks": _by_volume(disks),
+        },
+        keys=(*keys(instance), *(Key(f"volume:{volume_id}") for volume_id in _by_volume(disks))),
         effects=tuple(
             _("{title}: stays {now}, {next} is given up.", title=e["title"], now=e["now"], next=e["next"])
             for e in words
@@ -117,7 +120,21 @@ def _waiting(ctx: Context, instance: Instance) -> list[dict[str, Message]]:
             "title": TITLES[e["field"]], "now": word(e["field"], e["now"]), "next": word(e["field"], e["next"]),
         }
         for e in waiting
+    ] + [
+        {
+            "title": _("Disk {slot}: {title}", slot=e["slot"], title=WAYS[e["field"]]),
+            "now": way_word(e["field"], e["now"]), "next": way_word(e["field"], e["next"]),
+        }
+        for e in waiting_disks(ctx, instance)
     ]  # fmt: skip
+
+
+def _by_volume(disks: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What the disks had when the machine started, by volume."""
+    found: dict[str, dict[str, Any]] = {}
+    for entry in disks:
+        found.setdefault(entry["volume_id"], {})[entry["field"]] = entry["now"]
+    return found
 
 
 def _word(field: str, value: Any) -> Message:

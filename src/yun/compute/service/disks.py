@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -17,6 +18,7 @@ from yun.base.units import format_size
 from yun.compute.guest.model import InstanceGuest
 from yun.compute.media.model import CdDrive
 from yun.compute.model import DISKS_CHANGE_IN, HOT_BUSES, LIVE, Adoption, Instance
+from yun.compute.service.disk_ways import Ways, checked_ways, refuse_bad_ways, said_ways
 from yun.compute.service.look import must_be
 from yun.compute.service.power import keys, subject
 from yun.operations.intent import Intent, Key, Subject
@@ -28,26 +30,32 @@ from yun.storage.model import Attachment, Pool, TrashItem, Volume, VolumeState
 
 LETTERS = {"virtio": ("vd", string.ascii_lowercase), "scsi": ("sd", "bcdefg"), "sata": ("sd", "hijklm")}
 """The slots of each bus: the first of SCSI is the seed's, and one controller holds seven."""
-CACHES = ("none", "writeback", "writethrough", "directsync", "unsafe")
 DETACH_SECONDS = 30
 
 
 @dataclass(frozen=True)
 class Place:
-    """How a volume is to be put into an instance. ``slot`` empty: the first free one of the bus."""
+    """How a volume is to be put into an instance. ``slot`` empty: the first free one of the bus; ``io`` and ``serial``
+    empty: the usual ones. ``limits`` as in `compute.limits`; with a ``limit_group`` that others of the instance are in
+    already, it shares theirs, and names none."""
 
     bus: str = "virtio"
     slot: str = ""
     readonly: bool = False
     cache: str = "none"
+    io: str = ""
+    discard: bool = True
+    serial: str = ""
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    limit_group: str = ""
 
 
 def attach(ctx: Context, volume: Volume, instance: Instance, place: Place | None = None) -> Intent:
     """Put a volume into an instance: at once where it runs and the bus allows it, else at its next start.
 
-    Raises `Invalid` for a bus, slot or cache mode there is not, `Conflict` for a volume that is attached or not
-    available, a slot that is taken, another project's or another host's instance. Undo takes it out again. The volume
-    outlives the instance: it is let go of when that is deleted.
+    Raises `Invalid` for a bus, slot, cache or I/O mode there is not and for limits that contradict each other,
+    `Conflict` for a volume that is attached or not available, a slot that is taken, another project's or another host's
+    instance. Undo takes it out again. The volume outlives the instance: it is let go of when that is deleted.
     """
     ctx.may("volume.attach", volume.project_id)
     ctx.may("volume.attach", instance.project_id)
@@ -57,6 +65,7 @@ def attach(ctx: Context, volume: Volume, instance: Instance, place: Place | None
     _same_home(ctx.session, volume, instance)
     place = _checked(place or Place())
     slot = _slot(ctx.session, instance, place)
+    ways = _ways(ctx.session, instance, place)
     now = instance.state in LIVE and place.bus in HOT_BUSES
 
     def write(session: Session) -> None:
@@ -70,7 +79,7 @@ def attach(ctx: Context, volume: Volume, instance: Instance, place: Place | None
         project_id=volume.project_id,
         arguments={
             "volume_id": volume.id, "instance_id": instance.id,
-            "place": _placed(place, slot),
+            "place": _placed(place, slot, ways),
         },
         keys=(*keys(instance), Key(f"volume:{volume.id}")),
         subjects=(subject(instance),),
@@ -78,6 +87,7 @@ def attach(ctx: Context, volume: Volume, instance: Instance, place: Place | None
             _("The instance {name} has it as {slot} ({bus}).", name=instance.name, slot=slot, bus=place.bus),
             _when(instance, now),
             *((_("The guest can only read it."),) if place.readonly else ()),
+            *said_ways(ctx.session, instance, ways),
         ),
         back=(_("It is taken out of the instance again."),),
         write=write,
@@ -97,6 +107,7 @@ def add_disk(
     must_be(instance, DISKS_CHANGE_IN)
     place = _checked(place or Place())
     slot = _slot(ctx.session, instance, place)
+    ways = _ways(ctx.session, instance, place)
     plan = storage.plan_volume(
         ctx, name=name or f"{instance.name}-{slot}", size_bytes=size_bytes, project_id=instance.project_id, pool=pool,
         exact=name is not None,
@@ -116,13 +127,14 @@ def add_disk(
         ),
         subject=subject(instance),
         project_id=instance.project_id,
-        arguments={"instance_id": instance.id, "volume_id": plan.volume_id, "place": _placed(place, slot)},
+        arguments={"instance_id": instance.id, "volume_id": plan.volume_id, "place": _placed(place, slot, ways)},
         keys=(*keys(instance), Key(f"volume:{plan.volume_id}"), Key(f"pool-work:{plan.pool.id}", storage.POOL_SLOTS)),
         subjects=(Subject("volume", plan.volume_id, plan.name),),
         effects=(
             _("An empty disk of {size} in the pool {pool}.", size=format_size(plan.size_bytes), pool=plan.pool.name),
             _("The instance {name} has it as {slot} ({bus}).", name=instance.name, slot=slot, bus=place.bus),
             _when(instance, now),
+            *said_ways(ctx.session, instance, ways),
         ),
         capacity=storage.capacity_left(plan),
         write=write,
@@ -250,18 +262,23 @@ def _checked(place: Place) -> Place:
         wrong["bus"] = _("one of {names}", names=", ".join(LETTERS))
     elif place.slot and place.slot not in slots_of(place.bus):
         wrong["slot"] = _("one of {names}", names=", ".join(slots_of(place.bus)))
-    if place.cache not in CACHES:
-        wrong["cache"] = _("one of {names}", names=", ".join(CACHES))
+    wrong |= refuse_bad_ways(place.cache, place.io, place.serial)
     if wrong:
         raise Invalid(_("A disk cannot be attached like that."), fields=wrong)
     return place
 
 
-def _placed(place: Place, slot: str) -> dict[str, object]:
+def _ways(session: Session, instance: Instance, place: Place) -> Ways:
+    """How it is read and written. Raises where the host or another disk of the instance stands in the way."""
+    return checked_ways(
+        session, instance, Ways(place.cache, place.io, place.discard, place.serial), place.limits, place.limit_group
+    )
+
+
+def _placed(place: Place, slot: str, ways: Ways) -> dict[str, object]:
     """The place as an argument of the operation; the id of its row is chosen now."""
     return {
-        "id": new_id(Attachment.PREFIX), "slot": slot, "bus": place.bus, "readonly": place.readonly,
-        "cache": place.cache,
+        "id": new_id(Attachment.PREFIX), "slot": slot, "bus": place.bus, "readonly": place.readonly, **ways.values(),
     }  # fmt: skip
 
 

@@ -11,9 +11,11 @@ from sqlalchemy.orm import Session
 from yun.base.context import Context
 from yun.base.messages import Message
 from yun.compute import found as found_machines
+from yun.compute import limits as io_limits
 from yun.compute.media.model import CdDrive
 from yun.compute.model import Adoption, Flavor, Instance, doing
 from yun.compute.service.boot import boot_view
+from yun.compute.service.change_disk import waiting_disks
 from yun.compute.service.look import MOMENTS, VALUES
 from yun.compute.service.metrics import latest, point
 from yun.compute.service.resize import pending
@@ -22,6 +24,7 @@ from yun.network.model import FloatingIp, Network, Port
 from yun.operations.model import Operation, OperationKey
 from yun.storage.model import Pool
 from yun.storage.service import attachments_of
+from yun.storage.spec import serial_of
 
 
 def rendered(ctx: Context, rows: Sequence[Instance]) -> list[dict[str, Any]]:
@@ -58,9 +61,13 @@ def detail(ctx: Context, row: Instance) -> dict[str, Any]:
     ports, disks, drives = ports_of(session, row.id), disks_of(session, row.id), drives_of(session, row.id)
     for thing in (*ports, *disks, *drives):
         thing["turn"] = turns.get(thing.get("slot", thing.get("mac")))
+    item = rendered(ctx, [row])[0]
+    item["pending"] += [
+        {"field": f"{disk['slot']}.{disk['field']}", "now": disk["now"], "next": disk["next"]}
+        for disk in waiting_disks(ctx, row)
+    ]
     return {
-        **rendered(ctx, [row])[0], "ports": ports, "disks": disks, "drives": drives,
-        "outside": outside_cards(ctx, row), "boot": boot,
+        **item, "ports": ports, "disks": disks, "drives": drives, "outside": outside_cards(ctx, row), "boot": boot,
     }  # fmt: skip
 
 
@@ -151,6 +158,10 @@ def disks_of(session: Session, instance_id: str) -> list[dict[str, Any]]:
             "slot": disk.attachment.slot, "bus": disk.attachment.bus, "boot_order": disk.attachment.boot_order,
             "pool": pools[disk.volume.pool_id],
             "readonly": disk.attachment.readonly, "cache": disk.attachment.cache, "kept": disk.attachment.kept,
+            "io": disk.attachment.io, "discard": disk.attachment.discard,
+            "serial": disk.attachment.serial or serial_of(disk.volume.id),
+            "limits": io_limits.rates(disk.attachment.limits),
+            "limit_group": io_limits.group_of(disk.attachment.limits),
         }
         for disk in disks
     ]  # fmt: skip

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from yun.base.errors import Conflict, DriverError
 from yun.base.messages import _
 from yun.compute import hardware as parts
+from yun.compute import limits as io_limits
 from yun.compute.model import HOT_BUSES, Instance
 from yun.compute.steps.definition import define_now
 from yun.compute.steps.shared import load, place
@@ -26,7 +27,9 @@ LOOK_EVERY = 0.1
 UNDO_SECONDS = 30.0
 """How long a guest may take to let go of a disk whose attaching is undone."""
 UP = (Power.RUNNING, Power.PAUSED)
-PLACE = ("id", "slot", "bus", "boot_order", "readonly", "serial", "cache", "kept")
+PLACE = (
+    "id", "slot", "bus", "boot_order", "readonly", "serial", "cache", "kept", "io", "discard", "limits", "running",
+)  # fmt: skip
 
 
 def _define_from_rows(op: Op, output: Any, instance_id: str) -> None:
@@ -46,12 +49,21 @@ def _displace(op: Op, session: Session, output: Any, volume_id: str, instance_id
 
 @tx_step(undo=_displace)
 def put_in_place(op: Op, session: Session, volume_id: str, instance_id: str, wanted: dict[str, Any]) -> None:
-    """The rows say that the instance has the volume. Raises `Conflict` where either changed meanwhile."""
+    """The rows say that the instance has the volume; where it shares a budget, with the limits that this has by now.
+    Raises `Conflict` where either changed meanwhile."""
     volume = session.get_one(Volume, volume_id)
     storage.must_allow(volume, "attach")
     name = load(session, instance_id).name
     storage.refuse_attached(session, volume)
-    session.add(Attachment(volume_id=volume_id, instance_id=instance_id, instance_name=name, kept=True, **wanted))
+    group = io_limits.group_of(wanted.get("limits", {}))
+    shared = [d.attachment.limits for d in storage.attachments_of(session, instance_id) if group]
+    now = next((limits for limits in shared if io_limits.group_of(limits) == group), wanted.get("limits", {}))
+    session.add(
+        Attachment(
+            volume_id=volume_id, instance_id=instance_id, instance_name=name, kept=True,
+            **{**wanted, "limits": dict(now)},
+        )
+    )  # fmt: skip
     session.flush()
     _tell(op, session, "volume.attached", volume_id, instance_id)
 
@@ -60,9 +72,16 @@ def _place_again(op: Op, session: Session, output: Any, volume_id: str, instance
     if output is None or storage.attachment_of(session, volume_id) is not None:
         return
     name = load(session, instance_id).name
-    session.add(Attachment(volume_id=volume_id, instance_id=instance_id, instance_name=name, **output))
+    session.add(
+        Attachment(volume_id=volume_id, instance_id=instance_id, instance_name=name, **_put_back(output))
+    )
     session.flush()
     _tell(op, session, "volume.attached", volume_id, instance_id)
+
+
+def _put_back(was: dict[str, Any]) -> dict[str, Any]:
+    """A disk that is plugged in anew has what its row says."""
+    return {**was, "running": {}} if was["bus"] in HOT_BUSES else was
 
 
 @tx_step(undo=_place_again)

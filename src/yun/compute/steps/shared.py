@@ -13,6 +13,7 @@ from yun.drivers.hypervisor.port import DomainState, Hypervisor, Power
 from yun.operations.events import emit, resolve_notice
 from yun.operations.flow import Op
 from yun.operations.intent import Subject
+from yun.storage.service import attachments_of
 
 STATE_OF = {
     Power.RUNNING: State.RUNNING,
@@ -59,6 +60,9 @@ def set_state(op: Op, session: Session, row: Instance, state: str, *, reason: st
         session.execute(sa.delete(InstanceFreeze).where(InstanceFreeze.instance_id == row.id))
         row.running_vcpus = row.running_memory_mib = None
         row.running_hardware = {}
+        for disk in attachments_of(session, row.id):
+            if disk.attachment.running:
+                disk.attachment.running = {}
     emit(
         session, event or f"instance.{state}", subject=Subject("instance", row.id, row.name),
         project_id=row.project_id, data={"state": state, "reason": reason}, operation_id=op.id,

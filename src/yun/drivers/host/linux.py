@@ -11,7 +11,7 @@ from typing import Literal
 
 from yun.base.config import Settings
 from yun.base.errors import DriverError
-from yun.drivers.host import inventory, kvm, ovs
+from yun.drivers.host import inventory, kvm, ovs, uring
 from yun.drivers.host.chassis import Chassis
 from yun.drivers.host.gateway import Gateway
 from yun.drivers.host.port import HostFacts, ServiceFacts
@@ -32,6 +32,7 @@ class LinuxMachine:
         self.chassis = Chassis(self.records)
         self.meter = inventory.CpuMeter()
         self._qemu: tuple[float, str] = (0.0, "")
+        self._io_uring: tuple[str, str] | None = None
 
     @cached_property
     def datapath(self) -> Literal["system", "netdev"]:
@@ -50,6 +51,7 @@ class LinuxMachine:
             load=inventory.load(), cpu_used=self.meter.read(), accel="kvm" if accel == "kvm" else "tcg",
             accel_reason=reason, datapath=self.datapath, uptime_seconds=inventory.uptime(),
             disk_bytes=disk, disk_free_bytes=disk_free, tpm=inventory.tpm(), huge_pages_mib=inventory.huge_pages_mib(),
+            io_uring_fault=self.io_uring_fault(),
         )  # fmt: skip
 
     def boot_id(self) -> str:
@@ -69,6 +71,13 @@ class LinuxMachine:
                 self._qemu = (stamp, kvm.qemu_version())
             return self._qemu[1]
         return ""
+
+    def io_uring_fault(self) -> str:
+        """Why QEMU here cannot use io_uring; tried again only with another QEMU, or where it did not work."""
+        version = self.qemu_version()
+        if self._io_uring != (version, ""):
+            self._io_uring = (version, uring.fault())
+        return self._io_uring[1]
 
     def services(self) -> list[ServiceFacts]:
         """All daemons that the cloud needs on this host, in start order."""

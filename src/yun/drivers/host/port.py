@@ -26,7 +26,8 @@ class HostFacts:
     ``accel_reason`` is a stable word: ``setting``, ``proved``, ``no_device``, ``no_access``, ``no_cpu_support``,
     ``no_qemu``, ``too_slow`` or ``wrong_answer``. ``cpu_used`` is the busy share of all processors, 0…1;
     the disk is the file system of the state directory. ``tpm``: an emulator of TPMs (swtpm) is installed;
-    ``huge_pages_mib`` is what is set aside as huge pages.
+    ``huge_pages_mib`` is what is set aside as huge pages. ``io_uring_fault`` is why disks cannot be read and written by
+    io_uring, in the kernel's or QEMU's words; empty where they can.
     """
 
     name: str
@@ -47,6 +48,7 @@ class HostFacts:
     disk_free_bytes: int = 0
     tpm: bool = False
     huge_pages_mib: int = 0
+    io_uring_fault: str = ""
 
 
 class HostMachine(Protocol):

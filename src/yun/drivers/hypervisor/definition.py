@@ -5,6 +5,8 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field, replace
 
+from yun.drivers.hypervisor.disk import NO_LIMITS, IoLimits
+
 BUSES = ("virtio", "scsi", "sata", "ide")
 FORMATS = ("qcow2", "raw")
 SIZE = {"b": 1 / 1024, "bytes": 1 / 1024, "k": 1, "kib": 1, "m": 1024, "mib": 1024, "g": 1024**2, "gib": 1024**2}
@@ -36,6 +38,9 @@ class DefinedDisk:
     boot_order: int | None = None
     serial: str = ""
     cache: str = "none"
+    io: str = ""
+    discard: bool = False
+    limits: IoLimits = NO_LIMITS
 
 
 @dataclass(frozen=True)
@@ -143,8 +148,18 @@ def _disk(element: ET.Element) -> DefinedDisk:
         slot=_attribute(target, "dev"), path=path, format=form, bus=bus, kept=_why_kept(element, path, form, bus),
         boot_order=int(_attribute(boot, "order")) if boot is not None else None,
         serial=(element.findtext("serial") or "").strip(),
-        cache=_attribute(driver, "cache") or "writeback",
+        cache=_attribute(driver, "cache") or "writeback", io=_attribute(driver, "io"),
+        discard=_attribute(driver, "discard") == "unmap", limits=limits_of(element),
     )  # fmt: skip
+
+
+def limits_of(disk: ET.Element) -> IoLimits:
+    """What a ``<disk>`` is held to."""
+    said = disk.find("iotune")
+    if said is None:
+        return NO_LIMITS
+    rates = {name: int(said.findtext(name, "0").strip() or 0) for name in NO_LIMITS.rates}
+    return IoLimits(**rates, group_name=said.findtext("group_name", "").strip())
 
 
 def _why_kept(element: ET.Element, path: str, form: str, bus: str) -> str:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 from yun.base.errors import DriverError
 from yun.base.messages import _
 from yun.drivers.hypervisor.fake_boots import FakeBoots
+from yun.drivers.hypervisor.fake_limits import FakeLimits, refuse_uneven
 from yun.drivers.hypervisor.fake_nics import FakeNics
 from yun.drivers.hypervisor.fake_pull import PullingDisks
 from yun.drivers.hypervisor.fake_world import ACTIVE, FakeDomain, FakeWorld, Mirror
@@ -45,7 +46,7 @@ DISK_PLACES = 14
 __all__ = ["FakeDomain", "FakeHypervisor", "FakeWorld"]
 
 
-class FakeHypervisor(FakeBoots, FakeNics, PullingDisks):
+class FakeHypervisor(FakeBoots, FakeLimits, FakeNics, PullingDisks):
     """The driver on a `FakeWorld`; ``timeout`` in seconds as the real one's. ``files`` is the disk store whose files
     its machines write to, where the house has one."""
 
@@ -201,6 +202,7 @@ class FakeHypervisor(FakeBoots, FakeNics, PullingDisks):
                 reason = f"cannot access storage file {disk.path}: No such file or directory"
                 raise DriverError(_("The hypervisor refused: {reason}", reason=reason))
             if there is None:
+                refuse_uneven((*domain.live.disks, disk))
                 if len(domain.live.disks) >= DISK_PLACES:
                     raise DriverError(_("The hypervisor refused: {reason}", reason="No more available PCI slots"))
                 domain.live = replace(domain.live, disks=(*domain.live.disks, disk))

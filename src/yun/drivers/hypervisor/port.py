@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
 
-from yun.drivers.hypervisor.board import Board, DiskFull
+from yun.drivers.hypervisor.board import Board
 from yun.drivers.hypervisor.boots import Boots
+from yun.drivers.hypervisor.disk import DiskSpec, IoLimits
 
 
 class Power(StrEnum):
@@ -35,24 +36,6 @@ class DomainState:
     power: Power
     reason: str = "unknown"
     agent: bool = False
-
-
-@dataclass(frozen=True)
-class DiskSpec:
-    """A disk or CD of a domain. ``path`` is absolute; ``slot`` is the target name (``vda``, ``sda``)."""
-
-    slot: str
-    path: str
-    format: Literal["qcow2", "raw"] = "qcow2"
-    device: Literal["disk", "cdrom"] = "disk"
-    bus: Literal["virtio", "scsi", "sata", "ide"] = "virtio"
-    cache: Literal["none", "writeback", "writethrough", "unsafe", "directsync"] = "none"
-    io: Literal["threads", "native", "io_uring"] | None = None
-    discard: bool = True
-    readonly: bool = False
-    serial: str = ""
-    boot_order: int | None = None
-    error_policy: DiskFull = "stop"
 
 
 @dataclass(frozen=True)
@@ -297,6 +280,15 @@ class Hypervisor(Boots, Protocol):
     def resize_disk(self, uuid: str, slot: str, size: int) -> None:
         """Let the guest of a running or paused domain see ``size`` bytes (a multiple of 512) in this slot, and enlarge
         the file. `DriverError` (not retryable) for a size smaller than it is now, and for an empty slot."""
+        ...
+
+    def limit_disk(self, uuid: str, slot: str, limits: IoLimits) -> None:
+        """From now on this disk of a running or paused domain does no more than ``limits`` allow, and so do all that
+        share its group; its definition stays as it is. `DriverError` (not retryable) for an empty slot."""
+        ...
+
+    def disk_limits(self, uuid: str) -> dict[str, IoLimits]:
+        """What the disks of a running or paused domain are held to now, by slot; empty where none runs."""
         ...
 
     def freeze_disks(self, uuid: str, heads: Mapping[str, str], *, quiesce: bool) -> bool:

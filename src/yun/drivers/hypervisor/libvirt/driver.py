@@ -22,6 +22,7 @@ from yun.drivers.hypervisor.libvirt import (
     size,
     strangers,
     tpm,
+    tuning,
 )
 from yun.drivers.hypervisor.libvirt.connect import Connection, binding
 from yun.drivers.hypervisor.libvirt.domain_xml import domain_xml, mark
@@ -36,6 +37,7 @@ from yun.drivers.hypervisor.port import (
     DomainStats,
     GuestFacts,
     HypervisorFacts,
+    IoLimits,
     NicSpec,
     PluggedDisk,
     PluggedNic,
@@ -204,6 +206,12 @@ class LibvirtHypervisor:
 
     def resize_disk(self, uuid: str, slot: str, size: int) -> None:
         self._on_running(uuid, lambda domain: disks.resize(domain, slot, size))
+
+    def limit_disk(self, uuid: str, slot: str, limits: IoLimits) -> None:
+        self._on_running(uuid, lambda domain: tuning.limit(domain, slot, limits))
+
+    def disk_limits(self, uuid: str) -> dict[str, IoLimits]:
+        return self._on(uuid, lambda domain: tuning.limits(domain) if domain.isActive() else {}, missing=dict)
 
     def freeze_disks(self, uuid: str, heads: Mapping[str, str], *, quiesce: bool) -> bool:
         def freeze(domain: Any) -> bool:

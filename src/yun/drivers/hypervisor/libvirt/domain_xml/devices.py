@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 from yun.drivers.hypervisor.libvirt.domain_xml import board
 from yun.drivers.hypervisor.libvirt.domain_xml.element import add
-from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, NicSpec
+from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, IoLimits, NicSpec
 
 ROOT_PORTS = 16
 """Empty PCIe slots: what is plugged in while the machine runs needs one each."""
@@ -74,6 +74,7 @@ def add_disk(devices: ET.Element, disk: DiskSpec) -> None:
     add(element, "target", dev=disk.slot, bus=disk.bus)
     if disk.readonly or disk.device == "cdrom":
         add(element, "readonly")
+    add_limits(element, disk.limits)
     if disk.serial:
         add(element, "serial", text=disk.serial)
     if disk.boot_order is not None:
@@ -83,6 +84,18 @@ def add_disk(devices: ET.Element, disk: DiskSpec) -> None:
         add(
             element, "address", type="drive", controller=unit // SCSI_UNITS, bus=0, target=0, unit=unit % SCSI_UNITS
         )
+
+
+def add_limits(disk: ET.Element, limits: IoLimits) -> None:
+    """Add what a disk is held to, if anything."""
+    if not limits.any:
+        return
+    element = add(disk, "iotune")
+    for name, value in limits.rates.items():
+        if value:
+            add(element, name, text=str(value))
+    if limits.group_name:
+        add(element, "group_name", text=limits.group_name)
 
 
 def nic_xml(nic: NicSpec) -> str:

@@ -7,10 +7,10 @@ that nobody changed starts exactly as it did before it was taken over.
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from yun.drivers.hypervisor.definition import boot_order, devices_by_name, read_definition
+from yun.drivers.hypervisor.definition import DefinedDisk, boot_order, devices_by_name, read_definition
 from yun.drivers.hypervisor.libvirt.domain_xml.element import NAMESPACE
 from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, Kept, NicSpec
 
@@ -35,7 +35,7 @@ def kept_root(spec: DomainSpec, kept: Kept, disk: Make, nic: MakeNic) -> ET.Elem
         _memory(root, spec.memory_mib)
     devices = root.find("devices")
     assert devices is not None
-    _disks(devices, spec, kept, disk)
+    _disks(devices, spec, kept, known.disks, disk)
     if spec.serial_socket:
         _consoles(devices, spec)
     macs = {card.mac for card in known.cards}
@@ -75,18 +75,21 @@ def _without(root: ET.Element, holder: str, *names: str) -> None:
                 element.remove(child)
 
 
-def _disks(devices: ET.Element, spec: DomainSpec, kept: Kept, make: Make) -> None:
+def _disks(
+    devices: ET.Element, spec: DomainSpec, kept: Kept, before: Sequence[DefinedDisk], make: Make
+) -> None:
     there = {}
     for element in devices.findall("disk"):
         target = element.find("target")
         there[target.get("dev", "") if target is not None else ""] = element
     wanted = {disk.slot: disk for disk in spec.disks}
+    known = {disk.slot: disk for disk in before}
     for slot in kept.disks:
         if slot in there and slot not in wanted:
             devices.remove(there.pop(slot))
     for slot, disk in wanted.items():
         if slot in there and slot in kept.disks:
-            _same_place(there[slot], disk)
+            _same_place(there[slot], disk, known[slot])
         elif slot not in there:
             _controller(devices, disk)
             make(devices, replace(disk, boot_order=None))
@@ -95,15 +98,47 @@ def _disks(devices: ET.Element, spec: DomainSpec, kept: Kept, make: Make) -> Non
             raise ValueError(f"the slot {slot} is the definition's own")
 
 
-def _same_place(element: ET.Element, disk: DiskSpec) -> None:
-    """The disk is where it was; its file may be another one by now."""
+def _same_place(element: ET.Element, disk: DiskSpec, was: DefinedDisk) -> None:
+    """The disk is where it was; its file may be another one by now, and so may how it is read and written."""
     source, driver = element.find("source"), element.find("driver")
     if source is not None and source.get("file") != disk.path:
         source.set("file", disk.path)
         for chain in element.findall("backingStore"):
             element.remove(chain)
-    if driver is not None and driver.get("type") != disk.format:
-        driver.set("type", disk.format)
+    if driver is None:
+        driver = ET.Element("driver", {"name": "qemu", "type": was.format})
+        element.insert(0, driver)
+    driver.set("type", disk.format)
+    for name, before, now in (
+        ("cache", was.cache, disk.cache), ("io", was.io, disk.io or ""),
+        ("discard", "unmap" if was.discard else "", "unmap" if disk.discard else ""),
+    ):  # fmt: skip
+        if before != now:
+            driver.attrib.pop(name, None)
+            if now:
+                driver.set(name, now)
+    if was.serial != disk.serial:
+        for old in element.findall("serial"):
+            element.remove(old)
+        if disk.serial:
+            ET.SubElement(element, "serial").text = disk.serial
+    if was.limits != disk.limits:
+        _limits(element, disk)
+
+
+def _limits(element: ET.Element, disk: DiskSpec) -> None:
+    """The disk is held to other limits; what we have no word for (the size of a request) stays."""
+    said = element.find("iotune")
+    if said is None:
+        said = ET.SubElement(element, "iotune")
+    for child in list(said):
+        if child.tag in disk.limits.rates or child.tag == "group_name":
+            said.remove(child)
+    for name, value in {**disk.limits.rates, "group_name": disk.limits.group_name}.items():
+        if value:
+            ET.SubElement(said, name).text = str(value)
+    if not len(said) or not disk.limits.any:
+        element.remove(said)
 
 
 def _controller(devices: ET.Element, disk: DiskSpec) -> None:

@@ -1,0 +1,53 @@
+"""What the disks of the machines in memory are held to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+
+from yun.base.errors import DriverError
+from yun.base.messages import _
+from yun.drivers.hypervisor.disk import DiskSpec, IoLimits
+from yun.drivers.hypervisor.fake_world import ACTIVE, FakeDomain, FakeWorld
+
+
+def refuse_uneven(disks: Sequence[DiskSpec]) -> None:
+    """libvirt refuses disks that share a budget and name different ones."""
+    named: dict[str, DiskSpec] = {}
+    for disk in disks:
+        other = named.setdefault(disk.limits.group_name, disk)
+        if disk.limits.group_name and other.limits != disk.limits:
+            reason = f"different iotunes for disks {disk.slot} and {other.slot}"
+            raise DriverError(_("The hypervisor refused: {reason}", reason=reason))
+
+
+class FakeLimits:
+    """The part of the driver in memory that limits disks; the driver gives the calls and their domains."""
+
+    world: FakeWorld
+    _call: Callable[..., AbstractContextManager[None]]
+    _active: Callable[[str], FakeDomain]
+
+    def limit_disk(self, uuid: str, slot: str, limits: IoLimits) -> None:
+        with self._call("limit_disk", uuid):
+            domain = self._active(uuid)
+            assert domain.live is not None
+            if slot not in {d.slot for d in domain.live.disks}:
+                raise DriverError(_("The slot {slot} is empty.", slot=slot))
+            group = limits.group_name if limits.any else ""
+            domain.live = replace(
+                domain.live,
+                disks=tuple(
+                    replace(d, limits=limits if limits.any else IoLimits())
+                    if d.slot == slot or (group and d.limits.group_name == group) else d
+                    for d in domain.live.disks
+                ),
+            )  # fmt: skip
+
+    def disk_limits(self, uuid: str) -> dict[str, IoLimits]:
+        with self._call("disk_limits", uuid):
+            domain = self.world.domains.get(uuid)
+            if domain is None or domain.power not in ACTIVE or domain.live is None:
+                return {}
+            return {d.slot: d.limits for d in domain.live.disks}
