@@ -20,6 +20,8 @@ KINDS: dict[str, Message] = {
     "total_bytes": _("bytes"), "read_bytes": _("bytes read"), "write_bytes": _("bytes written"),
 }  # fmt: skip
 """What can be limited, in the order of the page; ``…_sec`` is the rate."""
+NAMES = tuple(NO_LIMITS.rates)
+"""All numbers that there are."""
 MOST = 10**15
 """The hypervisor's own most."""
 LONGEST = 86_400

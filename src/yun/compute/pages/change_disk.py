@@ -13,11 +13,10 @@ from yun.base.messages import Message, _
 from yun.base.units import GIB, KIB, MIB, parse_size
 from yun.compute import limits as io_limits
 from yun.compute import service
-from yun.compute.limits import KINDS
+from yun.compute.limits import KINDS, NAMES
 from yun.compute.model import LIVE, Instance
 from yun.compute.service.change_disk import WAYS, find_disk, waiting_disks, way_word
 from yun.compute.service.disk_ways import CACHES, IO_MODES
-from yun.drivers.hypervisor.disk import NO_LIMITS
 from yun.hosts.model import Host
 from yun.operations.intent import Intent
 from yun.operations.service import submit
@@ -33,7 +32,7 @@ ROWS: dict[str, Message] = {
 }  # fmt: skip
 TITLES: dict[str, Message] = {
     **WAYS, GROUP: _("Shared budget"),
-    **{name: _("Limits per second") for name in NO_LIMITS.rates},
+    **{name: _("Limits per second") for name in NAMES},
 }  # fmt: skip
 
 
@@ -70,7 +69,7 @@ def notes_of(ctx: Context, row: Instance) -> dict[str, list[str]]:
 
 
 NEW: dict[str, Any] = {
-    "cache": "none", "io": "", "discard": True, "serial": "", GROUP: "", **dict.fromkeys(NO_LIMITS.rates, ""),
+    "cache": "none", "io": "", "discard": True, "serial": "", GROUP: "", **dict.fromkeys(NAMES, ""),
 }  # fmt: skip
 """The fields of a new disk as they are shown first."""
 
@@ -78,7 +77,7 @@ NEW: dict[str, Any] = {
 def limits_in(form: FormData) -> dict[str, int]:
     """The limits as they were typed. Raises `Invalid` naming the field."""
     found = {}
-    for name in NO_LIMITS.rates:
+    for name in NAMES:
         text = word(form, name)
         if not text:
             continue
@@ -112,7 +111,7 @@ def _now(disk: Disk) -> dict[str, Any]:
     place = disk.attachment
     return {
         **{name: getattr(place, name) for name in WAYS}, GROUP: io_limits.group_of(place.limits),
-        **{name: place.limits.get(name, 0) for name in NO_LIMITS.rates},
+        **{name: place.limits.get(name, 0) for name in NAMES},
     }  # fmt: skip
 
 
@@ -123,7 +122,7 @@ def change_form(ctx: Ctx, ref: str, slot: str) -> Response:
     ctx.may("instance.change_disk", row.project_id)
     disk = find_disk(ctx, row, slot)
     base, was = f"/instances/{row.id}/disks/{disk.attachment.slot}/change", _now(disk)
-    shown = {name: _shown(name, was[name]) for name in NO_LIMITS.rates}
+    shown = {name: _shown(name, was[name]) for name in NAMES}
     return render(
         ctx, "compute/disk_change.html", row=row, disk=disk, action=base, preview_url=f"{base}/preview", was=was,
         now={**was, **shown}, live=row.state in LIVE, **choices(ctx, row),
@@ -136,10 +135,10 @@ def _intent(ctx: Context, row: Instance, slot: str, form: FormData) -> Intent:
     wanted: dict[str, Any] = {
         "cache": word(form, "cache") or "none", "io": word(form, "io") or "", "discard": ticked(form, "discard"),
         "serial": word(form, "serial") or "", GROUP: word(form, GROUP) or "",
-        **dict.fromkeys(NO_LIMITS.rates, 0), **limits_in(form),
+        **dict.fromkeys(NAMES, 0), **limits_in(form),
     }  # fmt: skip
     changes = changed(form, wanted, _now(disk), TITLES)
-    rates = {name: wanted[name] for name in NO_LIMITS.rates}
+    rates = {name: wanted[name] for name in NAMES}
     touched = any(name in changes for name in rates)
     ways = {name: changes[name] for name in WAYS if name in changes}
     change = service.DiskChange(limits=rates if touched else None, limit_group=changes.get(GROUP), **ways)
