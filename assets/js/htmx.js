@@ -7,7 +7,8 @@ globalThis.htmx = htmx;
 const kept = (name, node) =>
   (name === "checked" && node.hasAttribute("data-keep")) ||
   (name === "open" && (node.tagName === "DETAILS" || node.tagName === "DIALOG")) ||
-  (name === "hidden" && node.hasAttribute("data-bulk"));
+  (name === "hidden" && (node.hasAttribute("data-bulk") || node.hasAttribute("data-bulk-all"))) ||
+  (name === "disabled" && node.hasAttribute("data-everything"));
 
 Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !kept(name, node);
 Idiomorph.defaults.callbacks.beforeNodeMorphed = (old) => !(old instanceof Element && old.hasAttribute("data-own"));

@@ -10,7 +10,13 @@ function show(list) {
   if (bar) {
     bar.hidden = chosen.length === 0;
     const count = bar.querySelector("[data-bulk-count]");
-    if (count) count.textContent = say("selected", { count: chosen.length });
+    const everything = bar.querySelector("[data-everything]");
+    if (everything) {
+      const whole = chosen.length > 0 && chosen.length === all.length;
+      if (!whole) everything.disabled = true;
+      bar.querySelector("[data-bulk-all]").hidden = !whole || !everything.disabled;
+    }
+    if (count) count.textContent = everything && !everything.disabled ? say("all_selected", { count: everything.dataset.count }) : say("selected", { count: chosen.length });
   }
   const every = list.querySelector("[data-all]");
   if (every) {
@@ -24,6 +30,11 @@ let last = null;
 document.addEventListener("click", (event) => {
   const list = event.target.closest("#list");
   if (!list) return;
+  if (event.target.closest("[data-bulk-all]")) {
+    list.querySelector("[data-everything]").disabled = false;
+    show(list);
+    return;
+  }
   if (event.target.closest("[data-bulk-none]")) {
     for (const box of boxes(list)) box.checked = false;
     show(list);

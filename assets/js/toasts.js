@@ -13,7 +13,7 @@ export function toast({ text, kind = "success", operation = null, undo = false, 
   const shown = el("div", { class: `toast-box toast-${kind}` }, icon(ICONS[kind] ?? "info-circle"), body);
   if (kind === "danger") shown.setAttribute("role", "alert");
   if (link) body.append(el("div", {}, el("a", { href: link.url }, link.text)));
-  const back = many.length > 1 ? { "hx-post": "/instances/bulk/undo", "hx-vals": JSON.stringify({ id: many }) } : { "hx-post": `/operations/${many[0] ?? operation}/undo` };
+  const back = many.length > 1 ? { "hx-post": "/bulk/undo", "hx-vals": JSON.stringify({ id: many }) } : { "hx-post": `/operations/${many[0] ?? operation}/undo` };
   let asking = false;
   const leave = () => asking || shown.remove();
   if (many.length || (undo && operation)) {

@@ -1,6 +1,7 @@
 // Uploads in pieces that go on where they broke off (tus 1.0): create, then PATCH from the offset the server knows.
 // The form: data-upload="/address" answers 201 with Location; fields go along as Upload-Metadata.
 import { say } from "./page.js";
+import { asOne } from "./tar.js";
 import { toast } from "./toasts.js";
 
 const PIECE = 16 * 1024 * 1024;
@@ -13,12 +14,13 @@ export function upload(form) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const fields = new FormData(form);
-    const file = fields.get("file");
-    if (!(file instanceof File) || !file.size) return;
+    const files = fields.getAll("file").filter((one) => one instanceof File && one.size);
+    if (!files.length) return;
     const button = form.querySelector("button[type=submit]");
     button.disabled = true;
     bar.hidden = false;
     try {
+      const file = await asOne(files);
       await send(form.dataset.upload, file, fields, (part) => {
         bar.value = part;
         status.textContent = say("uploading", { percent: Math.floor(part * 100) });

@@ -18,6 +18,8 @@ from yun.images.appliance.writing import Card, DiskFile, Machine, describe, mani
 from yun.images.model import Export
 from yun.operations.model import State
 from yun.operations.service import submit
+from yun.storage import service as storage
+from yun.storage.model import Layer
 
 
 def store_of(lab: Lab) -> Any:
@@ -51,11 +53,51 @@ def test_a_stopped_instance_goes_out_with_all_its_disks(lab: Lab) -> None:
     ]
 
 
-def test_a_running_instance_is_refused_with_the_way_out(lab: Lab) -> None:
+@pytest.mark.parametrize(("agent", "how"), [(True, "quiesced"), (False, "crash")])
+def test_a_running_instance_goes_on_and_its_copy_is_of_one_moment(lab: Lab, agent: bool, how: str) -> None:
     lab.create()
-    with lab.asking() as ctx, pytest.raises(Conflict) as caught:
+    lab.do(service.add_disk, "web", size_bytes=1 << 30)
+    lab.world.guest(lab.row().uuid, agent=agent)
+    lab.drain()
+    with lab.asking() as ctx:
+        before = [disk.head.path for disk in storage.attachments_of(ctx.session, lab.row().id)]
+        plan = service.export(ctx, service.get(ctx, "web")).render("en", now=ctx.clock.now(), undo_days=7)
+    assert any("goes on running" in line for line in plan["effects"])
+    files = len(store_of(lab).world.files)
+    done = lab.operation(export(lab))
+    assert done.state == State.SUCCEEDED, done.error
+    result = (done.result or {})["value"]
+    assert result["consistency"] == how
+    assert lab.row().state == "running"
+    with lab.asking() as ctx:
+        found = images.get_export(ctx, result["export_id"])
+        disks = storage.attachments_of(ctx.session, lab.row().id)
+        assert service.consistency_of(ctx, service.get(ctx, "web"), result["export_id"]) == how
+        assert sorted(ctx.session.get_one(Layer, d.head.layer_id).path for d in disks) == sorted(before)
+    assert incoming(lab) == [found.path]
+    assert len(store_of(lab).world.files) == files + 3, "two new heads and the OVA, no copy of what was frozen"
+    live = lab.domain().live
+    assert live is not None
+    assert sorted(disk.path for disk in live.disks) == sorted(disk.head.path for disk in disks)
+
+
+def test_a_full_disk_while_a_running_one_is_copied_leaves_it_running_on_its_disks(lab: Lab) -> None:
+    lab.create()
+    store_of(lab).world.fail("convert", times=20)
+    done = lab.operation(export(lab))
+    assert done.state == State.FAILED
+    assert (lab.rows(Export), incoming(lab)) == ([], [])
+    assert lab.row().state == "running"
+    lab.do(service.stop, "web", force=True)
+    lab.do(service.start, "web")
+    assert lab.row().state == "running"
+
+
+def test_an_instance_that_is_being_made_or_has_no_disk_is_refused(lab: Lab) -> None:
+    lab.create(start=False)
+    lab.do(service.delete, "web")
+    with lab.asking() as ctx, pytest.raises(Conflict):
         service.export(ctx, service.get(ctx, "web"))
-    assert "clone" in caught.value.hint.render("en")
 
 
 def test_one_that_was_started_while_the_export_waited_is_not_copied(lab: Lab) -> None:

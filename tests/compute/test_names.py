@@ -4,7 +4,8 @@ import pytest
 
 from yun.base.errors import Invalid
 from yun.base.ids import new_id
-from yun.compute.names import check_description, check_hostname, check_name, check_tags, hostname_for
+from yun.base.tags import check_tags
+from yun.compute.names import check_description, check_hostname, check_name, hostname_for
 
 
 @pytest.mark.parametrize("name", ["web", "网站服务器 1 号", "a; rm -rf $HOME", "<b>&\"'", "été", "x" * 100, "👩‍💻 lab"])

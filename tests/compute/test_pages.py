@@ -281,18 +281,18 @@ def test_every_operation_on_many_is_the_persons_own_and_one_button_takes_all_bac
         lab.create(f"many-{n}")
         ids.append(lab.row(f"many-{n}").id)
     panel = browser()
-    answer = panel.post("/instances/bulk/stop", data={"id": ids}, headers=HTMX)
+    answer = panel.post("/bulk/instances/stop", data={"id": ids}, headers=HTMX)
     events = told(answer)
     made = events["yun:done"]["operations"]
     assert len(made) == 3
     assert events["yun:toast"]["undo_all"] == made[::-1]
     lab.drain()
     assert {lab.row(i).state for i in ids} == {"stopped"}
-    undone = panel.post("/instances/bulk/undo", data={"id": made[::-1]}, headers=HTMX)
+    undone = panel.post("/bulk/undo", data={"id": made[::-1]}, headers=HTMX)
     assert told(undone)["yun:toast"]["text"] == "Undo of 3 operations: started."
     lab.drain()
     assert {lab.row(i).state for i in ids} == {"running"}
-    again = panel.post("/instances/bulk/undo", data={"id": made}, headers=HTMX)
+    again = panel.post("/bulk/undo", data={"id": made}, headers=HTMX)
     assert again.status_code == 409
 
 
@@ -306,7 +306,7 @@ def test_those_for_which_there_is_no_room_are_left_out_and_said(lab: Lab, browse
     lab.do(service.delete, gone)
     for identifier in ids:
         lab.do(service.stop, identifier)
-    answer = browser().post("/instances/bulk/start", data={"id": [*ids, gone, "ins_nothing"]}, headers=HTMX)
+    answer = browser().post("/bulk/instances/start", data={"id": [*ids, gone, "ins_nothing"]}, headers=HTMX)
     events = told(answer)
     assert len(events["yun:done"]["operations"]) == 3
     assert events["yun:toast"]["text"] == "Start 3 instances: started; 2 left out."
@@ -333,9 +333,9 @@ def test_a_full_host_keeps_some_of_many_from_starting_and_not_the_others(
         return service.start(ctx, row)
 
     monkeypatch.setitem(bulk.CALLS, "start", start)
-    seen = browser().get("/instances/bulk/start/preview", params={"id": ids}).text
+    seen = browser().get("/bulk/instances/start/preview", params={"id": ids}).text
     assert "Left out: the host is full" in seen
-    events = told(browser().post("/instances/bulk/start", data={"id": ids}, headers=HTMX))
+    events = told(browser().post("/bulk/instances/start", data={"id": ids}, headers=HTMX))
     assert events["yun:toast"]["hint"] == "the host is full the quota is reached"
     lab.drain()
     assert [lab.row(i).state for i in ids] == ["stopped", "running", "stopped"]

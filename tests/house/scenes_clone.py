@@ -25,6 +25,7 @@ SCENES: dict[str, Scene] = {
     "instance.make_image": Scene(on(compute.make_image, new=NewImage("golden")), (instance(),)),
 }
 MORE: dict[str, Scene] = {
+    "instance.export of a running one": Scene(on(compute.export), (instance(),), undoable=False),
     "instance.clone of a stopped one": Scene(on(compute.clone, wish=wish(start=False)), (instance(start=False),)),
     "volume.flatten of a stopped one": Scene(
         lambda ctx: compute.flatten(ctx, storage.get_volume(ctx, "m1"), whole=True),

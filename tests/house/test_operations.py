@@ -21,6 +21,7 @@ from tests.house.scenes_disks import SCENES as DISKS
 from tests.house.scenes_media import MORE as MEDIA_MORE
 from tests.house.scenes_media import SCENES as MEDIA
 from tests.house.scenes_nics import SCENES as NICS
+from tests.house.scenes_tags import SCENES as TAGS
 from tests.house.story import SCENES as STORIES
 from tests.house.story import Scene, Story
 from yun.base.config import Settings
@@ -31,7 +32,7 @@ from yun.operations.model import OperationKey, State
 from yun.operations.opposites import OPPOSITES
 from yun.rooms import furniture
 
-SCENES = {**STORIES, **ADOPTIONS, **CLONES, **NICS, **DISKS, **MEDIA, **BOOTS}
+SCENES = {**STORIES, **ADOPTIONS, **CLONES, **NICS, **DISKS, **MEDIA, **BOOTS, **TAGS}
 MORE = {**CLONES_MORE, **DISKS_MORE, **MEDIA_MORE, **BOOTS_MORE}
 EXEMPT = {
     "operation.undo": "its own tests, in tests/operations/test_undo.py",

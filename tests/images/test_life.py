@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.images.conftest import HOME, MEMBER, MIB, OTHER, ROOT, STRANGER, Imag
 from yun.base.errors import Conflict, Forbidden, Invalid, NotFound
 from yun.base.ids import new_id
 from yun.images import service
+from yun.images.appliance import descriptor
 from yun.images.model import Export, Image
 from yun.images.service import NewImage
 from yun.operations import service as operations
@@ -205,6 +207,39 @@ def test_a_copy_is_made_for_download_and_goes_after_a_day(cloud: ImageCloud) -> 
     cloud.engine.drain()
     assert cloud.incoming() == []
     assert cloud.rows(Export) == 0
+
+
+@pytest.mark.parametrize(("hardware", "bus", "card"), [("virtio", "virtio", "virtio"), ("compatible", "sata", "e1000")])
+def test_an_image_goes_out_as_a_machine_of_its_own(cloud: ImageCloud, hardware: str, bus: str, card: str) -> None:
+    cloud.bring("my image 2")
+    cloud.do(lambda ctx: service.update(ctx, service.get(ctx, "my image 2"), hardware=hardware, min_memory_mib=700))
+    written: list[list[tuple[str, bytes | str]]] = []
+    store, bundle = cloud.store, cloud.store.bundle
+
+    def watched(target: str, members: list[tuple[str, bytes | str]], progress: Any) -> int:
+        written.append(list(members))
+        return int(bundle(target, members, progress))
+
+    store.bundle = watched  # type: ignore[method-assign]
+    done = cloud.do(lambda ctx: service.export(ctx, service.get(ctx, "my image 2"), format="ova"))
+    assert done.state == State.SUCCEEDED, done.error
+    result = done.result["value"]
+    assert cloud.incoming() == [f"{result['export_id']}.ova"]
+    names = [name for name, _content in written[0]]
+    assert names == ["my-image-2.ovf", "my-image-2.mf", "my-image-2-disk1.vmdk"]
+    found = descriptor.parse(bytes(written[0][0][1]))  # type: ignore[arg-type]
+    assert (found.name, found.memory_mib, found.nics) == ("my image 2", 700, (card,))
+    assert [disk.bus for disk in found.disks] == [bus]
+
+
+def test_an_appliance_of_an_image_that_fails_leaves_nothing(cloud: ImageCloud) -> None:
+    cloud.bring("mine")
+    for method in ("convert", "digest", "bundle"):
+        cloud.store.world.fail(method, times=20)
+        done = cloud.do(lambda ctx: service.export(ctx, service.get(ctx, "mine"), format="ova"))
+        assert done.state == State.FAILED
+        assert (cloud.incoming(), cloud.rows(Export)) == ([], 0)
+        cloud.store.world.faults.clear()
 
 
 def test_a_failed_copy_leaves_nothing(cloud: ImageCloud) -> None:

@@ -1,4 +1,4 @@
-"""Names of instances and flavors, host names of guests, tags: what is accepted, and what follows from a name."""
+"""Names of instances and flavors, host names of guests: what is accepted, and what follows from a name."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ from yun.base.errors import Invalid
 from yun.base.messages import _
 
 NAME_LENGTH = 100
-TAG_LENGTH = 40
-TAGS = 20
 _HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _ID = re.compile(r"[a-z]{3}_[0-9a-z]{26}")
-_TAG = re.compile(r"[^\s,:\"'<>/\\]+")
 
 
 def check_name(name: str, *, field: str = "name") -> str:
@@ -63,21 +60,6 @@ def hostname_for(name: str, instance_id: str) -> str:
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-")[:63].strip("-")
     return slug or "vm-" + instance_id[-8:]
-
-
-def check_tags(tags: list[str]) -> list[str]:
-    """Tags without repetitions, in order. Raises `Invalid` for too many, or one that the search could not name."""
-    right = _(
-        "at most {tags} tags of 1 to {most} characters, without spaces, commas, colons and quotes",
-        tags=TAGS, most=TAG_LENGTH,
-    )  # fmt: skip
-    kept = list(dict.fromkeys(unicodedata.normalize("NFC", t.strip()) for t in tags))
-    for tag in kept:
-        if not _TAG.fullmatch(tag) or len(tag) > TAG_LENGTH or any(_invisible(c) for c in tag) or tag.startswith("-"):
-            raise Invalid(_("{tag} cannot be a tag.", tag=tag[:TAG_LENGTH]), fields={"tags": right})
-    if len(kept) > TAGS:
-        raise Invalid(_("Too many tags."), fields={"tags": right})
-    return kept
 
 
 def check_description(text: str) -> str:

@@ -107,12 +107,22 @@ class SetVisibility(BaseModel):
     visibility: Literal["private", "public"]
 
 
+class ImageTags(BaseModel):
+    """All tags that an image shall have."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tags: list[str] = Field(max_length=100)
+
+
 class ExportImage(BaseModel):
     """How an image is copied out."""
 
     model_config = ConfigDict(extra="forbid")
 
-    format: Literal["qcow2", "raw"] = "qcow2"
+    format: Literal["qcow2", "raw", "ova"] = Field(
+        "qcow2", description="`ova`: a machine with this disk, for other hypervisors."
+    )
     compress: bool = True
 
 
@@ -121,7 +131,7 @@ def show_image(image: Image) -> dict[str, Any]:
     names = (
         "id", "project_id", "name", "description", "visibility", "state", "layer_id", "kind", "format", "source",
         "source_name", "checksum", "size_bytes", "virtual_bytes", "min_disk_bytes", "min_memory_mib", "firmware",
-        "hardware", "os", "os_version", "default_user", "architecture", "cloud_init", "revision",
+        "hardware", "os", "os_version", "default_user", "architecture", "cloud_init", "tags", "revision",
     )  # fmt: skip
     times = ("created_at", "updated_at", "purge_at")
     return {n: getattr(image, n) for n in names} | {n: moment(getattr(image, n)) for n in times}
@@ -192,6 +202,14 @@ def update(ctx: Ctx, ref: str, body: ChangeImage, match: Match, dry_run: bool = 
     values = match.edit(image, wanted, {name: getattr(image, name) for name in wanted}, {})
     intent = service.update(ctx, image, **values)
     return answer(ctx, intent, dry_run=dry_run, row=lambda: _row(ctx, image.id))
+
+
+@router.post("/images/{ref}/tag", summary="Tag an image")
+def tag_image(ctx: Ctx, ref: str, body: ImageTags, match: Match, dry_run: bool = False) -> JSONResponse:
+    """Exactly these tags."""
+    image = service.get(ctx, ref)
+    match.check(image)
+    return answer(ctx, service.tag(ctx, image, body.tags), dry_run=dry_run, row=lambda: _row(ctx, image.id))
 
 
 @router.post("/images/{ref}/set-visibility", summary="Make an image public or private")

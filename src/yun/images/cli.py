@@ -88,7 +88,7 @@ def list_(client: Client, state: str | None, q: str | None) -> None:
     columns: list[Any] = [
         (_("NAME"), "name"), (_("STATE"), "state"), (_("SYSTEM"), _system),
         (_("SIZE"), lambda r: format_size(r["size_bytes"])), (_("DISK"), lambda r: format_size(r["min_disk_bytes"])),
-        (_("VISIBILITY"), "visibility"), (_("SOURCE"), "source"), (_("ID"), "id"),
+        (_("VISIBILITY"), "visibility"), (_("SOURCE"), "source"), (_("TAGS"), "tags"), (_("ID"), "id"),
     ]  # fmt: skip
     output(client.items("/images", state=state, q=q), columns)
 
@@ -100,6 +100,7 @@ def show(client: Client, ref: str) -> None:
     """Show an image."""
     columns: list[Any] = [
         (_("Name"), "name"), (_("Description"), "description"), (_("State"), "state"), (_("Visibility"), "visibility"),
+        (_("Tags"), "tags"),
         (_("System"), _system), (_("Default user"), "default_user"),
         (_("Architecture"), "architecture"), (_("Firmware"), "firmware"), (_("Hardware"), "hardware"),
         ("cloud-init", "cloud_init"),
@@ -197,6 +198,15 @@ def update(client: Client, ref: str, name: str | None, public: bool | None, **op
         client.change("PATCH", f"/images/{_quote(ref)}", body)
 
 
+@image.command("tag", help=_("Give an image exactly these tags; none takes all away."))
+@click.argument("ref")
+@click.argument("tags", nargs=-1)
+@pass_client
+def tag_image(client: Client, ref: str, tags: tuple[str, ...]) -> None:
+    """Tag."""
+    client.change("POST", f"/images/{_quote(ref)}/tag", {"tags": list(tags)})
+
+
 @image.command("delete", help=_("Delete an image; the trash keeps it for a while."))
 @click.argument("ref")
 @pass_client
@@ -218,7 +228,7 @@ def purge(client: Client, ref: str, yes: bool) -> None:
 @image.command("export", help=_("Download an image to a file."))
 @click.argument("ref")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@option("--format", "form", type=click.Choice(["qcow2", "raw"]), default="qcow2", help=_("Format of the file."))
+@option("--format", "form", type=click.Choice(["qcow2", "raw", "ova"]), default="qcow2", help=_("Format of the file."))
 @option("--compress/--no-compress", default=True, help=_("Make the file small (qcow2)."))
 @pass_client
 def export(client: Client, ref: str, file: Path, form: str, compress: bool) -> None:

@@ -49,6 +49,13 @@ def update(op: Op, image_id: str, values: dict[str, Any]) -> Any:
     return {"image_id": image_id}
 
 
+@operation("image.tag")
+def tag(op: Op, image_id: str, values: dict[str, Any]) -> Any:
+    """Other tags."""
+    op.step(steps.change, image_id, values)
+    return {"image_id": image_id}
+
+
 @operation("image.set_visibility")
 def set_visibility(op: Op, image_id: str, values: dict[str, Any]) -> Any:
     """Let every project use it, or its own alone."""

@@ -16,7 +16,7 @@ declare(
     "image",
     **{
         "list": "reader", "show": "reader", "import": "member", "upload": "member", "pull": "member",
-        "update": "member", "export": "member", "delete": "member", "purge": "member",
+        "update": "member", "tag": "member", "export": "member", "delete": "member", "purge": "member",
     },
 )  # fmt: skip
 # A host's own file may be anybody's secret, and what is public is everybody's.
@@ -50,6 +50,7 @@ UNFINISHED = (State.QUEUED, State.IMPORTING)
 
 ALLOWED: dict[str, tuple[State, ...]] = {
     "update": (State.QUEUED, State.IMPORTING, State.ACTIVE),
+    "tag": (State.QUEUED, State.IMPORTING, State.ACTIVE),
     "set_visibility": (State.QUEUED, State.IMPORTING, State.ACTIVE),
     "export": (State.ACTIVE,),
     "delete": (State.QUEUED, State.IMPORTING, State.ACTIVE),
@@ -78,6 +79,7 @@ class Image(Row, Base):
     name: Mapped[str] = mapped_column(sa.String(120))
     description: Mapped[str] = mapped_column(sa.String(1000), default="")
     visibility: Mapped[str] = mapped_column(sa.String(20), default=Visibility.PRIVATE)
+    tags: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     state: Mapped[str] = mapped_column(sa.String(20), default=State.QUEUED)
     pool_id: Mapped[str] = mapped_column(sa.ForeignKey("pool.id"))
     layer_id: Mapped[str | None] = mapped_column(sa.ForeignKey("layer.id"), index=True)

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from yun.base.context import Context
 from yun.base.errors import Invalid
 from yun.base.messages import Message, _
+from yun.base.tags import split_tags
 from yun.base.units import parse_size
 from yun.images import service
 from yun.images.catalogue import entries
@@ -181,6 +182,21 @@ def save(ctx: Ctx, ref: str, typed: Typed) -> Response:
         values.setdefault(name, "")
     wanted = {name: value for name, value in values.items() if name in EDITABLE}
     return accepted(ctx, submit(ctx, service.update(ctx, found, **changed(typed, wanted, _kept(found), EDITABLE))))
+
+
+@router.get("/images/{ref}/tag")
+def tag_dialog(ctx: Ctx, ref: str) -> Response:
+    """The dialog for the tags."""
+    found = service.get(ctx, ref)
+    ctx.may("image.tag", found.project_id)
+    return render(ctx, "web/tag_dialog.html", action=f"/images/{found.id}/tag", name=found.name, tags=found.tags)
+
+
+@router.post("/images/{ref}/tag")
+def save_tags(ctx: Ctx, ref: str, typed: Typed) -> Response:
+    """Give it these tags."""
+    tags = split_tags(word(typed, "tags") or "")
+    return accepted(ctx, submit(ctx, service.tag(ctx, service.get(ctx, ref), tags)))
 
 
 @router.get("/images/{ref}/visibility/preview")

@@ -5,6 +5,7 @@ A file on its way lies in the pool's ``incoming`` directory under the image's id
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -18,8 +19,11 @@ from yun.base.messages import Message, _
 from yun.images import judge, tidying
 from yun.images.appliance import is_archive, take
 from yun.images.appliance import read as read_appliance
+from yun.images.appliance.bundling import Source, bundle
+from yun.images.appliance.writing import Card, DiskFile, Machine
 from yun.images.model import Export, Image, State
 from yun.images.places import clear, holder, place, pool_of, share
+from yun.images.service.exports import LEAST_MEMORY_MIB
 from yun.images.service.look import must_allow, subject
 from yun.images.sources import built, fetched, unreadable
 from yun.images.space import check_copy, left, watched
@@ -278,7 +282,9 @@ def _unexport(op: Op, output: Any, export_id: str, compress: bool) -> None:
             return
         path, pool_id = export.path, export.pool_id
         session.delete(export)
-    op.drivers.on(pool_of(op, pool_id).host_id).volume.delete(path)
+    store = op.drivers.on(pool_of(op, pool_id).host_id).volume
+    for each in (path, f"{path.removesuffix('.ova')}.0"):
+        store.delete(each)
 
 
 @step(undo=_unexport)
@@ -289,6 +295,8 @@ def copy_out(op: Op, export_id: str, compress: bool) -> dict[str, Any]:
         export = session.get_one(Export, export_id)
         image = session.get_one(Image, export.image_id)
         layer = session.get_one(Layer, image.layer_id)
+    if export.format == "ova":
+        return _appliance(op, export_id, image, layer)
     pool = pool_of(op, export.pool_id)
     store = op.drivers.on(pool.host_id).volume
     form: Literal["raw", "qcow2"] = "raw" if export.format == "raw" else "qcow2"
@@ -301,6 +309,22 @@ def copy_out(op: Op, export_id: str, compress: bool) -> dict[str, Any]:
         row = session.get_one(Export, export_id)
         row.state, row.size_bytes, row.checksum = "ready", facts.length, sha256
     return {"export_id": export_id, "format": export.format, "size_bytes": facts.length, "sha256": sha256}
+
+
+def _appliance(op: Op, export_id: str, image: Image, layer: Layer) -> dict[str, Any]:
+    """The image as a machine of its own: one disk and one card, of the models that its system knows."""
+    old = image.hardware == "compatible"
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", image.name).strip("-.")[:60] or image.id
+    source = Source(layer.path, layer.virtual_bytes, "sata" if old else "virtio")
+
+    def machine(files: list[DiskFile]) -> Machine:
+        return Machine(
+            name=image.name, description=image.description, system=f"{image.os} {image.os_version}".strip(), vcpus=1,
+            memory_mib=image.min_memory_mib or LEAST_MEMORY_MIB, firmware=image.firmware, disks=files,
+            cards=[Card("e1000" if old else "virtio", "default")],
+        )  # fmt: skip
+
+    return bundle(op, export_id, stem, [source], machine)
 
 
 @step()

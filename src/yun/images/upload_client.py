@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 import httpx
@@ -16,6 +16,7 @@ import httpx
 from yun.base.messages import _
 from yun.base.units import MIB, format_size
 from yun.images import tus
+from yun.images.appliance.folder import Packed
 from yun.web.client import Client
 from yun.web.command import Failure, failure, say
 from yun.web.output import preview, wait_for
@@ -52,16 +53,17 @@ def upload(client: Client, file: Path, body: dict[str, Any]) -> None:
     client.told({"operation": operation, "image_id": operation["subject"]["id"]}, operation)
 
 
-def upload_appliance(client: Client, file: Path) -> str:
-    """Upload an OVA and leave it for an import; the upload's id. One that is there already, or in part, is used."""
-    length, name = file.stat().st_size, file.stem
+def upload_appliance(client: Client, file: Path | Packed) -> str:
+    """Upload an OVA, or the files of an OVF as one, and leave it for an import; the upload's id. One that is there
+    already, or in part, is used."""
+    length, name = file.stat().st_size if isinstance(file, Path) else file.length, file.stem
     body = {"name": name, "purpose": "appliance"}
     identifier = _unfinished(client, file.name, length, body) or _begin(client, _announced(file, length, body))
     _send(client, identifier, file, length, kept=True)
     return identifier
 
 
-def _announced(file: Path, length: int, body: dict[str, Any]) -> dict[str, str]:
+def _announced(file: Path | Packed, length: int, body: dict[str, Any]) -> dict[str, str]:
     wanted = metadata(body | {"filename": file.name})
     return {"Tus-Resumable": tus.VERSION, "Upload-Length": str(length), "Upload-Metadata": wanted}
 
@@ -81,11 +83,15 @@ def _begin(client: Client, headers: dict[str, str]) -> str:
     return str(client.send("POST", "/image-uploads", headers=headers).json()["id"])
 
 
-def _send(client: Client, identifier: str, file: Path, length: int, *, kept: bool = False) -> str | None:
+def _opened(file: Path | Packed) -> BinaryIO:
+    return file.open("rb") if isinstance(file, Path) else file.open()
+
+
+def _send(client: Client, identifier: str, file: Path | Packed, length: int, *, kept: bool = False) -> str | None:
     """Send pieces until all has come; returns the import's operation, None for one that is ``kept`` for later. Waits
     longer after each failure in a row."""
     path, failures = f"/image-uploads/{identifier}", 0
-    with file.open("rb") as source, _Bar(length) as bar:
+    with _opened(file) as source, _Bar(length) as bar:
         while True:
             try:
                 state = client.http.head(path, headers={"Tus-Resumable": tus.VERSION})

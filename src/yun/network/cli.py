@@ -43,7 +43,7 @@ def list_networks(client: Client, state: str | None, q: str | None) -> None:
     """List networks."""
     columns: list[Any] = [
         (_("NAME"), "name"), (_("RANGES"), _ranges), (_("EXTERNAL"), "external"), (_("STATE"), "state"),
-        (_("ID"), "id"),
+        (_("TAGS"), "tags"), (_("ID"), "id"),
     ]  # fmt: skip
     output(client.items("/networks", state=state, q=q), columns)
 
@@ -54,7 +54,8 @@ def list_networks(client: Client, state: str | None, q: str | None) -> None:
 def show_network(client: Client, ref: str) -> None:
     """Show a network."""
     columns: list[Any] = [
-        (_("Name"), "name"), (_("Description"), "description"), (_("Ranges"), _ranges), (_("External"), "external"),
+        (_("Name"), "name"), (_("Description"), "description"), (_("Tags"), "tags"), (_("Ranges"), _ranges),
+        (_("External"), "external"),
         (_("MTU"), "mtu"), (_("State"), "state"), (_("Created"), "created_at"), (_("Id"), "id"),
     ]  # fmt: skip
     output(client.get(f"/networks/{_quote(ref)}"), columns)
@@ -90,6 +91,15 @@ def _subnet(
     if gateway is not None:
         body["gateway"] = None if gateway == "none" else gateway
     return body
+
+
+@network.command("tag", help=_("Give a network exactly these tags; none takes all away."))
+@click.argument("ref")
+@click.argument("tags", nargs=-1)
+@pass_client
+def tag_network(client: Client, ref: str, tags: tuple[str, ...]) -> None:
+    """Tag."""
+    client.change("POST", f"/networks/{_quote(ref)}/tag", {"tags": list(tags)})
 
 
 @network.command("delete", help=_("Delete a network with its subnets."))

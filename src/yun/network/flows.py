@@ -36,6 +36,13 @@ def create_network(op: Op, network_id: str, targets: Targets) -> Any:
     return {"network_id": network_id}
 
 
+@operation("network.tag")
+def tag_network(op: Op, network_id: str, tags: list[str]) -> Any:
+    """Other tags."""
+    op.step(steps.tag, network_id, tags)
+    return {"network_id": network_id}
+
+
 @operation("network.delete")
 def delete_network(op: Op, network_id: str, targets: Targets) -> Any:
     """Put a network into the trash."""

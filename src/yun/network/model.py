@@ -11,7 +11,7 @@ from yun.base.db import Base, Row
 from yun.base.ids import as_uuid
 from yun.base.permissions import declare
 
-declare("network", list="reader", show="reader", create="member", delete="member")
+declare("network", list="reader", show="reader", create="member", tag="member", delete="member")
 declare("network", "cloud", ensure_default="admin", reconcile="admin", tend="admin")
 declare("subnet", list="reader", show="reader", create="member", delete="member")
 declare("router", list="reader", show="reader")
@@ -29,7 +29,7 @@ ACTIVE, TRASHED = "active", "trashed"
 DOWN, UP = "down", "up"
 
 ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
-    "network": {"delete": (ACTIVE,)},
+    "network": {"delete": (ACTIVE,), "tag": (ACTIVE,)},
     "subnet": {"delete": (ACTIVE,)},
     "security_group": {"delete": (ACTIVE,), "add_rule": (ACTIVE,), "remove_rule": (ACTIVE,)},
     "floating_ip": {"associate": (ACTIVE,), "disassociate": (ACTIVE,), "release": (ACTIVE,)},
@@ -54,6 +54,7 @@ class Network(Trashable, Row, Base):
     project_id: Mapped[str | None] = mapped_column(sa.ForeignKey("project.id"), index=True)
     name: Mapped[str] = mapped_column(sa.String(100))
     description: Mapped[str] = mapped_column(sa.String(1000), default="")
+    tags: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     external: Mapped[bool] = mapped_column(default=False)
     physical: Mapped[str | None] = mapped_column(sa.String(64))
     vlan: Mapped[int | None]

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from yun.network import rows, spec
-from yun.network.model import DOWN, TRASHED, UP, FloatingIp, Port, SecurityRule
+from yun.network.model import DOWN, TRASHED, UP, FloatingIp, Network, Port, SecurityRule
 from yun.network.service import look
 from yun.network.service.groups import rule_values
 from yun.network.service.ports import forget_ports
@@ -79,6 +79,30 @@ def follow_undo(op: Op, targets: list[list[str]]) -> None:
 def follow(op: Op, targets: list[list[str]]) -> None:
     """The engine has the targets as their rows say."""
     bring(op, targets)
+
+
+# ── tags ──
+
+
+def _retag(op: Op, session: Session, network_id: str, tags: list[str]) -> list[str]:
+    network = session.get_one(Network, network_id)
+    before, network.tags = list(network.tags), tags
+    emit(
+        session, "network.updated", subject=Subject("network", network.id, network.name),
+        project_id=network.project_id, operation_id=op.id,
+    )  # fmt: skip
+    return before
+
+
+def _untag(op: Op, session: Session, output: Any, network_id: str, tags: list[str]) -> None:
+    if output is not None and session.get(Network, network_id) is not None:
+        _retag(op, session, network_id, output)
+
+
+@tx_step(undo=_untag)
+def tag(op: Op, session: Session, network_id: str, tags: list[str]) -> list[str]:
+    """The network has these tags; returns those it had. The engine knows nothing of them."""
+    return _retag(op, session, network_id, tags)
 
 
 # ── ports ──

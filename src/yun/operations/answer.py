@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from yun.base.messages import Message
 from yun.operations.intent import Intent
 from yun.operations.model import Operation, State
 from yun.operations.service import submit
+from yun.operations.service.many import Many, Turn
 
 HEADER = "Yun-Operation"
 
@@ -101,3 +102,22 @@ def text(message: dict[str, Any] | None, locale: str) -> str | None:
 def moment(value: datetime | None) -> str | None:
     """A moment as ISO 8601 in UTC."""
     return value.astimezone(UTC).isoformat() if value else None
+
+
+def report(
+    many: Many[Any, Any], verb: str, turns: Sequence[Turn], since: Sequence[Turn], locale: str
+) -> dict[str, Any]:
+    """What became of each, as JSON: an operation, or why there is none; ``since`` are those that came after the
+    preview."""
+    items: list[dict[str, Any]] = []
+    for turn in turns:
+        if turn.operation is not None:
+            items.append({"id": turn.id, "name": turn.name, "operation": show_operation(turn.operation, locale)})
+        elif turn.error is not None:
+            said = {"code": turn.error.code, "message": turn.error.message.render(locale)}
+            items.append({"id": turn.id, "name": turn.name, "error": said})
+    count = sum("operation" in item for item in items)
+    return {
+        "title": many.titles[verb](count).render(locale), "count": count, "items": items,
+        "since": [{"id": turn.id, "name": turn.name} for turn in since],
+    }  # fmt: skip

@@ -37,6 +37,14 @@ class PoolPatch(BaseModel):
     is_default: bool | None = Field(None, description="Whether disks go here where nobody names a pool.")
 
 
+class Tags(BaseModel):
+    """All tags that a thing shall have."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tags: list[str] = Field(max_length=100)
+
+
 class NewVolume(BaseModel):
     """An empty disk."""
 
@@ -128,6 +136,7 @@ def show_volumes(ctx: Context, volumes: list[Volume]) -> list[dict[str, Any]]:
     return [
         {
             "id": v.id, "name": v.name, "description": v.description, "project_id": v.project_id, "state": v.state,
+            "tags": v.tags,
             "size_bytes": v.size_bytes, "used_bytes": v.used_bytes or None,
             "pool_id": v.pool_id, "pool": pools.get(v.pool_id),
             "layer_id": heads[v.id].layer_id if v.id in heads else None,
@@ -181,6 +190,15 @@ def show_volume(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
     volume = service.get_volume(ctx, ref)
     tag(response, volume)
     return _volume(ctx, volume.id)
+
+
+@router.post("/volumes/{ref}/tag", summary="Tag a volume")
+def tag_volume(ctx: Ctx, ref: str, body: Tags, match: Match, dry_run: bool = False) -> JSONResponse:
+    """Exactly these tags."""
+    volume = service.get_volume(ctx, ref)
+    match.check(volume)
+    intent = service.tag_volume(ctx, volume, body.tags)
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: _volume(ctx, volume.id))
 
 
 @router.delete("/volumes/{ref}", summary="Delete a volume", status_code=202)

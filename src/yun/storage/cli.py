@@ -38,6 +38,7 @@ VOLUMES: list[Column] = [
     (_("POOL"), "pool"),
     (_("INSTANCE"), lambda v: (v["attachment"] or {}).get("instance")),
     (_("SLOT"), lambda v: (v["attachment"] or {}).get("slot")),
+    (_("TAGS"), "tags"),
 ]
 VOLUME: list[Column] = [
     (_("ID"), "id"),
@@ -159,6 +160,15 @@ def create_volume(client: Client, name: str, size: str, pool_: str | None, descr
     """Create."""
     body = {"name": name, "size_bytes": size_of(size, "size"), "pool": pool_, "description": description}
     client.change("POST", "/volumes", body)
+
+
+@volume.command("tag", help=_("Give a volume exactly these tags; none takes all away."))
+@click.argument("ref")
+@click.argument("tags", nargs=-1)
+@pass_client
+def tag_volume(client: Client, ref: str, tags: tuple[str, ...]) -> None:
+    """Tag."""
+    client.change("POST", f"/volumes/{quote(ref, safe='')}/tag", {"tags": list(tags)})
 
 
 @volume.command("delete", help=_("Move a volume to the trash."))

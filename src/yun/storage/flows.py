@@ -46,6 +46,13 @@ def create_volume(op: Op, volume_id: str) -> Any:
     return {"volume_id": volume_id}
 
 
+@operation("volume.tag")
+def tag_volume(op: Op, volume_id: str, tags: list[str]) -> Any:
+    """Other tags."""
+    op.step(steps.tag_volume, volume_id, tags)
+    return {"volume_id": volume_id}
+
+
 @operation("volume.delete")
 def delete_volume(op: Op, volume_id: str, trash_id: str, purge_at: str) -> Any:
     """To the trash; its file stays where it is."""

@@ -15,7 +15,7 @@ from yun.base.units import GIB
 
 declare("pool", list="reader", show="reader")
 declare("pool", "cloud", create="admin", update="admin", delete="admin")
-declare("volume", list="reader", show="reader", create="member", delete="member", purge="member")
+declare("volume", list="reader", show="reader", create="member", tag="member", delete="member", purge="member")
 declare("trash", list="reader", show="reader", restore="member", purge="member")
 
 
@@ -55,6 +55,7 @@ class HeadState(StrEnum):
 
 ALLOWED: dict[str, tuple[VolumeState, ...]] = {
     "delete": (VolumeState.AVAILABLE, VolumeState.MISSING, VolumeState.DAMAGED),
+    "tag": (VolumeState.BUILDING, VolumeState.AVAILABLE, VolumeState.MISSING, VolumeState.DAMAGED),
     "attach": (VolumeState.AVAILABLE,),
     "grow": (VolumeState.AVAILABLE,),
     "move": (VolumeState.AVAILABLE,),
@@ -138,6 +139,7 @@ class Volume(Row, Base):
     description: Mapped[str] = mapped_column(sa.String(500), default="")
     size_bytes: Mapped[int]
     used_bytes: Mapped[int] = mapped_column(default=0, server_default="0")
+    tags: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     state: Mapped[str] = mapped_column(sa.String(20), default=VolumeState.BUILDING)
 
     __table_args__ = (

@@ -10,6 +10,8 @@ from starlette.responses import Response
 from yun.base.context import Context
 from yun.base.errors import Conflict
 from yun.base.messages import Message, _
+from yun.base.query import finished
+from yun.base.tags import split_tags
 from yun.base.units import MIB, parse_size
 from yun.operations.intent import Intent
 from yun.operations.service import submit
@@ -60,10 +62,20 @@ def volumes(
         ctx, state=state or None, pool=pool or None, q=words, sort=sort, cursor=cursor
     ))  # fmt: skip
     filters = {"q": q, "state": state, "pool": pool}
-    listing = Listing("/volumes", page, sort=sort, filters=filters, cursor=cursor, live="volume", fault=fault)
+    listing = Listing(
+        "/volumes", page, sort=sort, filters=filters, cursor=cursor, live="volume", fault=fault,
+        total=None if fault else service.count_volumes(ctx, q=_whole(q, state, pool)),
+        query=None if fault else _whole(q, state, pool),
+    )  # fmt: skip
     shown = {v["id"]: v for v in show_volumes(ctx, page.items)}
     pools = service.list_pools(ctx, limit=1000).items
     return render(ctx, "storage/volumes.html", listing=listing, shown=shown, pools=pools)
+
+
+def _whole(q: str, state: str, pool: str) -> str:
+    """The list in one query."""
+    words = [finished(q, VOLUMES), f'state:"{state}"' if state else "", f'pool:"{pool}"' if pool else ""]
+    return " ".join(word for word in words if word)
 
 
 @router.get("/volumes/new")
@@ -102,6 +114,21 @@ def volume(ctx: Ctx, ref: str) -> Response:
     found = service.get_volume(ctx, ref)
     shown = {**show_volumes(ctx, [found])[0], "depth": service.depth_of(ctx.session, found.id)}
     return render(ctx, "storage/volume.html", volume=found, shown=shown, live=f"volume:{found.id}")
+
+
+@router.get("/volumes/{ref}/tag")
+def tag_dialog(ctx: Ctx, ref: str) -> Response:
+    """The dialog for the tags."""
+    found = service.get_volume(ctx, ref)
+    ctx.may("volume.tag", found.project_id)
+    return render(ctx, "web/tag_dialog.html", action=f"/volumes/{found.id}/tag", name=found.name, tags=found.tags)
+
+
+@router.post("/volumes/{ref}/tag")
+def save_tags(ctx: Ctx, ref: str, typed: Typed) -> Response:
+    """Give it these tags."""
+    tags = split_tags(word(typed, "tags") or "")
+    return accepted(ctx, submit(ctx, service.tag_volume(ctx, service.get_volume(ctx, ref), tags)))
 
 
 @router.get("/volumes/{ref}/delete/preview")

@@ -106,7 +106,8 @@ class Listing:
     """What a list page shows: one page of rows and the state of the address bar.
 
     ``live`` is the kind of event subject that refreshes it; ``filters`` are the query's values by name; ``fault`` is
-    what the query cannot mean. The address bar also holds the way here: the cursors of the pages before (``trail``).
+    what the query cannot mean; ``query`` says the whole list in the query language. The address bar also holds the way
+    here: the cursors of the pages before (``trail``).
     """
 
     url: str
@@ -117,6 +118,12 @@ class Listing:
     total: int | None = None
     live: str = ""
     fault: problem.Problem | None = None
+    query: str | None = None
+
+    @property
+    def everything(self) -> bool:
+        """Whether more match than this page shows, and all of them can be chosen by the list's query."""
+        return self.query is not None and self.total is not None and len(self.page.items) < self.total
 
     @property
     def filtered(self) -> bool:
@@ -339,6 +346,7 @@ SCRIPT_TEXTS: dict[str, Message] = {
     "ended": _("Your session has ended."),
     "login": _("Log in again"),
     "selected": _("{count} selected"),
+    "all_selected": _("All {count} that match are selected"),
     "nothing": _("Nothing found"),
     "connecting": _("Connecting…"),
     "connected": _("Connected"),
@@ -351,6 +359,8 @@ SCRIPT_TEXTS: dict[str, Message] = {
     **{f"{name}_ago": past for name, (_length, past, _future) in zip(_TIMES, filters.UNITS, strict=True)},
     **{f"in_{name}": future for name, (_length, _past, future) in zip(_TIMES, filters.UNITS, strict=True)},
     "uploading": _("Uploading {percent} %"),
+    "missing_files": _("Not chosen, and needed: {names}. Choose all files of the OVF together."),
+    "no_description": _("There is no .ovf among these files: choose it and all files beside it together."),
     "upload_again": _("The upload was interrupted. Choose the same file again to go on."),
     "succeeded": _("{title}: done."),
     "failed_operation": _("{title}: failed. {reason}"),

@@ -43,8 +43,9 @@ def import_(ctx: Ctx, body: ImportAppliance, dry_run: bool = False) -> JSONRespo
     return answer(ctx, intent, dry_run=dry_run, row=lambda: again(ctx, intent.subject.id), status=201)
 
 
-@instances.post("/{ref}/export", summary="Copy a stopped instance out as an OVA", status_code=202)
+@instances.post("/{ref}/export", summary="Copy an instance out as an OVA", status_code=202)
 def export(ctx: Ctx, ref: str, dry_run: bool = False) -> JSONResponse:
-    """Makes a copy; the operation's result names it, and `/image-exports/{id}/file` gives it out for a day."""
+    """Makes a copy, of a running one as it is at one moment. The operation's result names it, and
+    `/image-exports/{id}/file` gives it out for a day."""
     intent = service.export(ctx, service.get(ctx, ref))
     return answer(ctx, intent, dry_run=dry_run, row=lambda: {"export_id": intent.arguments["export_id"]})

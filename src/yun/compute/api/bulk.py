@@ -1,4 +1,4 @@
-"""REST of the same change of many instances."""
+"""REST of the same change of many instances, or volumes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any, Literal
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from yun.compute.api.shared import Body, Word, instances
-from yun.compute.service import bulk
-from yun.operations.answer import show_operation
+from yun.base.context import Context
+from yun.compute.api.shared import Body, Word, instances, volumes
+from yun.compute.service import bulk, bulk_volumes
+from yun.operations.answer import report
+from yun.operations.service.many import MOST, Many
 from yun.web.api import Ctx
 
 Verb = Literal["start", "stop", "reboot", "pause", "resume", "delete", "tag", "resize", "update"]
@@ -31,31 +33,61 @@ class BulkArguments(Body):
     force: bool = Field(False, description="stop, reboot, delete: cut the power at once")
 
 
-class BulkChange(Body):
-    """Which instances, and what is to be done with each: by a query of the list, or by names and ids."""
+class Which(Body):
+    """Which ones: by a query of the list, or by names and ids."""
 
-    query: str | None = Field(None, max_length=1000, description="Such as `tag:web state:running`.")
-    ids: list[Word] | None = Field(None, max_length=bulk.MOST)
+    query: str | None = Field(None, max_length=1000, description="A search of the list, such as `tag:web`.")
+    ids: list[Word] | None = Field(
+        None, max_length=MOST,
+        description="With a query: those that its preview showed. They alone are changed, as far as it still finds "
+        "them; the answer names under `since` what it finds besides by now.",
+    )
+
+
+class BulkChange(Which):
+    """Which instances, and what is to be done with each."""
+
     verb: Verb
     arguments: BulkArguments | None = None
+
+
+class BulkVolumeArguments(Body):
+    """What the verb says more; each verb reads its own."""
+
+    pool: Word | None = Field(None, description="move: another pool of the same host, by name or id")
+    add_tags: list[Word] = Field([], max_length=50, description="tag: tags that each shall have")
+    remove_tags: list[Word] = Field([], max_length=50, description="tag: tags that none shall have")
+    timeout: int | None = Field(None, description="detach: seconds a guest has to let go")
+
+
+class BulkVolumeChange(Which):
+    """Which volumes, and what is to be done with each."""
+
+    verb: Literal["delete", "detach", "move", "tag"]
+    arguments: BulkVolumeArguments | None = None
+
+
+def change(ctx: Context, many: Many[Any, Any], which: Which, verb: str, wish: Any, *, dry_run: bool) -> JSONResponse:
+    """One preview of all, or one report."""
+    ctx.may(f"{many.noun}.{verb}")
+    ids = many.meant(ctx, query=which.query, ids=which.ids)
+    if dry_run:
+        return JSONResponse(many.together(ctx, verb, many.plan(ctx, verb, ids, wish)), 200)
+    shown = which.query is not None and which.ids is not None
+    since = many.come_since(ctx, verb, which.query or "", ids, wish) if shown else []
+    turns = many.carry_out(ctx, verb, ids, wish, query=which.query)
+    return JSONResponse(report(many, verb, turns, since, ctx.locale), 202)
 
 
 @instances.post("/bulk", summary="The same change of many instances", status_code=202)
 def change_many(ctx: Ctx, body: BulkChange, dry_run: bool = False) -> JSONResponse:
     """One preview of all, or one report: an operation for each that can, a reason for each that cannot."""
-    ctx.may(f"instance.{body.verb}")
     wish = bulk.BulkWish(**(body.arguments.model_dump() if body.arguments else {}))
-    ids = bulk.meant(ctx, query=body.query, ids=body.ids)
-    if dry_run:
-        return JSONResponse(bulk.together(ctx, body.verb, bulk.plan(ctx, body.verb, ids, wish)), 200)
-    turns = bulk.carry_out(ctx, body.verb, ids, wish)
-    items: list[dict[str, Any]] = []
-    for turn in turns:
-        if turn.operation is not None:
-            items.append({"id": turn.id, "name": turn.name, "operation": show_operation(turn.operation, ctx.locale)})
-        elif turn.error is not None:
-            said = {"code": turn.error.code, "message": turn.error.message.render(ctx.locale)}
-            items.append({"id": turn.id, "name": turn.name, "error": said})
-    count = sum("operation" in item for item in items)
-    answer = {"title": bulk.TITLES[body.verb](count).render(ctx.locale), "count": count, "items": items}
-    return JSONResponse(answer, 202)
+    return change(ctx, bulk.MANY, body, body.verb, wish, dry_run=dry_run)
+
+
+@volumes.post("/bulk", summary="The same change of many volumes", status_code=202)
+def change_many_volumes(ctx: Ctx, body: BulkVolumeChange, dry_run: bool = False) -> JSONResponse:
+    """One preview of all, or one report: an operation for each that can, a reason for each that cannot."""
+    wish = bulk_volumes.VolumesWish(**(body.arguments.model_dump() if body.arguments else {}))
+    return change(ctx, bulk_volumes.MANY, body, body.verb, wish, dry_run=dry_run)

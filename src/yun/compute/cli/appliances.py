@@ -14,12 +14,17 @@ from yun.web.command import failure, option, output, pass_client, say, shell
 
 if TYPE_CHECKING:
     from yun.images.appliance import Appliance
+    from yun.images.appliance.folder import Packed
     from yun.web.client import Client
 
-File = click.Path(exists=True, dir_okay=False, path_type=Path)
+CONSISTENCY = {
+    "stopped": _("it was off"), "quiesced": _("brought to rest by its guest agent"),
+    "crash": _("like after a power failure"),
+}  # fmt: skip
+File = click.Path(exists=True, path_type=Path)
 
 
-@instance.command("import", help=_("Import an instance from an OVA; it is left stopped."))
+@instance.command("import", help=_("Import an instance from an OVA, or an OVF with its files; it is left stopped."))
 @click.argument("file", type=File)
 @click.argument("name", required=False)
 @option("--network", help=_("Network of its cards; the project's own by default."))
@@ -31,18 +36,18 @@ def import_(client: Client, file: Path, name: str | None, memory: str | None, **
     """Import an instance."""
     from yun.images.upload_client import upload_appliance
 
-    found = _looked_at(file)
+    source, found = _looked_at(file)
     if client.options.dry_run:
         _show(found)
         return
     body: dict[str, Any] = {"name": name, **options}
     if memory is not None:
         body["memory_mib"] = size_of(memory, "memory", "m") // MIB
-    body["upload"] = upload_appliance(client, file)
+    body["upload"] = upload_appliance(client, source)
     client.change("POST", "/instances/import", body)
 
 
-@instance.command("export", help=_("Download a stopped instance as an OVA."))
+@instance.command("export", help=_("Download an instance as an OVA; a running one goes on."))
 @click.argument("ref")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @pass_client
@@ -60,17 +65,20 @@ def export(client: Client, ref: str, file: Path) -> None:
         download(client, result["export_id"], file, result["sha256"])
         output({"file": str(file), **result}, [
             (_("File"), "file"), (_("Format"), "format"), (_("Size"), lambda r: format_size(r["size_bytes"])),
+            (_("Consistency"), lambda r: say(CONSISTENCY[r["consistency"]])),
             ("SHA-256", "sha256"),
         ])  # fmt: skip
 
 
-def _looked_at(file: Path) -> Appliance:
-    """What is in the file; ends the command where it is no OVA that is accepted."""
+def _looked_at(file: Path) -> tuple[Path | Packed, Appliance]:
+    """What is sent, and what is in it; ends the command where it is nothing that is accepted."""
     from yun.base.errors import Invalid
     from yun.images.appliance import read
+    from yun.images.appliance.folder import is_folder, pack
 
     try:
-        return read(str(file))
+        packed = pack(file) if is_folder(file) else None
+        return packed or file, read(packed or str(file))
     except Invalid as error:
         raise failure(error.message, "invalid", error.hint) from error
 

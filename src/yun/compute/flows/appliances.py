@@ -32,7 +32,8 @@ def import_(op: Op, instance_id: str, upload_id: str, path: str, disks: list[lis
 
 
 @operation("instance.export")
-def export(op: Op, export_id: str, instance_id: str) -> Any:
-    """A copy as one file to download."""
-    path = op.step(exports.begin_export, export_id, instance_id)
-    return op.step(exports.make_appliance, export_id, instance_id, path)
+def export(op: Op, export_id: str, instance_id: str, freezes: list[dict[str, Any]] | None = None) -> Any:
+    """A copy as one file to download; of a machine that runs, of its disks as they are at one moment."""
+    op.step(exports.begin_export, export_id, instance_id)
+    frozen = op.step(steps.freeze_source, instance_id, freezes, True) if freezes else None
+    return op.step(exports.make_appliance, export_id, instance_id, frozen)

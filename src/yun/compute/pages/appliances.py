@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from yun.base.context import Context
 from yun.base.errors import Conflict
-from yun.base.messages import _
+from yun.base.messages import Message, _
 from yun.base.units import MIB, parse_size
 from yun.compute import service
 from yun.images import service as images
@@ -17,6 +17,10 @@ from yun.operations.intent import Intent
 from yun.operations.service import submit
 from yun.web.pages import Ctx, FormData, PageRoute, Typed, accepted, live_preview, number, preview, render, word
 
+CONSISTENCY: dict[str | None, Message] = {
+    "stopped": _("it was off"), "quiesced": _("brought to rest by its guest agent"),
+    "crash": _("like after a power failure"),
+}  # fmt: skip
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
@@ -90,6 +94,7 @@ def exported(ctx: Ctx, ref: str, identifier: str) -> Response:
         made = images.get_export(ctx, identifier)
     except Conflict:
         made = None
+    how = CONSISTENCY.get(service.consistency_of(ctx, found, identifier))
     return render(
-        ctx, "compute/exported.html", row=found, export=made, identifier=identifier, live="operation instance"
+        ctx, "compute/exported.html", row=found, export=made, identifier=identifier, live="operation instance", how=how
     )

@@ -60,7 +60,7 @@ def instances(ctx: Ctx, q: str = "", state: str = "", sort: str = "name", cursor
     total = None if fault else sum(service.count_instances(ctx, q=wanted(language.finished(q))).values())
     listing = Listing(
         "/instances", page, sort=sort, filters={"q": q, "state": state}, cursor=cursor, total=total,
-        live="instance", fault=fault,
+        live="instance", fault=fault, query=wanted(language.finished(q)) if fault is None else None,
     )  # fmt: skip
     items = dressed(ctx, page.items)
     return render(ctx, "compute/list.html", listing=listing, items=items, states=SHOWN_STATES)

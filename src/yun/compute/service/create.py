@@ -12,10 +12,11 @@ from yun.base.context import Context
 from yun.base.errors import Invalid
 from yun.base.ids import as_uuid, new_id
 from yun.base.messages import Message, _
+from yun.base.tags import check_tags
 from yun.base.units import GIB, MIB, format_size
 from yun.compute.cloud_init import check_user_data, hash_password
 from yun.compute.model import Instance, OnCrash, State
-from yun.compute.names import check_description, check_hostname, check_name, check_tags, hostname_for
+from yun.compute.names import check_description, check_hostname, check_name, hostname_for
 from yun.compute.service import install
 from yun.compute.service.edit import check_on_crash, check_seconds
 from yun.compute.service.flavors import check_size, get_flavor

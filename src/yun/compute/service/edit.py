@@ -8,8 +8,9 @@ from typing import Any
 from yun.base.context import Context
 from yun.base.errors import Conflict, Invalid
 from yun.base.messages import Message, _
+from yun.base.tags import check_tags
 from yun.compute.model import Instance, OnCrash
-from yun.compute.names import check_description, check_name, check_tags
+from yun.compute.names import check_description, check_name
 from yun.compute.service.look import must_allow, refuse_taken
 from yun.compute.service.power import MAX_SHUTDOWN_SECONDS, subject
 from yun.operations.intent import Intent

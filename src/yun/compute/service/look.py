@@ -89,6 +89,12 @@ def count_instances(ctx: Context, *, q: str = "") -> dict[str, int]:
     return {str(state): int(number) for state, number in ctx.session.execute(rows)}
 
 
+def ids_of(ctx: Context, q: str, most: int) -> list[str]:
+    """The ids of all instances that a query of the list finds, by name; at most ``most``."""
+    query = _visible(ctx, q).with_only_columns(Instance.id).order_by(Instance.name, Instance.id)
+    return list(ctx.session.scalars(query.limit(most)))
+
+
 def _visible(ctx: Context, q: str) -> sa.Select[Any]:
     query = sa.select(Instance).where(*search.conditions(ctx.session, q))
     if ctx.project_id is not None:

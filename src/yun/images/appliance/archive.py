@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
 from yun.base.errors import Invalid
 from yun.base.messages import Message, _
@@ -14,6 +14,20 @@ from yun.base.units import MIB
 MOST_MEMBERS = 100
 MOST_READ = MIB
 """No header of a tar is longer; a longer one is a lie that would fill the memory."""
+
+
+class Readable(Protocol):
+    """What reads as one file and lies in several (`folder.Packed`)."""
+
+    length: int
+
+    def open(self) -> BinaryIO:
+        """To read from, and to seek in."""
+        ...
+
+
+Source = str | Readable
+"""Where an OVA is: the path of a file, or what reads as one."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +47,17 @@ def refuse(reason: Message, hint: Message | None = None) -> Invalid:
 def shown(name: str) -> str:
     """A stranger's name, short and without what cannot be shown."""
     return "".join(c if c.isprintable() else "?" for c in name)[:100]
+
+
+def plain_name(name: str) -> bool:
+    """Whether a stranger's name is one of a file in the same folder, and nothing more."""
+    sound = name and name not in (".", "..") and "/" not in name and "\\" not in name and name.isprintable()
+    return bool(sound) and len(name) <= 255
+
+
+def opened(source: Source) -> BinaryIO:
+    """The OVA to read from: a file, or files beside each other that read as one."""
+    return open(source, "rb") if isinstance(source, str) else source.open()
 
 
 def is_archive(path: str) -> bool:
@@ -56,17 +81,17 @@ class _Careful:
         return self.file.read(count)
 
 
-def index(path: str) -> list[Member]:
+def index(path: Source) -> list[Member]:
     """The files in the tar, in their order. Raises `Invalid` for whatever is more than plain files in one folder.
 
     Refused: paths that lead elsewhere, links and devices, sparse entries, two of one name, more than `MOST_MEMBERS`,
     a tar that is cut off or is none.
     """
-    length = os.path.getsize(path)
+    length = os.path.getsize(path) if isinstance(path, str) else path.length
     found: dict[str, Member] = {}
     try:
         with (
-            open(path, "rb") as file,
+            opened(path) as file,
             tarfile.open(fileobj=cast("BinaryIO", _Careful(file)), mode="r:", errorlevel=2) as tar,
         ):
             for info in tar:
@@ -90,8 +115,7 @@ def _member(info: tarfile.TarInfo, length: int) -> Member | None:
         return None
     if not info.isreg() or info.issparse():
         raise refuse(_("{name} in it is a link, a device or a folder; only plain files are", name=shown(info.name)))
-    sound = name and name not in (".", "..") and "/" not in name and "\\" not in name and name.isprintable()
-    if not sound or len(name) > 255:
+    if not plain_name(name):
         raise refuse(_("the name {name} in it leads outside of it", name=shown(info.name)))
     if info.size < 0 or info.offset_data + info.size > length:
         raise refuse(
@@ -100,10 +124,10 @@ def _member(info: tarfile.TarInfo, length: int) -> Member | None:
     return Member(name, info.offset_data, info.size)
 
 
-def content(path: str, member: Member, most: int) -> bytes:
+def content(path: Source, member: Member, most: int) -> bytes:
     """A small file of the tar. Raises `Invalid` where it is longer than ``most``."""
     if member.size > most:
         raise refuse(_("{name} in it is too long: {size} bytes", name=shown(member.name), size=member.size))
-    with open(path, "rb") as file:
+    with opened(path) as file:
         file.seek(member.offset)
         return file.read(member.size)

@@ -57,16 +57,16 @@ class Appliance:
     warnings: tuple[Message, ...] = ()
 
 
+def references(text: bytes) -> list[str]:
+    """The names of the files that a description says belong to it. Raises `Invalid` for what is no description."""
+    root = _root(text)
+    found = [_attribute(e, "href") for section in _all(root, "References") for e in _all(section, "File")]
+    return [name.removeprefix("./") for name in found if name]
+
+
 def parse(text: bytes) -> Appliance:
     """The machine that an OVF describes. Raises `Invalid` naming what is wrong or is not supported."""
-    try:
-        root = fromstring(text, forbid_dtd=True)
-    except defusedxml.DefusedXmlException as error:
-        raise refuse(_("its description defines entities or a document type of its own")) from error
-    except (ET.ParseError, ValueError, LookupError) as error:
-        raise refuse(_("its description is no XML that can be read")) from error
-    if _local(root.tag) != "Envelope":
-        raise refuse(_("its description is no OVF"))
+    root = _root(text)
     systems = list(_all(root, "VirtualSystem"))
     if len(systems) != 1:
         raise refuse(_("it describes {count} machines; one is taken at a time", count=len(systems)))
@@ -84,6 +84,18 @@ def parse(text: bytes) -> Appliance:
         disks=_disks(root, items),
         nics=_nics(items),
     )
+
+
+def _root(text: bytes) -> ET.Element:
+    try:
+        root = fromstring(text, forbid_dtd=True)
+    except defusedxml.DefusedXmlException as error:
+        raise refuse(_("its description defines entities or a document type of its own")) from error
+    except (ET.ParseError, ValueError, LookupError) as error:
+        raise refuse(_("its description is no XML that can be read")) from error
+    if _local(root.tag) != "Envelope":
+        raise refuse(_("its description is no OVF"))
+    return root
 
 
 def _local(tag: object) -> str:

@@ -7,14 +7,14 @@ from dataclasses import replace
 from yun.base.messages import Message, _
 from yun.base.units import MIB
 from yun.images.appliance import archive, descriptor, manifest
-from yun.images.appliance.archive import Member, refuse, shown
+from yun.images.appliance.archive import Member, Source, refuse, shown
 from yun.images.appliance.descriptor import Appliance, ApplianceDisk
 
 MOST_TEXT = 4 * MIB
 """Neither a description nor a manifest is longer."""
 
 
-def read(path: str) -> Appliance:
+def read(path: Source) -> Appliance:
     """What the OVA at ``path`` contains, each disk with its place in the file and its checksum. Raises `Invalid`.
 
     Reads headers, the description and the manifest; the disks are read, and held against the manifest, by `take`.
@@ -48,7 +48,7 @@ def _only(members: dict[str, Member], ending: str) -> Member | None:
     return found[0] if found else None
 
 
-def _sums(path: str, members: dict[str, Member]) -> dict[str, tuple[str, str]] | None:
+def _sums(path: Source, members: dict[str, Member]) -> dict[str, tuple[str, str]] | None:
     member = _only(members, ".mf")
     if member is None:
         return None

@@ -1,7 +1,7 @@
 """The verbs of images. What changes returns an `Intent`; what reads returns rows."""
 
 from yun.images.service.bring import NewImage, build, import_address, import_file, import_upload, pull
-from yun.images.service.edit import set_visibility, update
+from yun.images.service.edit import set_visibility, tag, update
 from yun.images.service.exports import export, export_stat, get_export
 from yun.images.service.look import (
     get,
@@ -31,5 +31,5 @@ __all__ = [
     "MAX_LENGTH", "NewImage", "appliance_of", "begin_upload", "build", "delete", "drop_upload", "export",
     "export_stat", "get", "get_bootable", "get_export", "get_iso", "get_upload", "import_address", "import_file",
     "import_upload", "is_being_made", "keep_upload", "list_images", "list_isos", "list_uploads", "pull", "purge",
-    "received", "refuse_unready", "reserve_of", "set_visibility", "touch", "update", "users_of",
+    "received", "refuse_unready", "reserve_of", "set_visibility", "tag", "touch", "update", "users_of",
 ]  # fmt: skip

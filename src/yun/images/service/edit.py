@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from yun.base.context import Context
 from yun.base.errors import Conflict
 from yun.base.messages import Message, _
+from yun.base.tags import check_tags
 from yun.base.units import format_size
 from yun.images.checks import check_properties, check_visibility
 from yun.images.model import Image, Visibility
@@ -36,6 +38,25 @@ def update(ctx: Context, image: Image, **changes: Any) -> Intent:
         project_id=image.project_id,
         arguments={"image_id": image.id, "values": values},
         effects=(*(_effect(image, f, v) for f, v in values.items()), _("Machines made of it stay as they are.")),
+        instant=True,
+    )
+
+
+def tag(ctx: Context, image: Image, tags: Sequence[str]) -> Intent:
+    """The image has exactly these tags. Raises `Invalid` for what cannot be one, `Conflict` where it has them."""
+    ctx.must_see(image.project_id, "image", image.id)
+    ctx.may("image.tag", image.project_id)
+    must_allow(image, "tag")
+    kept = check_tags(tags)
+    if kept == image.tags:
+        raise Conflict(_("Nothing would change: it has these tags."))
+    return Intent(
+        kind="image.tag",
+        title=_("Tag image {name}", name=image.name),
+        subject=subject(image),
+        project_id=image.project_id,
+        arguments={"image_id": image.id, "values": {"tags": kept}},
+        effects=(_("Its tags are: {tags}.", tags=", ".join(kept) or "–"),),
         instant=True,
     )
 

@@ -11,7 +11,7 @@ from yun.base.context import Context, not_found
 from yun.base.errors import Conflict, Invalid
 from yun.base.ids import new_id
 from yun.base.messages import _
-from yun.base.units import format_size
+from yun.base.units import MIB, format_size
 from yun.images.model import Export, Image
 from yun.images.service.bring import WORK
 from yun.images.service.look import must_allow, must_be_somebody, subject
@@ -20,11 +20,15 @@ from yun.images.service.uploads import incoming
 from yun.operations.intent import Intent, Key
 
 KEPT = timedelta(hours=24)
-EXPORT_FORMATS = ("qcow2", "raw")
+EXPORT_FORMATS = ("qcow2", "raw", "ova")
+
+LEAST_MEMORY_MIB = 512
+"""What a machine is said to have whose image says nothing."""
 
 
 def export(ctx: Context, image: Image, *, format: str = "qcow2", compress: bool = True) -> Intent:
-    """Make a copy to download, in ``qcow2`` (compressed unless said otherwise) or ``raw``; kept for a day.
+    """Make a copy to download, in ``qcow2`` (compressed unless said otherwise), ``raw``, or as an ``ova``: a machine
+    with this disk, for other hypervisors; kept for a day.
 
     The export's id is the argument ``export_id`` and in the operation's result. Only the image's own project may.
     """
@@ -34,6 +38,10 @@ def export(ctx: Context, image: Image, *, format: str = "qcow2", compress: bool 
     if format not in EXPORT_FORMATS:
         names = _("one of {names}", names=", ".join(EXPORT_FORMATS))
         raise Invalid(_("{field} cannot be {value}.", field="format", value=format[:40]), fields={"format": names})
+    if format == "ova" and image.kind != "disk":
+        raise Invalid(
+            _("{name} is an installation CD, not a disk.", name=image.name), fields={"format": _("qcow2 or raw")}
+        )
     pool = room_for(ctx.session, image.size_bytes)
     identifier = new_id(Export.PREFIX)
     most = image.virtual_bytes if format == "raw" else image.size_bytes
@@ -55,6 +63,8 @@ def export(ctx: Context, image: Image, *, format: str = "qcow2", compress: bool 
         arguments={"export_id": identifier, "compress": compress and format == "qcow2"},
         keys=(Key(f"image:{image.id}", slots=4), WORK),
         effects=(
+            *((_("It describes a machine with this disk, {memory} of memory and one network card.",
+                 memory=format_size(MIB * (image.min_memory_mib or LEAST_MEMORY_MIB))),) if format == "ova" else ()),
             _("A copy in the format {format} is made; it can be downloaded for 24 hours.", format=format),
             _("The copy takes up to {size}.", size=format_size(most)),
         ),

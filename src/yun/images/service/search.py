@@ -38,6 +38,7 @@ def _pool(_session: Session, value: str) -> Condition:
 
 FIELDS: dict[str, Field] = {
     "name": language.text(Image.name),
+    "tag": language.tag(Image.tags),
     "description": language.text(Image.description),
     "state": language.choice(Image.state, list(State)),
     "visibility": language.choice(Image.visibility, list(Visibility)),

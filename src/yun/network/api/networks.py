@@ -51,6 +51,14 @@ class NetworkBody(BaseModel):
     subnet: SubnetBody | None = None
 
 
+class NetworkTags(BaseModel):
+    """All tags that a network shall have."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tags: list[str] = Field(max_length=100)
+
+
 class SubnetInNetwork(SubnetBody):
     """A subnet to be made in a network."""
 
@@ -94,6 +102,15 @@ def show_network(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
     row = service.get_network(ctx, ref)
     tag(response, row)
     return _network(ctx, row)
+
+
+@router.post("/networks/{ref}/tag", summary="Tag a network")
+def tag_network(ctx: Ctx, ref: str, body: NetworkTags, match: Match, dry_run: bool = False) -> JSONResponse:
+    """Exactly these tags."""
+    row = service.get_network(ctx, ref)
+    match.check(row)
+    intent = service.tag_network(ctx, row, body.tags)
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: _network(ctx, row))
 
 
 @router.delete("/networks/{ref}", summary="Delete a network")

@@ -38,6 +38,7 @@ def network(row: Network, subnets: list[Subnet]) -> dict[str, Any]:
         **_row(row),
         "name": row.name,
         "description": row.description,
+        "tags": row.tags,
         "external": row.external,
         "mtu": row.mtu,
         "subnets": [{"id": s.id, "name": s.name, "cidr": s.cidr} for s in subnets],

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from yun.base.context import Context
 from yun.base.messages import _
+from yun.base.tags import split_tags
 from yun.network import service
 from yun.network.api import show
 from yun.network.model import Network, Port
@@ -96,6 +97,21 @@ def network(ctx: Ctx, ref: str, cursor: str | None = None) -> Response:
         ctx, "network/network.html", network=found, subnets=subnets, routers=routers,
         ports=show.ports(ctx.session, page.items), next=page.next, live=f"network:{found.id} port subnet",
     )  # fmt: skip
+
+
+@router.get("/networks/{ref}/tag")
+def tag_dialog(ctx: Ctx, ref: str) -> Response:
+    """The dialog for the tags."""
+    found = service.get_network(ctx, ref)
+    ctx.may("network.tag", found.project_id)
+    return render(ctx, "web/tag_dialog.html", action=f"/networks/{found.id}/tag", name=found.name, tags=found.tags)
+
+
+@router.post("/networks/{ref}/tag")
+def save_tags(ctx: Ctx, ref: str, typed: Typed) -> Response:
+    """Give it these tags."""
+    tags = split_tags(word(typed, "tags") or "")
+    return accepted(ctx, submit(ctx, service.tag_network(ctx, service.get_network(ctx, ref), tags)))
 
 
 @router.get("/networks/{ref}/delete/preview")

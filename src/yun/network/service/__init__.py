@@ -41,6 +41,7 @@ from yun.network.service.networks import (
     delete_subnet,
 )
 from yun.network.service.ports import PortPlan, default_group, default_network, forget_ports, groups_for, plan_port
+from yun.network.service.tags import tag_network
 
 __all__ = [
     "FloatingIpPlan", "NewNetwork", "NewRule", "NewSubnet", "PortPlan", "add_rule", "addresses_of", "allocate",
@@ -50,5 +51,5 @@ __all__ = [
     "get_port", "get_router", "get_subnet", "group_names", "groups_by_port",
     "groups_for", "groups_of", "legs_of", "list_of", "plan_floating_ip", "plan_port",
     "pool_use", "ports_by_id", "ports_of", "reconcile", "release", "remove_rule", "router_of", "rules_of", "say",
-    "subnets_by_network", "subnets_of",
+    "subnets_by_network", "subnets_of", "tag_network",
 ]  # fmt: skip

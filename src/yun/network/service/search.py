@@ -112,6 +112,7 @@ FIELDS: dict[type[Any], dict[str, Field]] = {
     Network: {
         **_common(Network),
         "name": language.text(Network.name),
+        "tag": language.tag(Network.tags),
         "description": language.text(Network.description),
         "external": language.flag(Network.external),
         "mtu": language.number(Network.mtu),

@@ -14,6 +14,7 @@ from yun.storage.service.pools import (
     update_pool,
 )
 from yun.storage.service.search import finished
+from yun.storage.service.tags import tag_volume
 from yun.storage.service.trash import (
     adopted_files,
     due,
@@ -33,12 +34,14 @@ from yun.storage.service.volumes import (
     attachment_of,
     attachments_of,
     capacity_left,
+    count_volumes,
     create_volume,
     delete_volume,
     detach,
     disk_path,
     free_name,
     get_volume,
+    ids_of,
     list_volumes,
     must_allow,
     name_taken,
@@ -60,6 +63,7 @@ __all__ = [
     "capacity_left",
     "chain_of",
     "children_of",
+    "count_volumes",
     "create_pool",
     "create_volume",
     "deep_volumes",
@@ -78,6 +82,7 @@ __all__ = [
     "get_pool",
     "get_volume",
     "hold",
+    "ids_of",
     "kept_until",
     "layer_is_needed",
     "let_go",
@@ -96,6 +101,7 @@ __all__ = [
     "refuse_restoring",
     "restore",
     "subject_of",
+    "tag_volume",
     "taken",
     "time_is_settled",
     "update_pool",

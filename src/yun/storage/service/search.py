@@ -49,6 +49,8 @@ _ATTACHED = Volume.id.in_(sa.select(Attachment.volume_id))
 
 FIELDS: dict[str, Field] = {
     "name": language.text(Volume.name),
+    "tag": language.tag(Volume.tags),
+    "id": language.exact(Volume.id),
     "description": language.text(Volume.description),
     "state": language.choice(Volume.state, list(VolumeState)),
     "size": language.number(Volume.size_bytes, unit=1),

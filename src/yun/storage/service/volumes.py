@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -118,6 +119,23 @@ def list_volumes(
     The trash is left out unless ``state`` or the query asks for it. ``q`` is in the query language (`search.FIELDS`,
     and free text). Raises `Invalid` for an unknown state or sort, and for a query that means nothing.
     """
+    query = _listed(ctx, state, pool, q or "")
+    return paginate(ctx.session, query, sorts=SORTS, key=Volume.id, sort=sort, cursor=cursor, limit=limit)
+
+
+def ids_of(ctx: Context, q: str, most: int) -> list[str]:
+    """The ids of all volumes that a query of the list finds, by name; at most ``most``."""
+    query = _listed(ctx, None, None, q).with_only_columns(Volume.id).order_by(Volume.name, Volume.id)
+    return list(ctx.session.scalars(query.limit(most)))
+
+
+def count_volumes(ctx: Context, *, state: str | None = None, pool: str | None = None, q: str = "") -> int:
+    """How many volumes the list has in all."""
+    query = _listed(ctx, state, pool, q).with_only_columns(sa.func.count())
+    return ctx.session.scalar(query) or 0
+
+
+def _listed(ctx: Context, state: str | None, pool: str | None, q: str) -> sa.Select[Any]:
     ctx.may("volume.list")
     query = sa.select(Volume)
     if ctx.project_id is not None:
@@ -128,13 +146,13 @@ def list_volumes(
             right = _("one of {names}", names=known)
             raise Invalid(_("There is no state {state}.", state=state[:40]), fields={"state": right})
         query = query.where(Volume.state == state)
-    elif not search.asks_for_trash(q or ""):
+    elif not search.asks_for_trash(q):
         query = query.where(Volume.state != VolumeState.TRASHED)
     if pool:
         query = query.where(Volume.pool_id == get_pool(ctx, pool).id)
     if q:
         query = query.where(*search.conditions(ctx.session, q))
-    return paginate(ctx.session, query, sorts=SORTS, key=Volume.id, sort=sort, cursor=cursor, limit=limit)
+    return query
 
 
 def attachments_of(session: Session, instance_id: str) -> list[Disk]:
