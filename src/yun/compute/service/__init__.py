@@ -127,7 +127,8 @@ __all__ = [
     "wish_told",
 =======
     "CD_BUSES", "Card", "CloneWish", "ImportWish", "Place", "Wish", "add_disk", "add_nic", "add_usage", "adopt",
-    "attach", "change_bus", "change_nic", "clone", "completed", "configure", "consistency_of", "contents", "count_instances", "create",
+    "attach", "change_bus", "change_nic", "clone", "completed", "configure", "consistency_of", "contents",
+    "count_instances", "create",
     "create_flavor", "delete", "delete_flavor", "detach", "detail", "drives", "drop_pending", "eject",
     "ensure_flavors", "export", "flatten", "free_name", "free_volumes", "freeze", "get", "get_flavor", "get_found",
     "grow", "guest", "histories", "import_appliance", "insert", "latest", "learn_intent", "list_flavors",
