@@ -36,8 +36,3 @@ def changed_tags(now: Sequence[str], add: Sequence[str], remove: Sequence[str]) 
     if not add and not remove:
         raise Invalid(_("Which tags?"), fields={"add_tags": _("one or more tags")})
     return [t for t in (*now, *(t for t in add if t not in now)) if t not in remove]
-
-
-def split_tags(text: str) -> list[str]:
-    """Tags as people type them: with commas or spaces between."""
-    return [word for word in re.split(r"[\s,，]+", text) if word]

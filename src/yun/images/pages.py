@@ -10,7 +10,6 @@ from starlette.responses import Response
 from yun.base.context import Context
 from yun.base.errors import Invalid
 from yun.base.messages import Message, _
-from yun.base.tags import split_tags
 from yun.base.units import parse_size
 from yun.images import service
 from yun.images.catalogue import entries
@@ -37,6 +36,7 @@ from yun.web.pages import (
     word,
 )
 from yun.web.searching import searched
+from yun.web.typed import listed
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 nav("images", _("Images"), "/images", icon="disc", order=30, permission="image.list")
@@ -195,7 +195,7 @@ def tag_dialog(ctx: Ctx, ref: str) -> Response:
 @router.post("/images/{ref}/tag")
 def save_tags(ctx: Ctx, ref: str, typed: Typed) -> Response:
     """Give it these tags."""
-    tags = split_tags(word(typed, "tags") or "")
+    tags = listed(word(typed, "tags") or "")
     return accepted(ctx, submit(ctx, service.tag(ctx, service.get(ctx, ref), tags)))
 
 

@@ -11,7 +11,6 @@ from yun.base.context import Context
 from yun.base.errors import Conflict
 from yun.base.messages import Message, _
 from yun.base.query import finished
-from yun.base.tags import split_tags
 from yun.base.units import MIB, parse_size
 from yun.operations.intent import Intent
 from yun.operations.service import submit
@@ -38,6 +37,7 @@ from yun.web.pages import (
     word,
 )
 from yun.web.searching import searched
+from yun.web.typed import listed
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 nav("volumes", _("Volumes"), "/volumes", icon="database", order=20, permission="volume.list")
@@ -127,7 +127,7 @@ def tag_dialog(ctx: Ctx, ref: str) -> Response:
 @router.post("/volumes/{ref}/tag")
 def save_tags(ctx: Ctx, ref: str, typed: Typed) -> Response:
     """Give it these tags."""
-    tags = split_tags(word(typed, "tags") or "")
+    tags = listed(word(typed, "tags") or "")
     return accepted(ctx, submit(ctx, service.tag_volume(ctx, service.get_volume(ctx, ref), tags)))
 
 

@@ -14,21 +14,16 @@ from starlette.responses import Response
 from yun.base.context import Context
 from yun.base.errors import Invalid, NotFound, YunError
 from yun.base.messages import _
-from yun.base.tags import split_tags
 from yun.compute import service
 from yun.compute.service import bulk, bulk_volumes
 from yun.operations import service as operations
 from yun.operations.intent import Intent
 from yun.operations.model import Operation
 from yun.operations.service import submit
-<<<<<<< HEAD
-from yun.web.pages import Ctx, PageRoute, Typed, done, render, toast, words
-from yun.web.typed import listed
-=======
 from yun.operations.service.many import LEFT_OUT, Many, Turn
 from yun.storage import service as storage
 from yun.web.pages import Ctx, FormData, PageRoute, Typed, done, render, toast, word, words
->>>>>>> 2054392 (All that a search finds change at once, volumes too; volumes, images and networks have tags; OVAs of running machines and of images, and OVFs with their files)
+from yun.web.typed import listed
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 Noun = Literal["instances", "volumes"]
@@ -56,21 +51,16 @@ def _instances_wish(typed: Mapping[str, Any]) -> bulk.BulkWish:
         return {"true": True, "false": False}.get(_text(typed, name) or "")
 
     return bulk.BulkWish(
-<<<<<<< HEAD
-        flavor=text("flavor"), add_tags=listed(text("add_tags") or ""), autostart=answer("autostart"),
-        remove_tags=listed(text("remove_tags") or ""), protected=answer("protected"), on_crash=text("on_crash"),
-=======
-        flavor=_text(typed, "flavor"), add_tags=split_tags(_text(typed, "add_tags") or ""),
-        autostart=answer("autostart"), remove_tags=split_tags(_text(typed, "remove_tags") or ""),
+        flavor=_text(typed, "flavor"), add_tags=listed(_text(typed, "add_tags") or ""),
+        autostart=answer("autostart"), remove_tags=listed(_text(typed, "remove_tags") or ""),
         protected=answer("protected"), on_crash=_text(typed, "on_crash"),
->>>>>>> 2054392 (All that a search finds change at once, volumes too; volumes, images and networks have tags; OVAs of running machines and of images, and OVFs with their files)
     )  # fmt: skip
 
 
 def _volumes_wish(typed: Mapping[str, Any]) -> bulk_volumes.VolumesWish:
     return bulk_volumes.VolumesWish(
-        pool=_text(typed, "pool"), add_tags=split_tags(_text(typed, "add_tags") or ""),
-        remove_tags=split_tags(_text(typed, "remove_tags") or ""),
+        pool=_text(typed, "pool"), add_tags=listed(_text(typed, "add_tags") or ""),
+        remove_tags=listed(_text(typed, "remove_tags") or ""),
     )
 
 

@@ -32,7 +32,6 @@ from yun.compute.service.tending import nudged, tend
 from yun.compute.service.view import add_usage, completed, detail, outside_cards, rendered, show_flavor
 
 __all__ = [
-<<<<<<< HEAD
     "CARD_TITLES",
     "CD_BUSES",
     "HARDWARE_TITLES",
@@ -59,6 +58,7 @@ __all__ = [
     "clone",
     "completed",
     "configure",
+    "consistency_of",
     "contents",
     "count_instances",
     "create",
@@ -125,16 +125,4 @@ __all__ = [
     "waiting_of",
     "waiting_words",
     "wish_told",
-=======
-    "CD_BUSES", "Card", "CloneWish", "ImportWish", "Place", "Wish", "add_disk", "add_nic", "add_usage", "adopt",
-    "attach", "change_bus", "change_nic", "clone", "completed", "configure", "consistency_of", "contents",
-    "count_instances", "create",
-    "create_flavor", "delete", "delete_flavor", "detach", "detail", "drives", "drop_pending", "eject",
-    "ensure_flavors", "export", "flatten", "free_name", "free_volumes", "freeze", "get", "get_flavor", "get_found",
-    "grow", "guest", "histories", "import_appliance", "insert", "latest", "learn_intent", "list_flavors",
-    "list_found", "list_instances", "list_values", "make_image", "metrics", "move", "nudged", "other_pools",
-    "outside_cards", "pause", "purge", "reboot", "release", "remove_nic", "rename", "rendered", "resize", "resume",
-    "run", "set_autostart", "set_overlay", "set_password", "set_protection", "show_flavor", "show_found", "size_of",
-    "start", "stop", "sync_time", "tag", "tend", "thaw", "trim", "update", "waiting_of", "waiting_words",
->>>>>>> 2054392 (All that a search finds change at once, volumes too; volumes, images and networks have tags; OVAs of running machines and of images, and OVFs with their files)
 ]  # fmt: skip

@@ -85,18 +85,6 @@ def export(ctx: Context, instance: Instance) -> Intent:
     )  # fmt: skip
 
 
-<<<<<<< HEAD
-def _refuse_running(instance: Instance) -> None:
-    if instance.state in LIVE:
-        raise Conflict(
-            _("{name} runs: a copy of its disks would not be consistent.", name=instance.name),
-            hint=_("Stop it, or clone it and export the clone."),
-        )
-    if instance.state not in (State.STOPPED, State.CRASHED):
-        raise Conflict(
-            _("The instance {name} is {state}; this is not possible now.", name=instance.name, state=_(instance.state))
-        )
-=======
 def consistency_of(ctx: Context, instance: Instance, export_id: str) -> str | None:
     """In what condition the disks were copied: ``stopped``, ``quiesced`` or ``crash``; None where nobody knows yet."""
     query = sa.select(Operation).where(
@@ -107,4 +95,3 @@ def consistency_of(ctx: Context, instance: Instance, export_id: str) -> str | No
             found: str | None = ((operation.result or {}).get("value") or {}).get("consistency")
             return found
     return None
->>>>>>> 2054392 (All that a search finds change at once, volumes too; volumes, images and networks have tags; OVAs of running machines and of images, and OVFs with their files)

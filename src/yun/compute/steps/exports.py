@@ -52,13 +52,8 @@ def make_appliance(
         paths = {volume_id: session.get_one(Layer, layer_id).path for volume_id, layer_id in layers.items()}
     if machine.state in LIVE and frozen is None:
         raise Conflict(
-<<<<<<< HEAD
-            _("{name} runs: a copy of its disks would not be consistent.", name=machine.name),
-            hint=_("Stop it, or clone it and export the clone."),
-=======
-            _("{name} was started meanwhile: a copy of its disks would be torn.", name=machine.name),
+            _("{name} was started meanwhile: a copy of its disks would not be consistent.", name=machine.name),
             hint=_("Ask for it again: a running instance is copied as it is at one moment."),
->>>>>>> 2054392 (All that a search finds change at once, volumes too; volumes, images and networks have tags; OVAs of running machines and of images, and OVFs with their files)
         )
     sources = [
         Source(paths.get(disk.volume_id, disk.head.path), disk.volume.size_bytes, disk.attachment.bus)

@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from yun.base.context import Context
 from yun.base.messages import _
-from yun.base.tags import split_tags
 from yun.network import service
 from yun.network.api import show
 from yun.network.model import Network, Port
@@ -31,6 +30,7 @@ from yun.web.pages import (
     word,
 )
 from yun.web.searching import searched
+from yun.web.typed import listed
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -110,7 +110,7 @@ def tag_dialog(ctx: Ctx, ref: str) -> Response:
 @router.post("/networks/{ref}/tag")
 def save_tags(ctx: Ctx, ref: str, typed: Typed) -> Response:
     """Give it these tags."""
-    tags = split_tags(word(typed, "tags") or "")
+    tags = listed(word(typed, "tags") or "")
     return accepted(ctx, submit(ctx, service.tag_network(ctx, service.get_network(ctx, ref), tags)))
 
 
