@@ -86,6 +86,6 @@ def test_chinese_puts_a_space_between_chinese_and_latin() -> None:
 def test_chinese_is_set_with_spaces_where_two_scripts_meet_whatever_is_filled_in() -> None:
     assert Message("{title} cannot be {value}.", {"title": "vCPU", "value": "9"}).render("zh") == "vCPU 不能为 9。"
     word = Message("running")
-    text = Message("The instance {name} is {state}; this is not possible now.", {"name": "网站", "state": word})
-    assert text.render("zh") == "云主机 网站 的状态为“运行中”，当前无法执行此操作。"
+    text = Message("The volume {name} is {state}; this is not possible now.", {"name": "网站", "state": word})
+    assert text.render("zh") == "云硬盘 网站 的状态为“运行中”，当前无法执行此操作。"
     assert Message("Stop instance {name}", {"name": "web"}).render("zh") == "停止云主机 web"
