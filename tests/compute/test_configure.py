@@ -11,6 +11,7 @@ from tests.compute.test_tending import reboot_host, tend
 from yun.base.errors import Conflict, Invalid
 from yun.compute import hardware as parts
 from yun.compute import service
+from yun.images import service as images
 from yun.operations.model import State as OperationState
 
 
@@ -22,7 +23,7 @@ def waiting(lab: Lab) -> dict[str, tuple[Any, Any]]:
 
 @both
 def test_a_stopped_machine_starts_with_its_new_hardware(lab: Lab) -> None:
-    lab.create(start=False)
+    lab.create(start=False, memory_mib=256)
     lab.do(service.configure, "web", display="both", firmware="uefi", machine="q35", tpm=True, serial_ports=2)
     assert lab.row().hardware == {"display": "both", "tpm": True, "serial_ports": 2}
     lab.do(service.start, "web")
@@ -122,7 +123,7 @@ def test_a_machine_that_cannot_grow_gives_memory_back_and_takes_it_again(lab: La
         ({"pins": ["0;rm"]}, Invalid, "pins"), ({"memory_max_mib": 1}, Invalid, "memory_max_mib"),
         ({"keyboard": "'/><x"}, Invalid, "keyboard"), ({"cpu_model": "a b"}, Invalid, "cpu_model"),
         ({"huge_pages": True}, Conflict, "huge_pages"), ({"cpu_model": "host-passthrough"}, Conflict, "cpu_model"),
-        ({"firmware": "uefi"}, Conflict, "firmware"), ({"machine": "pc"}, Conflict, "machine"),
+        ({"firmware": "uefi"}, Invalid, "firmware"), ({"machine": "pc"}, Conflict, "machine"),
         ({"tpm": True}, Conflict, "tpm"), ({"display": "vnc"}, Conflict, ""), ({}, Conflict, ""),
     ],
 )  # fmt: skip
@@ -134,6 +135,28 @@ def test_what_cannot_be_is_refused_and_nothing_changes(
         lab.do(service.configure, "web", **values)
     assert not field or field in caught.value.fields  # type: ignore[attr-defined]
     assert (lab.row().hardware, lab.row().firmware) == ({}, "bios")
+
+
+def test_uefi_needs_memory_to_come_as_far_as_the_system(lab: Lab) -> None:
+    lab.create(start=False)
+    with pytest.raises(Invalid) as caught:
+        lab.do(service.configure, "web", firmware="uefi")
+    assert caught.value.fields["memory_mib"].render("en") == "at least 160 MiB with UEFI"
+    lab.do(service.resize, "web", memory_mib=160)
+    lab.do(service.configure, "web", firmware="uefi")
+    with pytest.raises(Invalid):
+        lab.do(service.resize, "web", memory_mib=159)
+    with lab.asking() as ctx:
+        images.get(ctx, "tiny").firmware = "uefi"
+    with pytest.raises(Invalid) as caught:
+        lab.create("other")
+    assert list(caught.value.fields) == ["memory_mib"]
+
+
+def test_firmware_changes_only_while_it_is_off(lab: Lab) -> None:
+    lab.create(memory_mib=256)
+    with pytest.raises(Conflict):
+        lab.do(service.configure, "web", firmware="uefi")
 
 
 def test_a_size_that_contradicts_the_hardware_is_refused(lab: Lab) -> None:

@@ -34,7 +34,7 @@ MORE: dict[str, Scene] = {
     "instance.clone with a TPM, a CD and a disk that is only read": Scene(
         on(compute.clone, wish=wish()),
         (
-            instance(start=False), on(compute.configure, tpm=True, firmware="uefi"), insert(),
+            instance(start=False, memory_mib=256), on(compute.configure, tpm=True, firmware="uefi"), insert(),
             on(compute.add_disk, size_bytes=1 << 30, place=compute.Place(readonly=True)), on(compute.start),
         ),
     ),

@@ -14,6 +14,8 @@ from yun.drivers.hypervisor.board import Board
 
 MAX_VCPUS = 288
 MAX_MEMORY_MIB = 1 << 26
+UEFI_LEAST_MIB = 160
+"""With 128 MiB OVMF hands over to a boot loader that has no room for a kernel then, and stands still without a word."""
 KVM_ONLY = ("host-passthrough", "host-model")
 PIN = re.compile(r"\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?){0,63}")
 
@@ -193,6 +195,15 @@ def refuse_contradiction(hardware: Hardware, *, vcpus: int, memory_mib: int, fir
     if len(hardware.pins) not in (0, 1, most):
         raise Invalid(_("There are {count} vCPU.", count=most),
                       fields={"pins": _("one set for all vCPUs, or {count}", count=most)})  # fmt: skip
+    if memory_mib < least_memory(firmware):
+        raise Invalid(
+            _("With {memory} of memory UEFI does not come as far as the guest's system.",
+              memory=format_size(memory_mib * MIB)),
+            fields=dict.fromkeys(
+                ("memory_mib", "firmware"),
+                _("at least {least} with UEFI", least=format_size(UEFI_LEAST_MIB * MIB)),
+            ),
+        )  # fmt: skip
     if hardware.memory_max_mib and hardware.memory_max_mib < memory_mib:
         raise Invalid(_("It has more memory already."),
                       fields={"memory_max_mib": _("0 or at least {least}", least=memory_mib)})  # fmt: skip
@@ -201,6 +212,11 @@ def refuse_contradiction(hardware: Hardware, *, vcpus: int, memory_mib: int, fir
                       fields={"memory_max_mib": _("0 with huge pages")})  # fmt: skip
     if hardware.machine == "pc" and firmware == "uefi-secure":
         raise Invalid(_("Secure Boot needs the machine type q35."), fields={"machine": _("q35 with Secure Boot")})
+
+
+def least_memory(firmware: str) -> int:
+    """The MiB that a machine needs for its firmware to start a system."""
+    return UEFI_LEAST_MIB if firmware.startswith("uefi") else 0
 
 
 def highest_pin(hardware: Hardware) -> int:

@@ -86,7 +86,9 @@ class PullImage(NewImage):
 class BuildImage(NewImage):
     """An image built on the host."""
 
-    recipe: str = Field(max_length=100, description="`tiny` or `debian-12`.")
+    recipe: str = Field(
+        max_length=100, description="`tiny`, `tiny-generic` (the same for SATA and e1000) or `debian-12`."
+    )
 
 
 class ChangeImage(Properties):

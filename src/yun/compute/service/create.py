@@ -15,6 +15,7 @@ from yun.base.messages import Message, _
 from yun.base.tags import check_tags
 from yun.base.units import GIB, MIB, format_size
 from yun.compute.cloud_init import check_user_data, hash_password
+from yun.compute.hardware import least_memory
 from yun.compute.model import Instance, OnCrash, State
 from yun.compute.names import check_description, check_hostname, check_name, hostname_for
 from yun.compute.service import install
@@ -158,8 +159,9 @@ def size_of(ctx: Context, wish: Wish, image: Image) -> Size:
     )  # fmt: skip
     check_size(vcpus=size.vcpus, memory_mib=size.memory_mib, disk_bytes=size.disk_bytes)
     short: dict[str, Message] = {}
-    if size.memory_mib < image.min_memory_mib:
-        short["memory_mib"] = _("at least {least}", least=format_size(image.min_memory_mib * MIB))
+    memory_mib = max(image.min_memory_mib, least_memory(image.firmware))
+    if size.memory_mib < memory_mib:
+        short["memory_mib"] = _("at least {least}", least=format_size(memory_mib * MIB))
     if size.disk_bytes < image.min_disk_bytes:
         short["disk_bytes"] = _("at least {least}", least=format_size(image.min_disk_bytes))
     if short:

@@ -1,4 +1,5 @@
-"""Images we build ourselves from distribution packages: ``tiny`` (20 MB, seconds) and ``debian-12`` (cloud-init).
+"""Images we build ourselves from distribution packages: ``tiny`` (20 MB, seconds), ``tiny-generic`` (the same with
+drivers for old hardware) and ``debian-12`` (cloud-init).
 
 A build is kept by the digest of all that goes into it (our files and the packages' versions), so the same build is
 made once. Builds run on Debian for x86-64 and fetch through the host's own apt sources.
@@ -10,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import platform
+import re
 import shutil
 import tempfile
 import time
@@ -27,6 +29,7 @@ from yun.images.builders.tools import Tick, require
 from yun.images.faults import not_written
 from yun.images.recipes import recipe as check_recipe
 
+DIGEST = 32
 Make = Callable[[Archive, list[Package], Path, Path, Tick], None]
 
 
@@ -42,6 +45,7 @@ class Builder:
 
 BUILDERS: dict[str, Builder] = {
     "tiny": Builder(tiny.TOOLS, tiny.FILES, tiny.parts, tiny.make),
+    "tiny-generic": Builder(tiny.TOOLS, tiny.FILES, tiny.generic_parts, tiny.make),
     "debian-12": Builder(debian.TOOLS, debian.FILES, debian.parts, debian.make),
 }
 
@@ -76,7 +80,7 @@ def build(name: str, cache: Path, tick: Tick) -> Path:
             except OSError as error:
                 raise not_written(error, name) from error
         for old in cache.glob(f"{name}-*.qcow2"):
-            if old != target:
+            if old != target and re.fullmatch(f"{name}-[0-9a-f]{{{DIGEST}}}", old.stem):
                 old.unlink()
         return target
 
@@ -114,4 +118,4 @@ def _digest(packages: list[Package]) -> str:
         total.update(str(path.relative_to(here)).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     for package in packages:
         total.update(f"{package.file} {package.digest}\n".encode())
-    return total.hexdigest()[:32]
+    return total.hexdigest()[:DIGEST]

@@ -27,6 +27,7 @@ MBR = Path("/usr/lib/syslinux/mbr/mbr.bin")
 UEFI = Path("/usr/lib/systemd/boot/efi/systemd-bootx64.efi")
 FILES = {str(MBR): "syslinux-common", str(UEFI): "systemd-boot-efi"}
 SIZE_MIB = 96
+KERNEL, GENERIC_KERNEL = "linux-image-cloud-amd64", "linux-image-amd64"
 COMMAND_LINE = "root=LABEL=tinyroot console=tty0 console=ttyS0,115200 quiet memhp_default_state=online net.ifnames=0"
 PROGRAMS = ("usr/sbin/dropbear", "usr/sbin/qemu-ga", "sbin/resize2fs")
 DIRECTORIES = (
@@ -37,12 +38,22 @@ DIRECTORIES = (
 
 def parts(archive: Archive) -> list[Package]:
     """The package files the image is made of, in their newest versions."""
+    return _parts(archive, KERNEL)
+
+
+def generic_parts(archive: Archive) -> list[Package]:
+    """The same with the kernel for all hardware: it knows SATA disks and cards such as e1000, which the one made for
+    clouds does not."""
+    return _parts(archive, GENERIC_KERNEL)
+
+
+def _parts(archive: Archive, kernel_name: str) -> list[Package]:
     names = disk.words(DATA / "packages.txt")
-    archive.resolve(names[:1])
-    kernel = next((d for d in archive.depends(names[0]) if d.startswith("linux-image-")), None)
+    archive.resolve([kernel_name])
+    kernel = next((d for d in archive.depends(kernel_name) if d.startswith("linux-image-")), None)
     if kernel is None:
         raise Unavailable(_("There is no package {name}.", name="linux-image"))
-    return archive.resolve([kernel, *names[1:]])
+    return archive.resolve([kernel, *names])
 
 
 def make(archive: Archive, packages: list[Package], work: Path, target: Path, tick: Tick) -> None:
