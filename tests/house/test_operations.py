@@ -22,6 +22,8 @@ from tests.house.scenes_media import MORE as MEDIA_MORE
 from tests.house.scenes_media import SCENES as MEDIA
 from tests.house.scenes_nics import SCENES as NICS
 from tests.house.scenes_tags import SCENES as TAGS
+from tests.house.scenes_volumes import MORE as VOLUMES_MORE
+from tests.house.scenes_volumes import SCENES as VOLUMES
 from tests.house.story import SCENES as STORIES
 from tests.house.story import Scene, Story
 from yun.base.config import Settings
@@ -32,8 +34,8 @@ from yun.operations.model import OperationKey, State
 from yun.operations.opposites import OPPOSITES
 from yun.rooms import furniture
 
-SCENES = {**STORIES, **ADOPTIONS, **CLONES, **NICS, **DISKS, **MEDIA, **BOOTS, **TAGS}
-MORE = {**CLONES_MORE, **DISKS_MORE, **MEDIA_MORE, **BOOTS_MORE}
+SCENES = {**STORIES, **ADOPTIONS, **CLONES, **NICS, **DISKS, **MEDIA, **BOOTS, **TAGS, **VOLUMES}
+MORE = {**CLONES_MORE, **DISKS_MORE, **MEDIA_MORE, **BOOTS_MORE, **VOLUMES_MORE}
 EXEMPT = {
     "operation.undo": "its own tests, in tests/operations/test_undo.py",
     "operation.prune": "forgets history; tests/operations/test_undo.py",
@@ -51,6 +53,7 @@ EXEMPT = {
     "storage.reconcile": "tests/storage",
     "trash.purge_expired": "asks for purges", "profile.set_password": "needs the person's own session; tests/identity",
     "instance.import": "tests/compute/test_appliances.py",
+    "volume.upload": "tests/images/test_volume_uploads.py",
     "image.import": "tests/images", "image.pull": "tests/images", "image.build": "tests/images",
     "image.export": "tests/images", "image.tidy": "tests/images", "image.purge": "tests/images",
 }  # fmt: skip

@@ -9,6 +9,7 @@ import click
 
 from yun.base.messages import _
 from yun.base.units import format_size
+from yun.storage.cli import volume
 from yun.web.command import Group, ask_for_good, failure, option, output, pass_client, searching, shell
 
 if TYPE_CHECKING:
@@ -250,4 +251,20 @@ def export(client: Client, ref: str, file: Path, form: str, compress: bool) -> N
         ])  # fmt: skip
 
 
-commands = [image]
+@volume.command("upload", help=_("Make a volume of a disk file: qcow2, raw, VMDK, VDI, VHDX."))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("name", required=False)
+@option("--pool", help=_("The pool it lies in."))
+@option("--format", "format_", help=_("What it must turn out to be; raw also takes what does not look like a disk."))
+@option("--checksum", help=_("sha256:… or sha512:… of the file."))
+@option("--description", help=_("What it is for."))
+@pass_client
+def upload_volume(client: Client, file: Path, name: str | None, format_: str | None, **options: str | None) -> None:
+    """Upload a volume."""
+    from yun.images.upload_client import upload
+
+    body = {"name": name or file.stem, "purpose": "volume", "format": format_, **options}
+    upload(client, file, {key: value for key, value in body.items() if value})
+
+
+commands = [image, volume]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from yun.images import steps
+from yun.images import steps, volume_steps
+from yun.images.appliance import steps as appliances
 from yun.images.places import holder
 from yun.operations.flow import Op, operation, periodic
 from yun.storage import steps as storage
@@ -81,6 +82,18 @@ def purge(op: Op, image_id: str) -> Any:
     if gone and gone["unfinished"]:
         op.step(steps.clear_away, image_id, gone["unfinished"])
     return {"image_id": image_id, "purged": gone is not None}
+
+
+@operation("volume.upload")
+def upload_volume(op: Op, volume_id: str, upload_id: str, path: str, wanted: dict[str, Any]) -> Any:
+    """Look at the file, promise what its disk needs, copy it into our format; the upload is used up."""
+    op.step(storage.begin_volume, volume_id)
+    op.step(appliances.claim_upload, upload_id, path)
+    found = op.step(volume_steps.judge_disk, volume_id, path, wanted)
+    size = op.step(volume_steps.take_size, volume_id, found["virtual_bytes"])
+    op.step(volume_steps.fill_of_upload, volume_id, path, found)
+    op.step(appliances.drop_upload, upload_id, path)
+    return {"volume_id": volume_id, "size_bytes": size, **found}
 
 
 @operation("image.export")

@@ -19,6 +19,7 @@ declare(
         "update": "member", "tag": "member", "export": "member", "delete": "member", "purge": "member",
     },
 )  # fmt: skip
+declare("volume", upload="member")
 # A host's own file may be anybody's secret, and what is public is everybody's.
 declare("image", "cloud", build="admin", set_visibility="admin", import_file="admin")
 
@@ -116,8 +117,8 @@ class Image(Row, Base):
 class Upload(Row, Base):
     """A file on its way in, in pieces. How much has come is the length of its file; nothing else is believed.
 
-    ``purpose``: it becomes an ``image`` as soon as all has come, or waits as an ``appliance`` (an OVA) for somebody to
-    say what instance it shall become.
+    ``purpose``: it becomes an ``image`` or a ``volume`` as soon as all has come, or waits as an ``appliance`` (an OVA)
+    for somebody to say what instance it shall become.
 
     ``wanted`` are the properties of the image it shall become. ``operation_id`` is set once all has come and the
     import has been accepted. One that nobody has added to until ``expires_at`` is thrown away.
@@ -141,7 +142,7 @@ class Upload(Row, Base):
 
 
 class Export(Row, Base):
-    """A copy made for a download, of an image or (an OVA) of an instance; thrown away after ``expires_at``.
+    """A copy made for a download, of an image, a volume or (an OVA) an instance; thrown away after ``expires_at``.
 
     ``image_id`` and ``image_name`` are those of what it was made of. ``state`` is making or ready.
     """

@@ -18,6 +18,7 @@ from yun.images.recipes import RECIPES
 from yun.images.service.search import FIELDS
 from yun.operations.intent import Intent
 from yun.operations.service import submit
+from yun.storage.service import list_pools
 from yun.web.edits import changed
 from yun.web.pages import (
     Ctx,
@@ -259,3 +260,12 @@ def delete_preview(ctx: Ctx, ref: str) -> Response:
 def delete(ctx: Ctx, ref: str) -> Response:
     """Put it into the trash."""
     return accepted(ctx, submit(ctx, service.delete(ctx, service.get(ctx, ref))), location="/images")
+
+
+@router.get("/volumes/new/upload")
+def upload_volume(ctx: Ctx) -> Response:
+    """The form that makes a volume of a disk file; the page's script sends it in pieces."""
+    ctx.may("volume.upload")
+    return render(
+        ctx, "images/volume_upload.html", action="/volumes/new/upload", pools=list_pools(ctx, limit=1000).items
+    )

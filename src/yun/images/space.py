@@ -21,10 +21,11 @@ def left(op: Op, pool: Pool) -> int:
     return max(free - pool.reserve_bytes, 0)
 
 
-def check_copy(op: Op, pool: Pool, source: str) -> None:
+def check_copy(op: Op, pool: Pool, source: str, *, source_format: str = "") -> None:
     """Pass where an independent copy of a disk file fits into the pool, whatever the file looks like from outside: a
     small one may unpack to a large disk. Raises `NoCapacity`."""
-    need, room = op.drivers.on(pool.host_id).volume.measure(source), left(op, pool)
+    store = op.drivers.on(pool.host_id).volume
+    need, room = store.measure(source, source_format=source_format), left(op, pool)
     if need > room:
         raise NoCapacity(
             _(

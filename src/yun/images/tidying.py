@@ -24,7 +24,7 @@ from yun.storage.model import LayerHold, Pool, PoolState
 
 log = logger(__name__)
 SAMPLE = 5
-COPIES = ("image.export", "instance.export")
+COPIES = ("image.export", "instance.export", "volume.download")
 """The operations that make copies to download."""
 
 

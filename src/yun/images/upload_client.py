@@ -37,7 +37,8 @@ def metadata(body: dict[str, Any]) -> str:
 
 
 def upload(client: Client, file: Path, body: dict[str, Any]) -> None:
-    """Upload a file and wait for its import. An unfinished upload of the same file under the same name goes on."""
+    """Upload a file and wait until it is an image or a volume. An unfinished upload of the same file under the same
+    name goes on."""
     length = file.stat().st_size
     headers = _announced(file, length, body)
     if client.options.dry_run:
@@ -50,7 +51,7 @@ def upload(client: Client, file: Path, body: dict[str, Any]) -> None:
     operation = client.get(f"/operations/{operation_id}")
     if client.options.wait:
         operation = wait_for(client, operation)
-    client.told({"operation": operation, "image_id": operation["subject"]["id"]}, operation)
+    client.told({"operation": operation, f"{operation['subject']['kind']}_id": operation["subject"]["id"]}, operation)
 
 
 def upload_appliance(client: Client, file: Path | Packed) -> str:

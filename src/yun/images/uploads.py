@@ -2,7 +2,8 @@
 
 ``POST`` begins one with everything the image shall be in ``Upload-Metadata``; ``PATCH`` adds pieces; ``HEAD`` says how
 much has come. The piece that completes it also submits the import: its answer names operation and image. With
-``purpose appliance`` nothing is submitted: it waits for `/instances/import`.
+``purpose volume`` it becomes a volume (of ``name``, in ``pool``) in place of an image; with ``purpose appliance``
+nothing is submitted: it waits for `/instances/import`.
 """
 
 from __future__ import annotations
@@ -88,13 +89,14 @@ def begin(
     check_version(version)
     said = tus.metadata(metadata)
     purpose = said.pop("purpose", "image")
+    pool = said.pop("pool", None) if purpose == "volume" else None
     arguments, filename = tus.wanted(said)
     upload = service.begin_upload(
         ctx, service.NewImage(**arguments), length=tus.number(length, "Upload-Length"), filename=filename,
-        purpose=purpose,
+        purpose=purpose, pool=pool,
     )  # fmt: skip
     if dry_run:
-        intent = service.keep_upload(upload) if purpose == "appliance" else service.import_upload(ctx, upload)
+        intent = service.keep_upload(upload) if purpose == "appliance" else service.becomes(ctx, upload)
         preview = answer(ctx, intent, dry_run=True)
         ctx.session.delete(upload)
         return preview
@@ -192,5 +194,5 @@ def _added(ctx: Context, identifier: str, have: int) -> Upload:
     if upload.operation_id is not None:
         raise Conflict(_("The upload of {name} has ended.", name=upload.name))
     ctx.project_id = ctx.project_id or upload.project_id
-    upload.operation_id = submit(ctx, service.import_upload(ctx, upload)).id
+    upload.operation_id = submit(ctx, service.becomes(ctx, upload)).id
     return upload

@@ -154,6 +154,7 @@ def show_attachment(place: Attachment | None) -> dict[str, Any] | None:
     return {
         "id": place.id, "instance_id": place.instance_id, "instance": place.instance_name, "slot": place.slot,
         "bus": place.bus, "boot_order": place.boot_order, "readonly": place.readonly,
+        "removal": place.removal or None,
     }  # fmt: skip
 
 

@@ -30,6 +30,12 @@ POOL: list[Column] = [
     (_("OVERCOMMIT"), "overcommit"),
     (_("RESERVE"), lambda p: format_size(p["reserve_bytes"])),
 ]
+REMOVALS = {
+    "waiting": _("waiting for the guest"),
+    "refused": _("the guest refused"),
+    "timed_out": _("the guest has not let go yet"),
+}
+"""Where the removal of a disk from a running guest stands, in words."""
 VOLUMES: list[Column] = [
     (_("NAME"), "name"),
     (_("STATE"), "state"),
@@ -43,6 +49,7 @@ VOLUMES: list[Column] = [
 VOLUME: list[Column] = [
     (_("ID"), "id"),
     *VOLUMES,
+    (_("REMOVAL"), lambda v: REMOVALS.get(str((v["attachment"] or {}).get("removal")), "–")),
     (_("DESCRIPTION"), "description"),
     (_("BASE"), "layer_id"),
     (_("CREATED"), "created_at"),

@@ -53,12 +53,21 @@ class HeadState(StrEnum):
     TRASHED = "trashed"
 
 
+class Removal(StrEnum):
+    """What became of asking a running guest for a disk, as long as it has it. One that is gone has no row."""
+
+    WAITING = "waiting"
+    REFUSED = "refused"
+    TIMED_OUT = "timed_out"
+
+
 ALLOWED: dict[str, tuple[VolumeState, ...]] = {
     "delete": (VolumeState.AVAILABLE, VolumeState.MISSING, VolumeState.DAMAGED),
     "tag": (VolumeState.BUILDING, VolumeState.AVAILABLE, VolumeState.MISSING, VolumeState.DAMAGED),
     "attach": (VolumeState.AVAILABLE,),
     "grow": (VolumeState.AVAILABLE,),
     "move": (VolumeState.AVAILABLE,),
+    "copy": (VolumeState.AVAILABLE,),
     "purge": (VolumeState.TRASHED,),
 }
 """Which verb is allowed in which state of a volume."""
@@ -168,7 +177,8 @@ class Head(Row, Base):
 class Attachment(Row, Base):
     """A volume's place in an instance: ``slot`` is the disk's name there (``vda``). One that is ``kept`` is let go of
     when its instance is deleted; others go to the trash with it. ``instance_name`` is written by the room above, and
-    again when the instance is renamed. ``io`` and ``serial`` are empty for the usual ones. ``limits`` keeps what of
+    again when the instance is renamed. ``removal`` (of `Removal`, or empty) is where the last try stands to take the
+    disk from a running guest. ``io`` and ``serial`` are empty for the usual ones. ``limits`` keeps what of
     `IoLimits` is not plain. ``running`` keeps what a running instance has otherwise than the row, which counts from its
     next start on."""
 
@@ -189,6 +199,7 @@ class Attachment(Row, Base):
     discard: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
     limits: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     running: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    removal: Mapped[str] = mapped_column(sa.String(12), default="", server_default="")
 
     __table_args__ = (sa.UniqueConstraint("instance_id", "slot"),)
 

@@ -18,6 +18,7 @@ from yun.compute.api import (  # noqa: F401 (they add their routes to the router
     media,
     move,
     overlay,
+    volume_copies,
 )
 from yun.compute.api.appliances import appliances
 from yun.compute.api.flavors import flavors

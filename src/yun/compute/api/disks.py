@@ -60,6 +60,16 @@ class Removal(Body):
     trash: bool = Field(False, description="Put the volume into the trash then.")
 
 
+class Removals(Body):
+    """Several disks of one instance."""
+
+    disks: list[Word] = Field(max_length=100, description="Disks by slot (`vdb`), or volumes by name or id.")
+    trash: list[Word] = Field([], max_length=100, description="Those of them that go to the trash; the others stay.")
+    timeout: int = Field(30, description="Seconds a running guest has to let go of each.")
+    boot_disk: bool = Field(False, description="Say so where the instance boots from one of them.")
+    even_if_mounted: bool = Field(False, description="Take them although the guest has them mounted.")
+
+
 class NewVolumeSize(Body):
     """A larger size."""
 
@@ -74,6 +84,15 @@ def add_disk(ctx: Ctx, ref: str, body: NewDisk, match: Match, dry_run: bool = Fa
     intent = service.add_disk(
         ctx, found, size_bytes=body.size_bytes, name=body.name, pool=body.pool, place=body.place()
     )
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: row_of(ctx, found))
+
+
+@instances.post("/{ref}/detach", summary="Detach several disks from an instance", status_code=202)
+def detach_disks(ctx: Ctx, ref: str, body: Removals, match: Match, dry_run: bool = False) -> JSONResponse:
+    """All of them, or none where the guest keeps one; mounted ones are named with their mount points."""
+    found = service.get(ctx, ref)
+    match.check(found)
+    intent = service.detach_disks(ctx, found, service.DetachWish(**body.model_dump()))
     return answer(ctx, intent, dry_run=dry_run, row=lambda: row_of(ctx, found))
 
 

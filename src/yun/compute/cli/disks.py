@@ -83,6 +83,23 @@ def detach(client: Client, ref: str, **body: object) -> None:
     client.change("POST", f"/volumes/{quote(ref, safe='')}/detach", body)
 
 
+@instance.command("detach", help=_("Detach disks from an instance, several at once; the volumes stay."))
+@click.argument("ref")
+@click.argument("disks", nargs=-1, required=True, metavar="DISK…")
+@option("--trash", multiple=True, metavar="DISK", help=_("Put this one into the trash then; may be repeated."))
+@option("--trash-all", is_flag=True, help=_("Put all of them into the trash then."))
+@option("--timeout", type=int, default=30, show_default=True, help=_("Seconds a running guest has to let go of it."))
+@option("--boot-disk", is_flag=True, help=_("The instance boots from it, and this is meant."))
+@option("--even-if-mounted", is_flag=True, help=_("Take it although the guest has it mounted."))
+@pass_client
+def detach_disks(
+    client: Client, ref: str, disks: tuple[str, ...], trash: tuple[str, ...], trash_all: bool, **body: object
+) -> None:
+    """Detach several."""
+    chosen = {"disks": list(disks), "trash": list(disks if trash_all else trash)}
+    client.change("POST", f"/instances/{quote(ref, safe='')}/detach", {**chosen, **body})
+
+
 @volume.command("grow", help=_("Grow a volume, also while its instance runs."))
 @click.argument("ref")
 @click.argument("size")

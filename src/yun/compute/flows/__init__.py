@@ -19,6 +19,7 @@ from yun.compute.flows import (  # noqa: F401 (they declare operations)
     move,
     nics,
     overlay,
+    volume_copies,
 )
 from yun.compute.flows.watch import WATCHES, Watch, attach
 

@@ -44,6 +44,29 @@ def detach_volume(
     return {"volume_id": volume_id, "instance_id": instance_id, "effect": effect}
 
 
+@operation("instance.detach")
+def detach_disks(
+    op: Op, instance_id: str, disks: list[dict[str, Any]], seconds: float, even_if_mounted: bool = False
+) -> Any:
+    """All mounts first, then one disk after the other out of the machine, all rows, the definition, the trash."""
+    ids = [disk["volume_id"] for disk in disks]
+    op.step(steps.before_definition, instance_id)
+    if not even_if_mounted:
+        op.step(steps.refuse_mounted, instance_id, ids)
+    effects = [op.step(steps.pull_out, instance_id, each, seconds, even_if_mounted) for each in ids]
+    for each in ids:
+        op.step(steps.take_from_place, each, instance_id)
+    op.step(steps.redefine, instance_id)
+    for disk in disks:
+        if disk["trash"] is not None:
+            op.step(storage.trash_volume, disk["volume_id"], disk["trash"]["trash_id"], disk["trash"]["purge_at"])
+    report = [
+        {"volume_id": disk["volume_id"], "effect": effect, "trashed": disk["trash"] is not None}
+        for disk, effect in zip(disks, effects, strict=True)
+    ]
+    return {"instance_id": instance_id, "disks": report}
+
+
 @operation("volume.grow")
 def grow_volume(op: Op, volume_id: str, size_bytes: int) -> Any:
     """The guest, or the file, and the row."""

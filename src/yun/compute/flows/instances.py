@@ -149,8 +149,9 @@ def purge(op: Op, instance_id: str) -> Any:
 def tend(op: Op, instance_id: str, delay: int = 0) -> Any:
     """Look, write down what is news, and mend what the policy says. Nothing where nothing was news."""
     news = op.step(steps.look, instance_id)
+    back = op.step(steps.settle_removals, instance_id)
     if not news:
-        return None
+        return {"plugged_in_again": back} if back else None
     if news["define"]:
         op.step(steps.redefine, instance_id)
     if news["start"]:

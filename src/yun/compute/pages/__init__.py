@@ -23,6 +23,7 @@ from yun.compute.pages import (
     one,
     overlay,
     overview,
+    volume_copies,
 )
 from yun.web.pages import PageRoute, command, nav
 
@@ -34,6 +35,6 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 # Fixed addresses first: /instances/new is not an instance named "new".
 for part in (
     overview, adopt, listing, create, bulk, flavors, disks, nics, clone, appliances, guest, media, configure, overlay,
-    move, buses, boot, change_disk, one,
+    move, buses, boot, change_disk, volume_copies, one,
 ):  # fmt: skip
     router.include_router(part.router)

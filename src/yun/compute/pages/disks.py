@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from yun.base.context import Context
@@ -15,10 +17,11 @@ from yun.compute.pages.change_disk import NEW, choices, limits_in
 from yun.compute.service.disks import LETTERS
 from yun.operations.intent import Intent
 from yun.operations.service import submit
-from yun.storage.service import get_volume, list_pools
-from yun.web.pages import Ctx, FormData, PageRoute, Typed, accepted, live_preview, plan, render, ticked, word
+from yun.storage.service import attachments_of, get_volume, list_pools
+from yun.web.pages import Ctx, FormData, PageRoute, Typed, accepted, live_preview, plan, render, ticked, word, words
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
+Ids = Annotated[list[str], Query(alias="id", max_length=100)]
 
 
 def _place(form: FormData) -> service.Place:
@@ -110,6 +113,28 @@ def detach(ctx: Ctx, ref: str, typed: Typed) -> Response:
         ctx, get_volume(ctx, ref), even_if_mounted=ticked(typed, "even_if_mounted"), trash=ticked(typed, "trash")
     )
     return accepted(ctx, submit(ctx, intent))
+
+
+@router.get("/instances/{ref}/disks/detach")
+def detach_dialog(ctx: Ctx, ref: str, ids: Ids = []) -> Response:  # noqa: B006
+    """What detaching the ticked disks does, and what becomes of each."""
+    row = service.get(ctx, ref)
+    wish = service.DetachWish(disks=ids, boot_disk=True, even_if_mounted=False)
+    disks = [disk for disk in attachments_of(ctx.session, row.id) if disk.volume_id in ids]
+    return render(
+        ctx, "compute/detach_many_dialog.html", plan=plan(ctx, service.detach_disks(ctx, row, wish)), disks=disks,
+        boots=any(disk.attachment.boot_order == 1 for disk in disks), action=f"/instances/{row.id}/disks/detach",
+    )  # fmt: skip
+
+
+@router.post("/instances/{ref}/disks/detach")
+def detach_disks(ctx: Ctx, ref: str, typed: Typed) -> Response:
+    """Detach them."""
+    wish = service.DetachWish(
+        disks=words(typed, "id"), trash=words(typed, "trash"), boot_disk=ticked(typed, "boot_disk"),
+        even_if_mounted=ticked(typed, "even_if_mounted"),
+    )  # fmt: skip
+    return accepted(ctx, submit(ctx, service.detach_disks(ctx, service.get(ctx, ref), wish)))
 
 
 @router.get("/volumes/{ref}/grow")

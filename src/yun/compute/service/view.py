@@ -162,6 +162,7 @@ def disks_of(session: Session, instance_id: str) -> list[dict[str, Any]]:
             "serial": disk.attachment.serial or serial_of(disk.volume.id),
             "limits": io_limits.rates(disk.attachment.limits),
             "limit_group": io_limits.group_of(disk.attachment.limits),
+            "removal": disk.attachment.removal or None,
         }
         for disk in disks
     ]  # fmt: skip

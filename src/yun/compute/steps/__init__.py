@@ -27,10 +27,12 @@ from yun.compute.steps.disks import (
     plug_in,
     pull_out,
     put_in_place,
+    refuse_mounted,
     release_kept,
     take_from_place,
 )
 from yun.compute.steps.drives import have_drive, load_drive
+from yun.compute.steps.exports import begin_export
 from yun.compute.steps.flatten import collect_below, flatten_disk, flatten_due, layers_below
 from yun.compute.steps.found import find, find_all
 from yun.compute.steps.freezing import freeze_now, thaw_due, thaw_now_and_tell
@@ -40,6 +42,7 @@ from yun.compute.steps.measuring import measure
 from yun.compute.steps.move import base_of, bring_over, clear_old, move_over
 from yun.compute.steps.nics import before_cards, plug_card, pull_card, settle_cards
 from yun.compute.steps.power import go_on, power_off, power_on, start_now, suspend
+from yun.compute.steps.removal import settle_removals
 from yun.compute.steps.rows import (
     begin_building,
     begin_purge,
@@ -56,18 +59,20 @@ from yun.compute.steps.rows import (
 from yun.compute.steps.running import await_end, launch
 from yun.compute.steps.shared import load, place, set_state
 from yun.compute.steps.tending import bring_back, look, look_at_all, wait
+from yun.compute.steps.volume_copies import copy_volume, is_written, make_download
 
 __all__ = [
     "await_end", "base_of", "before_cards", "before_definition", "before_hardware", "begin_adoption",
-    "begin_building", "begin_copies", "begin_purge", "bring_back", "bring_over", "claim", "clear_old",
-    "collect_below", "copy_disk", "copy_nvram", "copy_still", "copy_tpm", "define", "define_now", "drop_errand",
-    "edit", "find", "find_all", "finish_purge", "finish_stopped", "flatten_disk", "flatten_due", "forget_machine",
-    "freeze_now", "freeze_source", "give_back_blocks", "give_password", "go_on", "grow_volume", "hand_over",
-    "have_boot_once", "have_boot_order", "have_drive", "have_hardware", "have_overlay", "have_size", "launch",
-    "layer_path", "layers_below", "learn", "learn_all", "live_now", "load", "load_drive", "look", "look_at_all",
-    "make_flavor", "measure", "move_over", "parts", "place", "plug_card", "plug_in", "power_off", "power_on",
-    "pull_card", "pull_out", "put_in_place", "redefine", "release_kept", "remember", "remove_files", "set_clock",
-    "set_state", "settle", "settle_cards", "stand_on", "start_now", "suspend", "take_errand", "take_from_place",
+    "begin_building", "begin_copies", "begin_export", "begin_purge", "bring_back", "bring_over", "claim",
+    "clear_old", "collect_below", "copy_disk", "copy_nvram", "copy_still", "copy_tpm", "copy_volume", "define",
+    "define_now", "drop_errand", "edit", "find", "find_all", "finish_purge", "finish_stopped", "flatten_disk",
+    "flatten_due", "forget_machine", "freeze_now", "freeze_source", "give_back_blocks", "give_password", "go_on",
+    "grow_volume", "hand_over", "have_boot_once", "have_boot_order", "have_drive", "have_hardware", "have_overlay",
+    "have_size", "is_written", "launch", "layer_path", "layers_below", "learn", "learn_all", "live_now", "load",
+    "load_drive", "look", "look_at_all", "make_download", "make_flavor", "measure", "move_over", "parts", "place",
+    "plug_card", "plug_in", "power_off", "power_on", "pull_card", "pull_out", "put_in_place", "redefine",
+    "refuse_mounted", "release_kept", "remember", "remove_files", "set_clock", "set_state", "settle",
+    "settle_cards", "settle_removals", "stand_on", "start_now", "suspend", "take_errand", "take_from_place",
     "take_live", "thaw_due", "thaw_now_and_tell", "trash", "try_overlay", "undefine", "wait", "withdraw_flavor",
     "write_seed",
 ]  # fmt: skip

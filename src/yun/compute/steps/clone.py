@@ -17,19 +17,17 @@ from yun.compute.steps.definition import define_now, remove_files
 from yun.compute.steps.rows import begin_building, unbuild
 from yun.compute.steps.shared import load, place
 from yun.drivers.hypervisor.port import Hypervisor, Power
-from yun.images.space import check_copy, watched
-from yun.operations.events import emit
+from yun.images.filling import fill_volume
 from yun.operations.flow import Op, step, tx_step
-from yun.operations.intent import Subject
 from yun.storage import service as storage
-from yun.storage.model import Head, Layer, Pool, Volume, VolumeState
+from yun.storage.model import Head, Layer, Volume, VolumeState
 from yun.storage.spec import pool_path_of
 from yun.storage.steps import freezing
 from yun.storage.steps.freezing import Freeze
-from yun.storage.steps.shared import store_of
 from yun.storage.steps.volumes import unmake_volume
 
 UP = (Power.RUNNING, Power.PAUSED)
+COPYING = _("Copying the disks")
 STOPPED, RESTED, TORN = "stopped", "quiesced", "crash"
 """In what condition disks were frozen: off, brought to rest by the guest's agent, or like after a power failure."""
 
@@ -149,6 +147,12 @@ def stand_on(op: Op, session: Session, layers: dict[str, str]) -> None:
         session.execute(sa.update(Head).where(Head.volume_id == volume_id).values(layer_id=layer_id))
 
 
+def told_format(file: Layer | Head) -> str:
+    """The format of a file where it must not be found by looking: its guest could have written a header into a raw
+    one, and what was taken over lies outside of the pools. Empty for all others."""
+    return file.format if file.adopted or file.format == "raw" else ""
+
+
 def _uncopy(op: Op, output: Any, volume_id: str, source_id: str, share: list[float]) -> None:
     unmake_volume(op, output, volume_id)
 
@@ -161,8 +165,8 @@ def copy_disk(op: Op, volume_id: str, layer_id: str, share: list[float]) -> str:
     file and rows.
     """
     with op.read() as session:
-        path = session.get_one(Layer, layer_id).path
-    return _copy(op, volume_id, path, share)
+        layer = session.get_one(Layer, layer_id)
+    return _copy(op, volume_id, layer, share)
 
 
 @step(undo=_uncopy)
@@ -170,30 +174,19 @@ def copy_still(op: Op, volume_id: str, of: str, share: list[float]) -> str:
     """The same of the file that the volume ``of`` has. Precondition: nothing writes to it, and the operation holds the
     machine that reads it."""
     with op.read() as session:
-        path = session.scalars(sa.select(Head.path).where(Head.volume_id == of)).one()
-    return _copy(op, volume_id, path, share)
+        still = session.scalars(sa.select(Head).where(Head.volume_id == of)).one()
+    return _copy(op, volume_id, still, share)
 
 
-def _copy(op: Op, volume_id: str, path: str, share: list[float]) -> str:
+def _copy(op: Op, volume_id: str, file: Layer | Head, share: list[float]) -> str:
     with op.read() as session:
         volume = session.get_one(Volume, volume_id)
         head = session.scalars(sa.select(Head).where(Head.volume_id == volume_id)).one()
-        pool = session.get_one(Pool, volume.pool_id)
-    if volume.state != VolumeState.BUILDING:
-        return head.path
-    start, end = share
-    check_copy(op, pool, path)
-    report = watched(op, pool, lambda part: op.progress(start + (end - start) * part, _("Copying the disks")))
-    store = store_of(op, pool)
-    store.convert(path, head.path, format="qcow2", progress=report)
-    store.grow(head.path, volume.size_bytes)
-    with op.write() as session:
-        volume = session.get_one(Volume, volume_id)
-        volume.state = VolumeState.AVAILABLE
-        emit(
-            session, "volume.created", subject=Subject("volume", volume.id, volume.name),
-            project_id=volume.project_id, operation_id=op.id,
-            data={"size_bytes": volume.size_bytes, "pool_id": volume.pool_id},
+    if volume.state == VolumeState.BUILDING:
+        start, end = share
+        fill_volume(
+            op, volume_id, file.path, lambda part: op.progress(start + (end - start) * part, COPYING),
+            source_format=told_format(file),
         )  # fmt: skip
     return head.path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from yun.compute import hardware as parts
 from yun.compute import limits as io_limits
 from yun.compute.model import HOT_BUSES, Instance
 from yun.compute.steps.definition import define_now
+from yun.compute.steps.removal import mark_removal, unplug_now
 from yun.compute.steps.shared import load, place
 from yun.drivers.hypervisor.port import DiskSpec, Hypervisor, Power
 from yun.operations.events import emit
@@ -23,7 +25,6 @@ from yun.storage.model import Attachment, Volume
 from yun.storage.spec import disk_of
 from yun.storage.steps import grow_file
 
-LOOK_EVERY = 0.1
 UNDO_SECONDS = 30.0
 """How long a guest may take to let go of a disk whose attaching is undone."""
 UP = (Power.RUNNING, Power.PAUSED)
@@ -123,7 +124,7 @@ def _pull(op: Op, output: Any, instance_id: str, volume_id: str) -> None:
     """Undo of plugging in: what the guest got a moment ago, or long ago, is asked for."""
     row, hypervisor, disk = _disk(op, instance_id, volume_id)
     if disk is not None:
-        unplug_now(op, hypervisor, row, disk, UNDO_SECONDS)
+        unplug_now(op, hypervisor, row, disk, UNDO_SECONDS, mark=_marker(op, instance_id, volume_id))
 
 
 @step(undo=_pull)
@@ -161,8 +162,32 @@ def pull_out(
         return "next"
     if not even_if_mounted:
         _refuse_mounted(hypervisor, row, disk)
-    unplug_now(op, hypervisor, row, disk, seconds)
+    unplug_now(op, hypervisor, row, disk, seconds, mark=_marker(op, instance_id, volume_id))
     return "live"
+
+
+def _marker(op: Op, instance_id: str, volume_id: str) -> Callable[[str], None]:
+    """What writes down where the removal of one disk stands."""
+    return lambda state: mark_removal(op, instance_id, volume_id, state)
+
+
+@step(retries=2)
+def refuse_mounted(op: Op, instance_id: str, volume_ids: list[str]) -> None:
+    """Raises `Conflict` where the guest's agent says that any of the disks is mounted, naming each with its mount
+    points: before the first of several is asked for."""
+    found: dict[str, list[str]] = {}
+    for volume_id in volume_ids:
+        row, hypervisor, disk = _disk(op, instance_id, volume_id)
+        if disk is not None and disk.bus in HOT_BUSES and hypervisor.state(row.uuid).power in UP:
+            found[disk.slot] = mounts_of(hypervisor, row, disk)
+    mounted = {slot: mounts for slot, mounts in found.items() if mounts}
+    if mounted:
+        listed = "; ".join(f"{slot}: {', '.join(mounts)}" for slot, mounts in sorted(mounted.items()))
+        raise Conflict(
+            _("The guest has disks mounted: {listed}.", listed=listed),
+            hint=_("Unmount it in the guest first, or say that you mean it: --even-if-mounted."),
+            details={"mounts": mounted},
+        )
 
 
 def _refuse_mounted(hypervisor: Hypervisor, row: Instance, disk: DiskSpec) -> None:
@@ -188,29 +213,6 @@ def mounts_of(hypervisor: Hypervisor, row: Instance, disk: DiskSpec) -> list[str
     return sorted(
         system.mount for system in told if disk.slot in system.slots or (disk.serial and disk.serial in system.serials)
     )
-
-
-def unplug_now(op: Op, hypervisor: Hypervisor, row: Instance, disk: DiskSpec, seconds: float) -> None:
-    """Ask the guest for a disk until it has let go of it. Raises `Conflict` after ``seconds``.
-
-    The hypervisor's answer proves nothing: a guest that is paused, boots or is unwilling keeps the disk, and may let go
-    of it much later; so it is looked for.
-    """
-    end = op.clock.monotonic() + seconds
-    asked = False
-    while (now := hypervisor.disks(row.uuid).get(disk.slot)) is not None and now.path == disk.path:
-        if op.clock.monotonic() >= end:
-            paused = hypervisor.state(row.uuid).power == Power.PAUSED
-            raise Conflict(
-                _("The guest did not let go of {slot} within {seconds:.0f} s.", slot=disk.slot, seconds=seconds),
-                hint=_("It is paused; resume it.") if paused else _("Unmount it in the guest, or stop the instance."),
-            )
-        if not asked:
-            hypervisor.detach_disk(row.uuid, disk.slot)
-            asked = True
-        if op.undoing is None:
-            op.progress(0.5, _("Waiting for the guest to let go of {slot}", slot=disk.slot))
-        op.sleep(LOOK_EVERY)
 
 
 @step()

@@ -6,7 +6,8 @@ from yun.base.errors import Conflict
 from yun.base.messages import _
 from yun.compute.model import Instance
 from yun.compute.steps.definition import define_now, write_seed
-from yun.compute.steps.disks import LOOK_EVERY, UNDO_SECONDS, UP
+from yun.compute.steps.disks import UNDO_SECONDS, UP
+from yun.compute.steps.removal import LOOK_EVERY
 from yun.compute.steps.shared import load, place
 from yun.drivers.hypervisor.port import Hypervisor, NicSpec, Power
 from yun.hosts.model import Host

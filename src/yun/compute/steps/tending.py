@@ -18,6 +18,7 @@ from yun.compute.reality import GAVE_UP, HOST_REBOOT, MISSING, WINDOW, Known, Se
 from yun.compute.service.guest import learn_intent
 from yun.compute.service.tending import TEND, tend_intent
 from yun.compute.steps.power import start_now
+from yun.compute.steps.removal import unsettled
 from yun.compute.steps.shared import boot_of, notice_key
 from yun.drivers.hypervisor.port import DomainState
 from yun.hosts.model import Host
@@ -145,6 +146,7 @@ def look_at_all(op: Op) -> int:
             log.info("could not look at the machines of %s: %s", host_id, error)
             continue
         odd = _odd(op, host_id, boot_id, states)
+        odd += [(identifier, None) for identifier in unsettled(op, host_id) if identifier not in dict(odd)]
         for start in range(0, len(odd), 100):
             ordered += _order(op, odd[start : start + 100])
     return ordered

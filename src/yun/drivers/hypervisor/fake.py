@@ -207,11 +207,14 @@ class FakeHypervisor(FakeBoots, FakeLimits, FakeNics, PullingDisks):
                     raise DriverError(_("The hypervisor refused: {reason}", reason="No more available PCI slots"))
                 domain.live = replace(domain.live, disks=(*domain.live.disks, disk))
 
-    def detach_disk(self, uuid: str, slot: str) -> None:
+    def detach_disk(self, uuid: str, slot: str) -> bool:
         with self._call("detach_disk", uuid):
             domain = self._active(uuid)
+            if domain.refuses_disks and domain.power is Power.RUNNING and slot in self._plugged(domain):
+                return False
             domain.asked_for.add(slot)
             self.world.let_go(domain)
+            return True
 
     def resize_disk(self, uuid: str, slot: str, size: int) -> None:
         with self._call("resize_disk", uuid):

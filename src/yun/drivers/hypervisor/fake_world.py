@@ -41,6 +41,7 @@ class FakeDomain:
     has_agent: bool = True
     ignores_shutdown: bool = False
     keeps_disks: bool = False
+    refuses_disks: bool = False
     keeps_nics: bool = False
     locks_trays: bool = False
     asked_for: set[str] = field(default_factory=set)
@@ -170,7 +171,7 @@ class FakeWorld:
 
     def guest(self, uuid: str, **behaviour: bool) -> FakeDomain:
         """The domain, after changing how its guest behaves: ``agent``, ``ignores_shutdown``, ``keeps_disks``,
-        ``keeps_nics``, ``locks_trays``."""
+        ``refuses_disks``, ``keeps_nics``, ``locks_trays``."""
         with self.lock:
             domain = self.domains[uuid]
             for name, value in behaviour.items():

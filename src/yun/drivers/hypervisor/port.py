@@ -269,11 +269,11 @@ class Hypervisor(Boots, Protocol):
         """
         ...
 
-    def detach_disk(self, uuid: str, slot: str) -> None:
+    def detach_disk(self, uuid: str, slot: str) -> bool:
         """Ask the guest of a running or paused domain to let a disk go; its definition stays as it is.
 
-        Returns when it was asked and promises nothing: only `disks` tells whether the disk has gone. A paused guest
-        answers when it goes on; asking again is fine, also for a disk that has gone.
+        Returns when it was asked, False where the guest says no, and promises nothing: only `disks` tells whether the
+        disk has gone. A paused guest answers when it goes on; asking again is fine, also for a disk that has gone.
         """
         ...
 

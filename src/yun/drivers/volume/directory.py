@@ -154,8 +154,17 @@ class DirectoryStore:
             raise faults.missing(path)
         return facts
 
-    def measure(self, path: str) -> int:
-        facts = self._present(path)
+    def _told(self, path: str, source_format: str) -> FileFacts:
+        """What a file is: as its machine was told, else as is found by looking."""
+        if not source_format:
+            return self._present(path)
+        chain = foreign.trace(path, source_format)
+        if not chain[-1].exists:
+            raise faults.missing(chain[-1].path)
+        return chain[0]
+
+    def measure(self, path: str, *, source_format: str = "") -> int:
+        facts = self._told(path, source_format)
         answer = image_json(["measure", "-U", "-O", "qcow2", *_source(facts)], path=path, timeout=self.timeout)
         return int(answer.get("required", 0))
 
@@ -246,10 +255,11 @@ class DirectoryStore:
             atomic.settle(path, atomic.FROZEN)
 
     def convert(
-        self, source: str, target: str, *, format: OutFormat, progress: Progress, compress: bool = False
-    ) -> None:
+        self, source: str, target: str, *, format: OutFormat, progress: Progress, compress: bool = False,
+        source_format: str = "",
+    ) -> None:  # fmt: skip
         self._place(target)
-        facts = self._present(source)
+        facts = self._told(source, source_format)
         if os.path.lexists(target) and not os.lstat(target).st_mode & 0o222:
             raise faults.frozen(target)
         squeeze = ["-c"] if compress and format == "qcow2" else []

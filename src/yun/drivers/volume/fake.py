@@ -145,7 +145,7 @@ class FakeVolumeStore:
     def glance(self, path: str) -> FileFacts:
         return self.inspect(path)
 
-    def measure(self, path: str) -> int:
+    def measure(self, path: str, *, source_format: str = "") -> int:
         facts = self.inspect(path)
         with self._call("measure") as files:
             if not facts.exists:
@@ -211,8 +211,9 @@ class FakeVolumeStore:
             files[path].writable = False
 
     def convert(
-        self, source: str, target: str, *, format: OutFormat, progress: Progress, compress: bool = False
-    ) -> None:
+        self, source: str, target: str, *, format: OutFormat, progress: Progress, compress: bool = False,
+        source_format: str = "",
+    ) -> None:  # fmt: skip
         facts = self.inspect(source)
         if not facts.exists:
             raise faults.missing(source)

@@ -102,8 +102,9 @@ class VolumeStore(Protocol):
         backing file (the caller knows). `DriverError` for what is not a regular file."""
         ...
 
-    def measure(self, path: str) -> int:
-        """How many bytes an independent qcow2 copy of the file (its whole chain) needs at most."""
+    def measure(self, path: str, *, source_format: str = "") -> int:
+        """How many bytes an independent qcow2 copy of the file (its whole chain) needs at most. ``source_format`` is
+        what its machine was told that it is, where that is known: then nothing that a guest wrote is believed."""
         ...
 
     def usage(self, pool: str) -> dict[str, int]:
@@ -134,12 +135,13 @@ class VolumeStore(Protocol):
         ...
 
     def convert(
-        self, source: str, target: str, *, format: OutFormat, progress: Progress, compress: bool = False
-    ) -> None:
+        self, source: str, target: str, *, format: OutFormat, progress: Progress, compress: bool = False,
+        source_format: str = "",
+    ) -> None:  # fmt: skip
         """Write an independent copy of ``source`` (its whole chain) to ``target``; atomic: all or nothing. ``vmdk`` is
         compressed and written front to back (streamOptimized), as other hypervisors import it. ``source``
         may be in use (its copy is then torn) and may lie outside of a pool; a ``target`` that exists is replaced,
-        unless it is frozen (`DriverError`)."""
+        unless it is frozen (`DriverError`). ``source_format`` as in `measure`."""
         ...
 
     def bundle(self, target: str, members: Sequence[tuple[str, bytes | str]], progress: Progress) -> int:

@@ -26,10 +26,12 @@ from yun.images.service.uploads import (
     reserve_of,
     touch,
 )
+from yun.images.service.volumes import becomes, upload_volume
 
 __all__ = [
-    "MAX_LENGTH", "NewImage", "appliance_of", "begin_upload", "build", "delete", "drop_upload", "export",
+    "MAX_LENGTH", "NewImage", "appliance_of", "becomes", "begin_upload", "build", "delete", "drop_upload", "export",
     "export_stat", "get", "get_bootable", "get_export", "get_iso", "get_upload", "import_address", "import_file",
     "import_upload", "is_being_made", "keep_upload", "list_images", "list_isos", "list_uploads", "pull", "purge",
-    "received", "refuse_unready", "reserve_of", "set_visibility", "tag", "touch", "update", "users_of",
+    "received", "refuse_unready", "reserve_of", "set_visibility", "tag", "touch", "update", "upload_volume",
+    "users_of",
 ]  # fmt: skip

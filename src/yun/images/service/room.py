@@ -15,10 +15,10 @@ from yun.storage import service as storage
 from yun.storage.model import Pool
 
 
-def room_for(session: Session, need: int, *, besides: str | None = None) -> Pool:
-    """The pool that images go to. Raises `NoCapacity` where ``need`` bytes do not fit beside what open uploads (all
-    but ``besides``) still have to receive."""
-    pool = storage.default_pool(session)
+def room_for(session: Session, need: int, *, besides: str | None = None, pool: Pool | None = None) -> Pool:
+    """The pool that images go to (or ``pool``). Raises `NoCapacity` where ``need`` bytes do not fit beside what open
+    uploads (all but ``besides``) still have to receive."""
+    pool = pool or storage.default_pool(session)
     if pool.state != "active":
         raise Unavailable(
             _("The pool {pool} does not answer.", pool=pool.name), hint=_("Check that its file system is mounted.")

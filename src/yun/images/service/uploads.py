@@ -18,23 +18,29 @@ from yun.images.model import Upload
 from yun.images.service.bring import NewImage, home_project, may_make
 from yun.images.service.look import must_be_somebody
 from yun.images.service.room import received, room_for
+from yun.images.service.volumes import check_new_volume
 from yun.operations.intent import Intent, Subject
+from yun.storage import service as storage
 from yun.storage.model import Pool
 
+ALLOWED_BY = {"volume": "volume.upload"}
+"""What it needs to upload something, by its purpose; `image.upload` for all others."""
 KEPT = timedelta(hours=24)
 MAX_LENGTH = 2 * TIB
 MAX_OPEN = 20
-PURPOSES = ("image", "appliance")
+PURPOSES = ("image", "volume", "appliance")
 
 
-def begin_upload(ctx: Context, new: NewImage, *, length: int, filename: str = "", purpose: str = "image") -> Upload:
-    """A new, empty upload of ``length`` bytes that will become the image ``new``, or (``purpose`` appliance) will wait
-    for an instance to be made of it.
+def begin_upload(
+    ctx: Context, new: NewImage, *, length: int, filename: str = "", purpose: str = "image", pool: str | None = None
+) -> Upload:
+    """A new, empty upload of ``length`` bytes that will become the image ``new``, or (``purpose`` volume) a volume of
+    its name in ``pool``, or (appliance) will wait for an instance to be made of it.
 
     Everything that can be known now is checked now: permission, name, properties, space, beside what other uploads
     were promised. Its file is made when its first bytes come. Raises `Invalid`, `Conflict`, `NoCapacity`.
     """
-    ctx.may("image.upload")
+    ctx.may(ALLOWED_BY.get(purpose, "image.upload"))
     new = new.checked()
     project = home_project(ctx)
     if purpose not in PURPOSES:
@@ -42,6 +48,8 @@ def begin_upload(ctx: Context, new: NewImage, *, length: int, filename: str = ""
         raise Invalid(_("{field} cannot be {value}.", field="purpose", value=purpose[:40]), fields={"purpose": right})
     if purpose == "image":
         may_make(ctx, "import", new, project)
+    elif purpose == "volume":
+        check_new_volume(ctx, new.name, project)
     else:
         ctx.must_see(project, "project", project)
         ctx.may("image.upload", project)
@@ -57,11 +65,11 @@ def begin_upload(ctx: Context, new: NewImage, *, length: int, filename: str = ""
         raise Conflict(
             _("There are {most} unfinished uploads already.", most=MAX_OPEN), hint=_("Finish or drop some of them.")
         )
-    pool = room_for(ctx.session, length)
+    place = room_for(ctx.session, length, pool=storage.get_pool(ctx, pool) if pool else None)
     identifier = new_id(Upload.PREFIX)
     upload = Upload(
-        id=identifier, project_id=project, actor_id=ctx.actor.id, pool_id=pool.id,
-        path=incoming(pool, f"{identifier}.part"), name=new.name, filename=Path(filename).name[:255],
+        id=identifier, project_id=project, actor_id=ctx.actor.id, pool_id=place.id,
+        path=incoming(place, f"{identifier}.part"), name=new.name, filename=Path(filename).name[:255],
         purpose=purpose, length_bytes=length, wanted=new.to_json(), expires_at=ctx.clock.now() + KEPT,
     )  # fmt: skip
     ctx.session.add(upload)
@@ -80,7 +88,7 @@ def get_upload(ctx: Context, identifier: str) -> Upload:
     found = ctx.session.get(Upload, identifier)
     if found is None or not (found.actor_id == ctx.actor.id or ctx.actor.is_admin):
         raise not_found("upload", identifier[:70])
-    ctx.may("image.upload", found.project_id)
+    ctx.may(ALLOWED_BY.get(found.purpose, "image.upload"), found.project_id)
     return found
 
 
@@ -103,7 +111,7 @@ def keep_upload(upload: Upload) -> Intent:
 def appliance_of(upload: Upload) -> Appliance:
     """What an uploaded appliance contains. Raises `Invalid` where it is none, `Conflict` before all of it has come."""
     if upload.purpose != "appliance":
-        raise Invalid(_("The upload {name} is an image, not an appliance.", name=upload.name))
+        raise Invalid(_("The upload {name} is no appliance.", name=upload.name))
     if received(upload) < upload.length_bytes:
         raise Conflict(_("The upload of {name} has not ended yet.", name=upload.name))
     try:

@@ -55,12 +55,19 @@ def attach(domain: Any, disk: DiskSpec) -> None:
         raise DriverError(_("The slot {slot} holds another disk.", slot=disk.slot), private=disk.path)
 
 
-def detach(domain: Any, slot: str) -> None:
-    """Ask the guest for the disk in ``slot``, if it is there."""
+def detach(domain: Any, slot: str) -> bool:
+    """Ask the guest for the disk in ``slot``, if it is there; False where the guest says no."""
     there = find(domain, slot)
-    if there is not None:
-        xml = ET.tostring(there, encoding="unicode")
+    if there is None:
+        return True
+    xml = ET.tostring(there, encoding="unicode")
+    try:
         _unless_gone(domain, slot, lambda: domain.detachDeviceFlags(xml, LIVE))
+    except binding().libvirtError as error:
+        if error.get_error_code() != OPERATION_FAILED or lost_connection(error):
+            raise
+        return False  # libvirt: "unplug of device was rejected by the guest"
+    return True
 
 
 def resize(domain: Any, slot: str, size: int) -> None:

@@ -201,8 +201,12 @@ class LibvirtHypervisor:
     def attach_disk(self, uuid: str, disk: DiskSpec) -> None:
         self._on_running(uuid, lambda domain: disks.attach(domain, disk))
 
-    def detach_disk(self, uuid: str, slot: str) -> None:
-        self._on_running(uuid, lambda domain: disks.detach(domain, slot))
+    def detach_disk(self, uuid: str, slot: str) -> bool:
+        def detach(domain: Any) -> bool:
+            _must_run(domain)
+            return disks.detach(domain, slot)
+
+        return self._on(uuid, detach)
 
     def resize_disk(self, uuid: str, slot: str, size: int) -> None:
         self._on_running(uuid, lambda domain: disks.resize(domain, slot, size))

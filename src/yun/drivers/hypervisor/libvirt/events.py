@@ -31,7 +31,7 @@ class Events:
         libvirt = binding()
         conn.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._lifecycle, None)
         conn.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, self._agent, None)
-        for plain in ("REBOOT", "IO_ERROR", "CONTROL_ERROR"):
+        for plain in ("REBOOT", "IO_ERROR", "CONTROL_ERROR", "DEVICE_REMOVED", "DEVICE_REMOVAL_FAILED"):
             event = getattr(libvirt, f"VIR_DOMAIN_EVENT_ID_{plain}")
             conn.domainEventRegisterAny(None, event, self._plain, None)
         connected = set()

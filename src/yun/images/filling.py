@@ -1,0 +1,40 @@
+"""Filling a volume that is being built with what another disk file holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from yun.images.space import check_copy, watched
+from yun.operations.events import emit
+from yun.operations.flow import Op
+from yun.operations.intent import Subject
+from yun.storage import service as storage
+from yun.storage.model import Pool, Volume, VolumeState
+
+
+def fill_volume(
+    op: Op, volume_id: str, source: str, report: Callable[[float], None], *, source_format: str = "", **data: Any
+) -> None:
+    """The volume's file is an independent copy of ``source`` and all below it, and the volume is available.
+
+    ``source_format`` is given where the file must not be looked at for it; ``data`` is told with the event. Raises
+    `NoCapacity` before or while the pool's reserve would be touched: nothing is left of the file then.
+    """
+    with op.read() as session:
+        volume = session.get_one(Volume, volume_id)
+        path, pool = storage.disk_path(session, volume_id), session.get_one(Pool, volume.pool_id)
+    check_copy(op, pool, source, source_format=source_format)
+    store = op.drivers.on(pool.host_id).volume
+    store.convert(source, path, format="qcow2", progress=watched(op, pool, report), source_format=source_format)
+    size = max(volume.size_bytes, store.inspect(path).virtual_bytes)  # the source may have grown meanwhile
+    store.grow(path, size)
+    used = store.inspect(path).file_bytes
+    with op.write() as session:
+        volume = session.get_one(Volume, volume_id)
+        volume.state, volume.size_bytes, volume.used_bytes = VolumeState.AVAILABLE, size, used
+        emit(
+            session, "volume.created", subject=Subject("volume", volume.id, volume.name),
+            project_id=volume.project_id, operation_id=op.id,
+            data={"size_bytes": size, "pool_id": volume.pool_id, **data},
+        )  # fmt: skip
