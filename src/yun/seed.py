@@ -207,8 +207,8 @@ class Batch:
         )  # fmt: skip
         self.put(Head, id=head, volume_id=volume, layer_id=image.layer_id, path=path, state="current")
         self.put(
-            Attachment, id=new_id("att"), volume_id=volume, instance_id=identifier, slot="vda", bus="virtio",
-            boot_order=1, readonly=False, serial="",
+            Attachment, id=new_id("att"), volume_id=volume, instance_id=identifier, instance_name=name, slot="vda",
+            bus="virtio", boot_order=1, readonly=False, serial="",
         )  # fmt: skip
         store = self.drivers.on(self.host.id).volume
         if isinstance(store, FakeVolumeStore) and image.layer_id:

@@ -66,7 +66,7 @@ def detach_disks(ctx: Context, instance: Instance, wish: DetachWish) -> Intent:
         keys=(*keys(instance), *(Key(f"volume:{disk.volume_id}") for disk in chosen)),
         subjects=tuple(storage.subject_of(disk.volume) for disk in chosen),
         effects=(
-            *dict.fromkeys(effect for intent in single for effect in intent.effects),
+            *_once([effect for intent in single for effect in intent.effects]),
             *((_("All of them are taken out, or none where the guest keeps one."),) if len(chosen) > 1 else ()),
         ),
         back=tuple(line for intent in single for line in intent.back),
@@ -79,6 +79,11 @@ def _title(instance: Instance, chosen: Sequence[Disk]) -> Message:
         name = chosen[0].volume.name
         return _("Detach volume {name} from instance {instance}", name=name, instance=instance.name)
     return _("Detach {count} disks from instance {instance}", count=len(chosen), instance=instance.name)
+
+
+def _once(messages: Sequence[Message]) -> list[Message]:
+    """What is true of several disks is said once."""
+    return [message for number, message in enumerate(messages) if message not in messages[:number]]
 
 
 def _names(disks: Sequence[Disk]) -> str:
