@@ -38,7 +38,7 @@ def live(lab: Lab) -> list[str]:
     """The disks that the running machine has."""
     domain = lab.domain()
     lab.world.let_go(domain)
-    return [d.slot for d in domain.live.disks if d.slot.startswith("vd")] if domain.live else []
+    return sorted(d.slot for d in domain.live.disks if d.slot.startswith("vd")) if domain.live else []
 
 
 def defined(lab: Lab) -> list[str]:
@@ -186,7 +186,7 @@ def test_where_the_guest_keeps_one_all_stay(two: Lab) -> None:
     two.cloud.drivers.on(two.row().host_id).hypervisor.detach_disk = keeps_the_second  # type: ignore[method-assign]
     failed = detach(two, "one", "two", trash=["one"])
     assert failed.state == OperationState.FAILED
-    assert live(two) == ["vda", "vdc", "vdb"]
+    assert live(two) == ["vda", "vdb", "vdc"]
     assert defined(two) == ["vda", "vdb", "vdc"]
     assert {v.state for v in two.rows(Volume)} == {"available"}
     assert len(two.rows(Attachment)) == 3
@@ -260,6 +260,7 @@ def test_the_undo_of_an_added_disk_that_another_machine_has_by_now_leaves_that_o
         with lab.asking() as ctx:
             submit(ctx, verb(ctx, storage.get_volume(ctx, "data"), *(service.get(ctx, n) for n in names)))  # type: ignore[operator]
         lab.drain()
-    with lab.asking() as ctx, pytest.raises(Conflict):
+    with lab.asking() as ctx, pytest.raises(Conflict) as caught:
         undo(ctx, added)
+    assert "db" in caught.value.message.render("en")
     assert "vdb" in [d.slot for d in lab.domain("db").live.disks]  # type: ignore[union-attr]

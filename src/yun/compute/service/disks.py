@@ -143,8 +143,17 @@ def add_disk(
 
 @opposite("instance.add_disk")
 def unadd(ctx: Context, operation: Operation) -> Intent:
-    """Undo of an added disk: it is taken out, and the volume stays with what was written to it."""
-    return detach(ctx, storage.get_volume(ctx, operation.arguments["volume_id"]))
+    """Undo of an added disk: it is taken out, and the volume stays with what was written to it. Raises `Conflict` where
+    another instance has it by now: it is taken from nobody else."""
+    volume = storage.get_volume(ctx, operation.arguments["volume_id"])
+    place = storage.attachment_of(ctx.session, volume.id)
+    if place is not None and place.instance_id != operation.arguments["instance_id"]:
+        raise Conflict(
+            _("The instance {instance} has the volume {name} by now.", instance=place.instance_name, name=volume.name),
+            hint=_("Detach it there first, if that is meant."),
+            details={"instance_id": place.instance_id},
+        )
+    return detach(ctx, volume)
 
 
 def detach(
