@@ -160,10 +160,16 @@ def download(client: Client, export_id: str, target: Path, sha256: str) -> None:
                     response.read()
                     raise Failure(response.json())
                 total = have + int(response.headers.get("content-length", 0))
-                with part.open("ab" if response.status_code == 206 else "wb") as file, _Bar(total) as bar:
+                again = response.status_code == 206
+                with part.open("r+b" if again else "wb") as file, _Bar(total) as bar:
+                    file.seek(have if again else 0)
                     for chunk in response.iter_raw(READ):
-                        file.write(chunk)
+                        if chunk == bytes(len(chunk)):  # a raw disk's empty parts take no room here either
+                            file.seek(len(chunk), os.SEEK_CUR)
+                        else:
+                            file.write(chunk)
                         bar(file.tell())
+                    file.truncate()
             break
         except httpx.TransportError as error:
             failures += 1

@@ -36,6 +36,12 @@ REMOVALS = {
     "timed_out": _("the guest has not let go yet"),
 }
 """Where the removal of a disk from a running guest stands, in words."""
+
+
+def _removal(state: str | None) -> str:
+    return say(REMOVALS[state]) if state in REMOVALS else "–"
+
+
 VOLUMES: list[Column] = [
     (_("NAME"), "name"),
     (_("STATE"), "state"),
@@ -49,7 +55,7 @@ VOLUMES: list[Column] = [
 VOLUME: list[Column] = [
     (_("ID"), "id"),
     *VOLUMES,
-    (_("REMOVAL"), lambda v: REMOVALS.get(str((v["attachment"] or {}).get("removal")), "–")),
+    (_("REMOVAL"), lambda v: _removal((v["attachment"] or {}).get("removal"))),
     (_("DESCRIPTION"), "description"),
     (_("BASE"), "layer_id"),
     (_("CREATED"), "created_at"),

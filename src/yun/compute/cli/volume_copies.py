@@ -11,7 +11,7 @@ from yun.base.messages import _
 from yun.base.units import format_size
 from yun.storage.cli import volume
 from yun.web.client import Client
-from yun.web.command import failure, option, output, pass_client, shell
+from yun.web.command import failure, option, output, pass_client, say, shell
 
 
 @volume.command("copy", help=_("Make an independent copy of a volume, also while its instance runs."))
@@ -47,7 +47,7 @@ def download(client: Client, ref: str, file: Path, form: str, compress: bool) ->
         fetch(client, result["export_id"], file, result["sha256"])
         output({"file": str(file), **result}, [
             (_("File"), "file"), (_("Format"), "format"), (_("Size"), lambda r: format_size(r["size_bytes"])),
-            (_("Condition"), lambda r: CONDITIONS[r["consistency"]]), ("SHA-256", "sha256"),
+            (_("Condition"), lambda r: say(CONDITIONS[r["consistency"]])), ("SHA-256", "sha256"),
         ])  # fmt: skip
 
 
