@@ -8,12 +8,14 @@ of after the try was given up is plugged in again, since an operation that faile
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import sqlalchemy as sa
 
 from yun.base.errors import Conflict, DriverError
 from yun.base.log import logger
 from yun.base.messages import _
+from yun.compute import hardware as parts
 from yun.compute.model import HOT_BUSES, Instance
 from yun.compute.steps.shared import place
 from yun.drivers.hypervisor.port import DiskSpec, Hypervisor, Power
@@ -122,7 +124,8 @@ def settle_removals(op: Op, instance_id: str) -> list[str] | None:
             if up and disk.attachment.slot in there:
                 continue
             if up and disk.attachment.bus in HOT_BUSES:
-                hypervisor.attach_disk(row.uuid, disk_of(disk))
+                policy = parts.of(row.hardware).disk_full
+                hypervisor.attach_disk(row.uuid, replace(disk_of(disk), error_policy=policy))
                 back.append(disk.attachment.slot)
             mark_removal(op, instance_id, disk.volume_id, "")
     except DriverError as error:
