@@ -37,7 +37,8 @@ OWN = frozenset({
 """Columns of `Instance` that a copy has of its own; it takes over every other one."""
 
 OWN_PLACE = frozenset({
-    "id", "volume_id", "instance_id", "instance_name", "kept", "removal", "running", "created_at", "updated_at", "revision",
+    "id", "volume_id", "instance_id", "instance_name", "kept", "removal", "running", "created_at", "updated_at",
+    "revision",
 })  # fmt: skip
 """Columns of `Attachment` that a copy has of its own. What was attached to the source is a volume of the copy's: it
 came with it and goes with it."""
