@@ -116,8 +116,8 @@ def preview(plan: Row) -> None:
     ]
     for key, heading in headings:
         for text in plan.get(key) or []:
-            click.echo(f"  {_said(heading)}: {text}")
-    click.echo(f"  {_said(_('Undo'))}: {(plan.get('undo') or {}).get('text', '')}")
+            click.echo("  " + _said(_("{what}: {words}", what=heading, words=text)))
+    click.echo("  " + _said(_("{what}: {words}", what=_("Undo"), words=(plan.get("undo") or {}).get("text", ""))))
 
 
 def wait_for(client: Client, operation: Row) -> dict[str, Any]:

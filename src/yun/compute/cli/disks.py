@@ -21,7 +21,10 @@ slot = option("--slot", default="", help=_("The disk's name, such as vdb; the fi
 readonly = option("--read-only", "readonly", is_flag=True, help=_("The guest can only read it."))
 cache = option("--cache", type=CACHES, default="none", help=_("How the host caches it."))
 IO_MODES = click.Choice(["threads", "native", "io_uring"])
-io = option("--io", type=IO_MODES, default="", help=_("How the host reads and writes it; the hypervisor's own way."))
+io = option(
+    "--io", type=IO_MODES, callback=lambda _ctx, _option, value: value or "",
+    help=_("How the host reads and writes it; the hypervisor's own way."),
+)  # fmt: skip
 discard = option(
     "--no-discard", "discard", flag_value=False, default=True, help=_("What its guest gives up stays taken.")
 )
