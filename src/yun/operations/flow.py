@@ -257,8 +257,8 @@ class Op:
         width = min(self._at_once, len(calls))
         if width > 1 and not made.transactional:
             with ThreadPoolExecutor(width, thread_name_prefix="yun-step") as pool:
-                for _n in range(width):
-                    pool.submit(copy_context().run, walk)
+                for done in [pool.submit(copy_context().run, walk) for _n in range(width)]:
+                    done.result()  # what is no `Exception`, and ends the process, is not kept back by the pool
         else:
             walk()
         line.raise_worst()
