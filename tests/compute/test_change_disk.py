@@ -279,3 +279,17 @@ def test_a_detached_disk_comes_back_with_its_limits(lab: Lab, disks: Any) -> Non
     lab.undo(done)
     assert disks.live("vdb") == IoLimits(read_iops_sec=5)
     assert (disks.defined("vdb").serial, disks.defined("vdb").discard) == ("data", False)
+
+
+def test_an_instance_is_made_with_a_disk_that_is_limited(lab: Lab) -> None:
+    wish = service.DiskWish(cache="directsync", io="native", serial="root", discard=False,
+                            limits={"read_iops_sec": 5}, limit_group="g")  # fmt: skip
+    lab.create(disk=wish)
+    disk = {d.slot: d for d in lab.domain("web").live.disks}["vda"]
+    assert (disk.cache, disk.io, disk.serial, disk.discard) == ("directsync", "native", "root", False)
+    assert disk.limits == IoLimits(read_iops_sec=5, group_name="g")
+    for wrong, field in (({"io": "native", "cache": "unsafe"}, "io"), ({"limit_group": "g"}, "limit_group"),
+                         ({"limits": {"read_iops_sec": -5}}, "read_iops_sec")):  # fmt: skip
+        with pytest.raises(Invalid) as caught:
+            lab.create("other", disk=service.DiskWish(**wrong))  # type: ignore[arg-type]
+        assert set(caught.value.fields) == {field}

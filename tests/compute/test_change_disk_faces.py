@@ -103,3 +103,20 @@ def test_the_command_limits_a_disk_and_frees_it(lab: Lab, run: Run) -> None:  # 
     for wrong in ("reads=5", "read-iops", "read-iops=5:6:7:8", "read-iops=5M"):
         refused = run("instance", "change-disk", "web", "vda", "--limit", wrong)
         assert refused.exit_code != 0, wrong
+
+
+def test_an_instance_is_created_with_a_limited_disk_by_each_face(
+    lab: Lab, run: Run, browser: Callable[..., TestClient]  # noqa: F811
+) -> None:
+    lab.create("first")
+    form = browser().get("/instances/new")
+    assert form.status_code == 200
+    assert 'name="read_iops_sec_max"' in form.text
+    done = run("instance", "create", "web", "--image", "tiny", "--flavor", "tiny", "--disk-limit", "read-iops=7",
+               "--disk-serial", "root", "--disk-no-discard")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert (live(lab, "vda").limits, live(lab, "vda").serial) == (IoLimits(read_iops_sec=7), "root")
+    assert not live(lab, "vda").discard
+    typed = {"name": "by-panel", "image": "tiny", "flavor": "tiny", "read_iops_sec": "8", "cache": "none"}
+    plan = browser().post("/instances/new/preview", data=typed, headers=HTMX)
+    assert "Limit: reads: 8/s." in plan.text, plan.text

@@ -74,7 +74,7 @@ def test_a_disk_on_a_bus_that_cannot_take_it_now_is_there_after_the_next_start(l
             ctx, storage.get_volume(ctx, "data"), service.get(ctx, "web"), Place(bus="sata")
         ).render("en", now=ctx.clock.now(), undo_days=7)
     assert "It takes effect at the next start of the instance." in seen["effects"]
-    done = lab.operation(disks.attach(Place(bus="sata", readonly=True)))
+    done = lab.operation(disks.attach(Place(bus="sata")))
     assert done.result["value"]["effect"] == "next"
     assert "sdh" not in disks.live()
     assert "sdh" in disks.defined()

@@ -51,6 +51,10 @@ MORE: dict[str, Scene] = {
     "instance.drop_pending of a disk": Scene(
         lambda ctx: compute.drop_pending(ctx, compute.get(ctx, "m1")), (instance(), changed("vda", cache="unsafe"))
     ),
+    "volume.change_bus to the old one": Scene(
+        lambda ctx: compute.change_bus(ctx, storage.get_volume(ctx, "m1"), "ide"),
+        (instance(start=False), lambda ctx: compute.configure(ctx, compute.get(ctx, "m1"), machine="pc")),
+    ),
     "volume.attach with limits": Scene(attached(LIMITED), (instance(), MAKE_VOLUME)),
     "volume.move of a stopped machine": Scene(moved("m1"), (instance(start=False), MAKE_POOL)),
     "volume.move on its own": Scene(moved("v1"), (MAKE_VOLUME, MAKE_POOL)),

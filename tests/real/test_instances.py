@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.real.cloud import Desk, until
+from tests.real.disk_side import limited
 from tests.real.guest_side import inside
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
@@ -66,11 +67,12 @@ def disks_come_and_go(desk: Desk, identifier: str, address: str) -> None:
         return int(desk.ssh(address, f"grep ' {slot}$' /proc/partitions | awk '{{print $3}}'") or 0)
 
     desk.yun("volume", "create", "data", "--size", "32M")
-    attached = desk.yun("volume", "attach", "data", identifier)
+    attached = desk.yun("volume", "attach", "data", identifier, "--serial", "data-1")
     until(lambda: blocks("vdb") == 32 * 1024, 20)
     desk.ssh(address, "echo kept > /dev/vdb; sync")
     desk.yun("volume", "grow", "data", "64M")
     until(lambda: blocks("vdb") == 64 * 1024, 20)
+    limited(desk, identifier, address)
     moved_under_its_guest(desk, identifier, address)
     detached = desk.yun("volume", "detach", "data")
     assert detached["operation"]["result"]["effect"] == "live"

@@ -24,6 +24,8 @@ from yun.storage.model import Attachment, Layer
 from yun.storage.spec import disks_of, pool_path_of
 
 SEED_SLOT = "sda"
+OLD = ("sata", "ide")
+"""Buses of systems from which nothing paravirtual is expected."""
 FIRMWARE: dict[str, Literal["bios", "uefi", "uefi-secure"]] = {"uefi": "uefi", "uefi-secure": "uefi-secure"}
 
 
@@ -38,7 +40,7 @@ def domain_spec(
     ``nvram`` is where its variables lie if it boots by UEFI.
     The hypervisor's own autostart stays off: what starts after a reboot of the host is decided here, by policy.
     """
-    bus: Literal["sata", "scsi"] = "sata" if any(d.boot_order == 1 and d.bus == "sata" for d in disks) else "scsi"
+    bus: Literal["sata", "scsi"] = "sata" if any(d.boot_order == 1 and d.bus in OLD for d in disks) else "scsi"
     cd = (DiskSpec(SEED_SLOT, seed, format="raw", device="cdrom", bus=bus, readonly=True, discard=False),)
     hardware = parts.of(instance.hardware or {})
     disks = [replace(disk, error_policy=hardware.disk_full) for disk in disks]

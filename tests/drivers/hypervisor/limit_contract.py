@@ -82,3 +82,14 @@ class LimitContract:
             uuid = room.machine(running=True, disks=(disk,))
             assert set(room.driver.disks(uuid)) == {"vda"}
             room.driver.destroy(uuid)
+
+    def test_disks_are_only_where_their_machine_can_have_them(self, room: Room) -> None:
+        old = DiskSpec("hda", room.blank_disk(MIB), bus="ide", limits=SLOW)
+        fixed = DiskSpec("sdh", room.blank_disk(MIB), bus="sata", readonly=True)
+        for machine, disk in (("q35", old), ("pc", replace(old, readonly=True)), ("q35", fixed)):
+            with pytest.raises(DriverError) as caught:
+                room.machine(running=True, machine=machine, disks=(disk,))
+            assert not caught.value.retryable, (machine, disk)
+        uuid = room.machine(running=True, machine="pc", disks=(old,))
+        assert room.driver.disk_limits(uuid) == {"hda": SLOW}
+        room.driver.destroy(uuid)

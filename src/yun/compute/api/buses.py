@@ -15,7 +15,7 @@ from yun.web.api import Ctx, Match
 class NewBus(Body):
     """The bus that a disk goes to."""
 
-    bus: str = Field(max_length=20, description="virtio, scsi or sata")
+    bus: str = Field(max_length=20, description="virtio, scsi, sata, or ide (machine type pc)")
 
 
 @volumes.post("/{ref}/change-bus", summary="Move a volume to another bus of its instance", status_code=202)

@@ -15,19 +15,24 @@ LIMITS = "Such as `read_iops_sec`, with `_max` for a burst and `_max_length` for
 LIMIT_GROUP = "Disks of the instance with the same name share one budget."
 
 
-class NewPlace(Body):
-    """How a disk is put into an instance."""
+class DiskWays(Body):
+    """How a disk is read and written."""
 
-    bus: str = Field("virtio", max_length=20, description="virtio, scsi or sata")
-    slot: str = Field("", max_length=10, description="The disk's name, such as vdb; the first free one by default.")
-    readonly: bool = False
     cache: str = Field("none", max_length=20, description="none, writeback, writethrough, directsync or unsafe")
-
     io: str = Field("", max_length=20, description="threads, native or io_uring; empty: as the hypervisor likes.")
     discard: bool = Field(True, description="What the guest gives up is given back to the pool.")
     serial: str = Field("", max_length=40, description="By what the guest finds it; the volume's id by default.")
     limits: dict[str, int] = Field({}, max_length=40, description=LIMITS)
     limit_group: str = Field("", max_length=40, description=LIMIT_GROUP)
+
+
+class NewPlace(DiskWays):
+    """How a disk is put into an instance."""
+
+    bus: str = Field("virtio", max_length=20, description="virtio, scsi, sata, or ide (machine type pc)")
+    slot: str = Field("", max_length=10, description="The disk's name, such as vdb; the first free one by default.")
+    readonly: bool = False
+
 
     def place(self) -> service.Place:
         """As the verb wants it."""

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import click
 
 from yun.base.messages import _
+from yun.compute.cli.disks import BUSES
 from yun.storage.cli import volume
 from yun.web.client import Client
 from yun.web.command import pass_client
@@ -14,7 +15,7 @@ from yun.web.command import pass_client
 
 @volume.command("change-bus", help=_("Move a volume to another bus of its instance, which must be off."))
 @click.argument("ref")
-@click.argument("bus", type=click.Choice(["virtio", "scsi", "sata"]))
+@click.argument("bus", type=BUSES)
 @pass_client
 def change_bus(client: Client, ref: str, bus: str) -> None:
     """Change the bus."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from yun.base.messages import _
-from yun.compute.cli.disks import CACHES, IO_MODES
+from yun.compute.cli.first_disk import CACHES, IO_MODES
 from yun.compute.cli.limits import LIMIT_HELP, limits_of
 from yun.compute.cli.shared import at, instance
 from yun.web.client import Client

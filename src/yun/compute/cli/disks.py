@@ -8,23 +8,19 @@ from urllib.parse import quote
 import click
 
 from yun.base.messages import _
+from yun.compute.cli.first_disk import CACHES, IO_MODES
 from yun.compute.cli.limits import LIMIT_HELP, limits_of
 from yun.compute.cli.shared import instance
 from yun.storage.cli import size_of, volume
 from yun.web.client import Client
 from yun.web.command import option, pass_client
 
-BUSES = click.Choice(["virtio", "scsi", "sata"])
-CACHES = click.Choice(["none", "writeback", "writethrough", "directsync", "unsafe"])
+BUSES = click.Choice(["virtio", "scsi", "sata", "ide"])
 bus = option("--bus", type=BUSES, default="virtio", help=_("How the guest sees it."))
 slot = option("--slot", default="", help=_("The disk's name, such as vdb; the first free one by default."))
 readonly = option("--read-only", "readonly", is_flag=True, help=_("The guest can only read it."))
 cache = option("--cache", type=CACHES, default="none", help=_("How the host caches it."))
-IO_MODES = click.Choice(["threads", "native", "io_uring"])
-io = option(
-    "--io", type=IO_MODES, callback=lambda _ctx, _option, value: value or "",
-    help=_("How the host reads and writes it; the hypervisor's own way."),
-)  # fmt: skip
+io = option("--io", type=IO_MODES, help=_("How the host reads and writes it; the hypervisor's own way."))
 discard = option(
     "--no-discard", "discard", flag_value=False, default=True, help=_("What its guest gives up stays taken.")
 )
@@ -38,6 +34,11 @@ def ways(command: Callable[..., None]) -> Callable[..., None]:
     for add in (limit_group, limit, serial, discard, io, cache):
         command = add(command)
     return command
+
+
+def told(place: dict[str, object], limits: tuple[str, ...]) -> dict[str, object]:
+    """What was said of a disk, by the names of the API."""
+    return {name: value for name, value in place.items() if value is not None} | {"limits": limits_of(limits)}
 
 
 @instance.command("add-disk", help=_("Add an empty disk, while the instance runs where its bus allows it."))
@@ -55,7 +56,7 @@ def add_disk(
 ) -> None:
     """Add a disk."""
     body = {
-        "size_bytes": size_of(size, "size"), "name": name, "pool": pool, **place, "limits": limits_of(limits),
+        "size_bytes": size_of(size, "size"), "name": name, "pool": pool, **told(place, limits),
     }  # fmt: skip
     client.change("POST", f"/instances/{quote(ref, safe='')}/add-disk", body)
 
@@ -70,7 +71,7 @@ def add_disk(
 @pass_client
 def attach(client: Client, ref: str, instance_ref: str, limits: tuple[str, ...], **place: object) -> None:
     """Attach."""
-    body = {"instance": instance_ref, **place, "limits": limits_of(limits)}
+    body = {"instance": instance_ref, **told(place, limits)}
     client.change("POST", f"/volumes/{quote(ref, safe='')}/attach", body)
 
 

@@ -9,6 +9,7 @@ import click
 
 from yun.base.messages import _
 from yun.base.units import MIB, format_size
+from yun.compute.cli.first_disk import first_disk
 from yun.compute.cli.shared import at, instance, size_of
 from yun.web.command import WAS, ask_for_good, option, output, pass_client, searching, seen, shell
 from yun.web.output import preview
@@ -98,12 +99,13 @@ def _public_keys(names: tuple[str, ...]) -> tuple[list[str], list[str]]:
 @option("--floating-ip", is_flag=True, help=_("Give it an address that can be reached from outside."))
 @option("--start/--no-start", default=True, help=_("Whether it is started at once."))
 @pass_client
+@first_disk
 def create(client: Client, name: str, image: str, iso: str, driver_iso: str, flavor: str | None,
            vcpus: int | None, memory: str | None, disk: str | None, network: str | None, address: str | None,
            groups: tuple[str, ...], keys: tuple[str, ...],
            password_file: Path | None, user_data: Path | None, hostname: str | None, description: str,
            tags: tuple[str, ...], autostart: bool, protect: bool, on_crash: str, shutdown_seconds: int,
-           floating_ip: bool, start: bool) -> None:  # fmt: skip
+           floating_ip: bool, start: bool, disk_ways: dict[str, Any]) -> None:  # fmt: skip
     """Create an instance."""
     stored, literal = _public_keys(keys)
     body: dict[str, Any] = {
@@ -115,7 +117,7 @@ def create(client: Client, name: str, image: str, iso: str, driver_iso: str, fla
         "password": _secret(password_file) if password_file else None, "hostname": hostname,
         "user_data": _text(user_data) if user_data else "", "description": description, "tags": list(tags),
         "autostart": autostart, "protected": protect, "on_crash": on_crash, "shutdown_seconds": shutdown_seconds,
-        "floating_ip": floating_ip, "start": start,
+        "floating_ip": floating_ip, "start": start, "disk": disk_ways,
     }  # fmt: skip
     answer = client.change("POST", "/instances", body, show=False)
     if shell().format == "table":

@@ -6,7 +6,8 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from yun.compute import service
-from yun.compute.service.disks import LETTERS
+from yun.compute.model import Instance
+from yun.compute.service.bus_fit import BUSES, buses_of
 from yun.operations.service import submit
 from yun.storage.service import attachment_of, get_volume
 from yun.web.pages import Ctx, PageRoute, Typed, accepted, render, word
@@ -20,7 +21,8 @@ def dialog(ctx: Ctx, ref: str) -> Response:
     volume = get_volume(ctx, ref)
     ctx.may("volume.change_bus", volume.project_id)
     place = attachment_of(ctx.session, volume.id)
-    others = [bus for bus in LETTERS if place is None or bus != place.bus]
+    instance = ctx.session.get(Instance, place.instance_id) if place is not None else None
+    others = [bus for bus in buses_of(ctx.session, instance) if bus != place.bus] if place and instance else list(BUSES)
     return render(
         ctx, "compute/bus_dialog.html", volume=volume, place=place, buses=others,
         action=f"/volumes/{volume.id}/change-bus",

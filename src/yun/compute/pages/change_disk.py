@@ -38,10 +38,23 @@ TITLES: dict[str, Message] = {
 
 def choices(ctx: Context, row: Instance) -> dict[str, Any]:
     """What the fields offer on the instance's host."""
-    host = ctx.session.get_one(Host, row.host_id)
+    return ways_of(ctx.session.get_one(Host, row.host_id), ctx.locale)
+
+
+def ways_of(host: Host | None, locale: str) -> dict[str, Any]:
+    """The same, where no host is chosen yet without a word about it."""
+    facts = host.facts if host is not None else {"io_uring": True}
     return {
-        "caches": CACHES, "io_modes": IO_MODES, "kinds": [(kind, ROWS[kind].render(ctx.locale)) for kind in KINDS],
-        "io_uring": "" if host.facts.get("io_uring") else host.facts.get("io_uring_fault", ""),
+        "caches": CACHES, "io_modes": IO_MODES, "kinds": [(kind, ROWS[kind].render(locale)) for kind in KINDS],
+        "io_uring": "" if facts.get("io_uring") else facts.get("io_uring_fault", ""),
+    }  # fmt: skip
+
+
+def ways_in(form: FormData) -> dict[str, Any]:
+    """How a new disk is wished for, by the fields of `DiskWish`. Raises `Invalid` naming the field."""
+    return {
+        "cache": word(form, "cache") or "none", "io": word(form, "io") or "", "serial": word(form, "serial") or "",
+        "discard": ticked(form, "discard"), "limits": limits_in(form), GROUP: word(form, GROUP) or "",
     }  # fmt: skip
 
 

@@ -13,8 +13,8 @@ from yun.base.messages import _
 from yun.base.units import parse_size
 from yun.compute import service
 from yun.compute.model import Instance
-from yun.compute.pages.change_disk import NEW, choices, limits_in
-from yun.compute.service.disks import LETTERS
+from yun.compute.pages.change_disk import NEW, choices, ways_in
+from yun.compute.service.bus_fit import buses_of
 from yun.operations.intent import Intent
 from yun.operations.service import submit
 from yun.storage.service import attachments_of, get_volume, list_pools
@@ -27,8 +27,7 @@ Ids = Annotated[list[str], Query(alias="id", max_length=100)]
 def _place(form: FormData) -> service.Place:
     return service.Place(
         bus=word(form, "bus") or "virtio", slot=word(form, "slot") or "", readonly=ticked(form, "readonly"),
-        cache=word(form, "cache") or "none", io=word(form, "io") or "", serial=word(form, "serial") or "",
-        discard=ticked(form, "discard"), limits=limits_in(form), limit_group=word(form, "limit_group") or "",
+        **ways_in(form),
     )  # fmt: skip
 
 
@@ -48,7 +47,7 @@ def disk_form(ctx: Ctx, ref: str) -> Response:
     pools = [p for p in list_pools(ctx, limit=1000).items if p.host_id == row.host_id]
     return render(
         ctx, "compute/disk_form.html", row=row, action=base, preview_url=f"{base}/new/preview", pools=pools,
-        buses=list(LETTERS), now=NEW, **choices(ctx, row),
+        buses=buses_of(ctx.session, row), now=NEW, **choices(ctx, row),
     )  # fmt: skip
 
 
@@ -81,7 +80,8 @@ def attach_dialog(ctx: Ctx, ref: str) -> Response:
     ctx.may("volume.attach", row.project_id)
     return render(
         ctx, "compute/attach_dialog.html", row=row, action=f"/instances/{row.id}/disks/attach",
-        volumes=service.free_volumes(ctx, row), buses=list(LETTERS), now=NEW, **choices(ctx, row),
+        volumes=service.free_volumes(ctx, row), buses=buses_of(ctx.session, row),
+        now=NEW, **choices(ctx, row),
     )  # fmt: skip
 
 

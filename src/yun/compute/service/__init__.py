@@ -10,6 +10,7 @@ from yun.compute.service.configure import TITLES as HARDWARE_TITLES
 from yun.compute.service.configure import configure, drop_pending, waiting_of, waiting_words
 from yun.compute.service.create import Wish, create, free_name, size_of
 from yun.compute.service.detachments import DetachWish, detach_disks
+from yun.compute.service.disk_ways import DiskWish
 from yun.compute.service.disks import Place, add_disk, attach, detach, free_volumes, grow
 from yun.compute.service.edit import rename, set_autostart, set_protection, tag, update
 from yun.compute.service.exports import consistency_of, export
@@ -41,6 +42,7 @@ __all__ = [
     "CloneWish",
     "DetachWish",
     "DiskChange",
+    "DiskWish",
     "ImportWish",
     "Place",
     "Wish",

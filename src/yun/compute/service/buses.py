@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy.orm import Session
-
 from yun.base.context import Context
 from yun.base.errors import Conflict, Invalid
 from yun.base.messages import Message, _
 from yun.compute.model import LIVE, SETTLED, Instance
-from yun.compute.service.disks import LETTERS
+from yun.compute.service.bus_fit import refuse_unfit
+from yun.compute.service.disks import LETTERS, free_slot
 from yun.compute.service.look import must_be
 from yun.compute.service.power import keys, subject
 from yun.operations.intent import Intent, Key
@@ -17,10 +16,11 @@ from yun.storage.model import Attachment, Volume
 
 
 def change_bus(ctx: Context, volume: Volume, bus: str) -> Intent:
-    """Put an attached volume on another bus (virtio, scsi or sata); the boot disk too. It counts from the next start.
+    """Put an attached volume on another bus (virtio, scsi, sata, or ide where the machine type is pc); the boot disk
+    too. It counts from the next start.
 
     Raises `Invalid` for a bus there is not, `Conflict` for a volume in no instance, an instance that runs, a bus that
-    is full or is the volume's already. Undo puts it back where it was.
+    the machine has not, that is full or is the volume's already. Undo puts it back where it was.
     """
     ctx.may("volume.change_bus", volume.project_id)
     if bus not in LETTERS:
@@ -39,7 +39,8 @@ def change_bus(ctx: Context, volume: Volume, bus: str) -> Intent:
         )
     if place.bus == bus:
         raise Conflict(_("Nothing would change: the disk is on this bus already."))
-    slot = _free(ctx.session, instance, bus)
+    refuse_unfit(ctx.session, instance, bus, readonly=place.readonly)
+    slot = free_slot(ctx.session, instance, bus)
     return Intent(
         kind="volume.change_bus",
         title=_("Move volume {name} to the bus {bus}", name=volume.name, bus=bus),
@@ -61,12 +62,3 @@ def _needs(place: Attachment, bus: str) -> tuple[Message, ...]:
     named = _("Its guest must have a driver for {bus}, and name no disk by {slot}.", bus=bus, slot=place.slot)
     boots = _("It boots from this disk: without the driver it does not start.")
     return (named, boots) if place.boot_order == 1 else (named,)
-
-
-def _free(session: Session, instance: Instance, bus: str) -> str:
-    taken = {disk.attachment.slot for disk in storage.attachments_of(session, instance.id)}
-    start, letters = LETTERS[bus]
-    for letter in letters:
-        if start + letter not in taken:
-            return start + letter
-    raise Conflict(_("The instance {name} has no free place on this bus.", name=instance.name))

@@ -11,6 +11,7 @@ from yun.base.units import MIB, format_size
 from yun.compute import boot
 from yun.compute import hardware as parts
 from yun.compute.model import LIVE, SETTLED, Adoption, Instance
+from yun.compute.service.bus_fit import refuse_losing_ide
 from yun.compute.service.change_disk import WAYS, waiting_disks, way_word
 from yun.compute.service.look import must_be
 from yun.compute.service.power import keys, subject
@@ -48,6 +49,8 @@ def configure(ctx: Context, instance: Instance, **changes: Any) -> Intent:
     parts.refuse_contradiction(wanted, vcpus=instance.vcpus, memory_mib=instance.memory_mib, firmware=firmware)
     _refuse_host(ctx.session.get_one(Host, instance.host_id), wanted, values)
     _refuse_running(instance, values)
+    if "machine" in values:
+        refuse_losing_ide(ctx.session, instance, values["machine"])
     return Intent(
         kind="instance.configure",
         title=_("Configure instance {name}", name=instance.name),

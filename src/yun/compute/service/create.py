@@ -19,6 +19,7 @@ from yun.compute.hardware import least_memory
 from yun.compute.model import Instance, OnCrash, State
 from yun.compute.names import check_description, check_hostname, check_name, hostname_for
 from yun.compute.service import install
+from yun.compute.service.disk_ways import DiskWish, Ways, first_ways, said_ways
 from yun.compute.service.edit import check_on_crash, check_seconds
 from yun.compute.service.flavors import check_size, get_flavor
 from yun.compute.service.look import refuse_taken
@@ -42,7 +43,7 @@ BOOT_DISK = {"virtio": ("vda", "virtio"), "compatible": ("sdh", "sata")}
 class Wish:
     """What a person asks for. Names or ids; sizes override the flavor's; ``keys`` are names of his stored SSH keys,
     ``ssh_keys`` literal ones. ``password`` is for the image's default user. ``iso`` instead of ``image``: an empty disk
-    and a CD to install from; ``driver_iso`` is a second CD beside it."""
+    and a CD to install from; ``driver_iso`` is a second CD beside it. ``disk`` is how its disk is read and written."""
 
     name: str
     image: str = ""
@@ -68,6 +69,7 @@ class Wish:
     floating_ip: bool = False
     iso: str = ""
     driver_iso: str = ""
+    disk: DiskWish = field(default_factory=DiskWish)
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,7 @@ def _planned(
     session = ctx.session
     host = hosts.choose(session, vcpus=size.vcpus, memory_mib=size.memory_mib)
     row.host_id = host.id
+    ways = first_ways(session, row, wish.disk)
     cds = install.drives_for(ctx, row, image, driver)
     disk = storage.plan_volume(
         ctx, name=row.name, size_bytes=size.disk_bytes, layer_id=None if cds else image.layer_id,
@@ -200,10 +203,7 @@ def _planned(
         into.flush()
         hosts.allocate(into, host_id=host.id, owner=row.id, vcpus=row.vcpus, memory_mib=row.memory_mib)
         disk.write(into)
-        storage.attach(
-            into, volume_id=disk.volume_id, instance_id=row.id, instance_name=row.name, slot=slot, bus=bus,
-            boot_order=1,
-        )  # fmt: skip
+        _attach(into, row, disk.volume_id, slot=slot, bus=bus, ways=ways)
         into.add_all(cds)
         port.write(into)
         if floating is not None:
@@ -223,6 +223,7 @@ def _planned(
             _("An instance with {vcpus} vCPU and {memory} of memory is made on host {host}.",
               vcpus=row.vcpus, memory=format_size(row.memory_mib * MIB), host=host.name),
             _("Its disk has {size}.", size=format_size(size.disk_bytes)),
+            *said_ways(session, row, ways),
             *install.effects(cds),
             port.effect,
             *((_("Its disk is on SATA and its network card an e1000, as the image says."),) if compatible else ()),
@@ -234,6 +235,14 @@ def _planned(
         write=write,
         deadline=900.0,
     )  # fmt: skip
+
+
+def _attach(session: Session, row: Instance, volume_id: str, *, slot: str, bus: str, ways: Ways) -> None:
+    place = storage.attach(
+        session, volume_id=volume_id, instance_id=row.id, instance_name=row.name, slot=slot, bus=bus, boot_order=1
+    )
+    for column, value in ways.values().items():
+        setattr(place, column, value)
 
 
 def _capacity(session: Session, host: Host, size: Size) -> tuple[Message, ...]:

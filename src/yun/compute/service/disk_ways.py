@@ -25,6 +25,19 @@ SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,19}")
 
 
 @dataclass(frozen=True)
+class DiskWish:
+    """How a disk is wished for. ``io`` and ``serial`` empty: the usual ones. ``limits`` as in `compute.limits`; with a
+    ``limit_group`` that others of the instance are in already, it shares theirs, and names none."""
+
+    cache: str = "none"
+    io: str = ""
+    discard: bool = True
+    serial: str = ""
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    limit_group: str = ""
+
+
+@dataclass(frozen=True)
 class Ways:
     """The columns of `Attachment` that say it; ``limits`` with the group in it."""
 
@@ -53,19 +66,18 @@ def refuse_bad_ways(cache: str, io: str, serial: str) -> dict[str, Message]:
     return wrong
 
 
-def checked_ways(
-    session: Session, instance: Instance, ways: Ways, limits: Mapping[str, Any], group: str, *, besides: str = ""
-) -> Ways:
-    """The same with the limits that count: those of the group, where it has others besides the volume ``besides``.
+def checked_ways(session: Session, instance: Instance, wish: DiskWish) -> Ways:
+    """The wish with the limits that count: those of the group, where the instance has others in it.
 
     Raises `Invalid` for bad limits and for a new group without any, `Conflict` where the host cannot do the I/O mode,
     where another disk of the instance has the serial, and for limits that are not the group's.
     """
-    refuse_host(session.get_one(Host, instance.host_id), ways.io)
-    refuse_serial(session, instance, ways.serial, besides)
-    asked = io_limits.checked(limits, group)
+    refuse_host(session.get_one(Host, instance.host_id), wish.io)
+    refuse_serial(session, instance, wish.serial)
+    group = wish.limit_group
+    asked = io_limits.checked(wish.limits, group)
     if group:
-        members = group_members(session, instance.id, group, besides)
+        members = group_members(session, instance.id, group)
         if members:
             shared = members[0].attachment.limits
             if asked and asked != shared:
@@ -81,7 +93,15 @@ def checked_ways(
                   name=instance.name),
                 fields={"limit_group": _("together with limits")},
             )  # fmt: skip
-    return Ways(ways.cache, ways.io, ways.discard, ways.serial, asked)
+    return Ways(wish.cache, wish.io, wish.discard, wish.serial, asked)
+
+
+def first_ways(session: Session, instance: Instance, wish: DiskWish) -> Ways:
+    """The same for the disk that an instance is made with. Raises `Invalid` for bad words too."""
+    wrong = refuse_bad_ways(wish.cache, wish.io, wish.serial)
+    if wrong:
+        raise Invalid(_("A disk cannot be attached like that."), fields=wrong)
+    return checked_ways(session, instance, wish)
 
 
 def refuse_host(host: Host, io: str) -> None:

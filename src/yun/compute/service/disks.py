@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -18,7 +17,8 @@ from yun.base.units import format_size
 from yun.compute.guest.model import InstanceGuest
 from yun.compute.media.model import CdDrive
 from yun.compute.model import DISKS_CHANGE_IN, HOT_BUSES, LIVE, Adoption, Instance
-from yun.compute.service.disk_ways import Ways, checked_ways, refuse_bad_ways, said_ways
+from yun.compute.service.bus_fit import refuse_unfit
+from yun.compute.service.disk_ways import DiskWish, Ways, checked_ways, refuse_bad_ways, said_ways
 from yun.compute.service.look import must_be
 from yun.compute.service.power import keys, subject
 from yun.operations.intent import Intent, Key, Subject
@@ -28,26 +28,20 @@ from yun.storage import capacity, names
 from yun.storage import service as storage
 from yun.storage.model import Attachment, Pool, TrashItem, Volume, VolumeState
 
-LETTERS = {"virtio": ("vd", string.ascii_lowercase), "scsi": ("sd", "bcdefg"), "sata": ("sd", "hijklm")}
-"""The slots of each bus: the first of SCSI is the seed's, and one controller holds seven."""
+LETTERS = {
+    "virtio": ("vd", string.ascii_lowercase), "scsi": ("sd", "bcdefg"), "sata": ("sd", "hijklm"), "ide": ("hd", "abcd"),
+}  # fmt: skip
+"""The slots of each bus: the first of SCSI is the seed's, and one controller holds seven; there is one of IDE."""
 DETACH_SECONDS = 30
 
 
 @dataclass(frozen=True)
-class Place:
-    """How a volume is to be put into an instance. ``slot`` empty: the first free one of the bus; ``io`` and ``serial``
-    empty: the usual ones. ``limits`` as in `compute.limits`; with a ``limit_group`` that others of the instance are in
-    already, it shares theirs, and names none."""
+class Place(DiskWish):
+    """How a volume is to be put into an instance. ``slot`` empty: the first free one of the bus."""
 
     bus: str = "virtio"
     slot: str = ""
     readonly: bool = False
-    cache: str = "none"
-    io: str = ""
-    discard: bool = True
-    serial: str = ""
-    limits: Mapping[str, Any] = field(default_factory=dict)
-    limit_group: str = ""
 
 
 def attach(ctx: Context, volume: Volume, instance: Instance, place: Place | None = None) -> Intent:
@@ -64,8 +58,9 @@ def attach(ctx: Context, volume: Volume, instance: Instance, place: Place | None
     storage.refuse_attached(ctx.session, volume)
     _same_home(ctx.session, volume, instance)
     place = _checked(place or Place())
+    refuse_unfit(ctx.session, instance, place.bus, readonly=place.readonly)
     slot = _slot(ctx.session, instance, place)
-    ways = _ways(ctx.session, instance, place)
+    ways = checked_ways(ctx.session, instance, place)
     now = instance.state in LIVE and place.bus in HOT_BUSES
 
     def write(session: Session) -> None:
@@ -106,8 +101,9 @@ def add_disk(
     ctx.may("instance.add_disk", instance.project_id)
     must_be(instance, DISKS_CHANGE_IN)
     place = _checked(place or Place())
+    refuse_unfit(ctx.session, instance, place.bus, readonly=place.readonly)
     slot = _slot(ctx.session, instance, place)
-    ways = _ways(ctx.session, instance, place)
+    ways = checked_ways(ctx.session, instance, place)
     plan = storage.plan_volume(
         ctx, name=name or f"{instance.name}-{slot}", size_bytes=size_bytes, project_id=instance.project_id, pool=pool,
         exact=name is not None,
@@ -275,13 +271,6 @@ def _checked(place: Place) -> Place:
     if wrong:
         raise Invalid(_("A disk cannot be attached like that."), fields=wrong)
     return place
-
-
-def _ways(session: Session, instance: Instance, place: Place) -> Ways:
-    """How it is read and written. Raises where the host or another disk of the instance stands in the way."""
-    return checked_ways(
-        session, instance, Ways(place.cache, place.io, place.discard, place.serial), place.limits, place.limit_group
-    )
 
 
 def _placed(place: Place, slot: str, ways: Ways) -> dict[str, object]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 from yun.base.errors import DriverError
 from yun.base.messages import _
 from yun.drivers.hypervisor.fake_boots import FakeBoots
-from yun.drivers.hypervisor.fake_limits import FakeLimits, refuse_uneven
+from yun.drivers.hypervisor.fake_limits import FakeLimits, refuse_impossible, refuse_uneven
 from yun.drivers.hypervisor.fake_nics import FakeNics
 from yun.drivers.hypervisor.fake_pull import PullingDisks
 from yun.drivers.hypervisor.fake_world import ACTIVE, FakeDomain, FakeWorld, Mirror
@@ -144,6 +144,7 @@ class FakeHypervisor(FakeBoots, FakeLimits, FakeNics, PullingDisks):
                 self.world.nudges.put(uuid)
             elif domain.power is not Power.RUNNING:
                 lost = [d.path for d in domain.spec.disks if d.path in self.world.missing_files]
+                refuse_impossible(domain.spec)
                 if lost:
                     reason = f"cannot access storage file {lost[0]}: No such file or directory"
                     raise DriverError(_("The hypervisor refused: {reason}", reason=reason))

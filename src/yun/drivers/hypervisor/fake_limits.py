@@ -10,6 +10,7 @@ from yun.base.errors import DriverError
 from yun.base.messages import _
 from yun.drivers.hypervisor.disk import DiskSpec, IoLimits
 from yun.drivers.hypervisor.fake_world import ACTIVE, FakeDomain, FakeWorld
+from yun.drivers.hypervisor.port import DomainSpec
 
 
 def refuse_uneven(disks: Sequence[DiskSpec]) -> None:
@@ -19,6 +20,18 @@ def refuse_uneven(disks: Sequence[DiskSpec]) -> None:
         other = named.setdefault(disk.limits.group_name, disk)
         if disk.limits.group_name and other.limits != disk.limits:
             reason = f"different iotunes for disks {disk.slot} and {other.slot}"
+            raise DriverError(_("The hypervisor refused: {reason}", reason=reason))
+
+
+def refuse_impossible(spec: DomainSpec) -> None:
+    """libvirt refuses disks on a bus that the machine has not, and read-only ones where there are no such."""
+    for disk in spec.disks:
+        reason = ""
+        if disk.bus == "ide" and not spec.machine.startswith("pc"):
+            reason = "IDE controllers are unsupported for this QEMU binary or machine type"
+        elif disk.bus in ("sata", "ide") and disk.readonly and disk.device == "disk":
+            reason = f"readonly {disk.bus} disks are not supported"
+        if reason and spec.kept is None:
             raise DriverError(_("The hypervisor refused: {reason}", reason=reason))
 
 
