@@ -24,6 +24,7 @@ from yun.drivers.volume.directory import DirectoryStore
 from yun.first import prepare, settle
 from yun.identity.service import default_project
 from yun.images import service as images
+from yun.images.appliance.folder import pack
 from yun.images.model import Upload
 from yun.operations.intent import Subject
 from yun.operations.model import State
@@ -141,6 +142,13 @@ def test_three_disks_in_and_out_and_in_again_are_the_same_to_the_byte(lab: Lab, 
     assert sums.count(": OK") == 4
     assert os.listdir(Path(made.path).parent) == [Path(made.path).name]
 
+    beside = pack(home / "unpacked")
+    with beside.open() as source, (home / "beside.ova").open("wb") as target:
+        shutil.copyfileobj(source, target)
+    third = bring(lab, home / "beside.ova", "three")
+    assert third.state == State.SUCCEEDED, third.error
+    assert digests(lab, "three", home) == expected
+
     again = bring(lab, Path(made.path), "two")
     assert again.state == State.SUCCEEDED, again.error
     assert digests(lab, "two", home) == expected
@@ -148,6 +156,25 @@ def test_three_disks_in_and_out_and_in_again_are_the_same_to_the_byte(lab: Lab, 
     assert (two.vcpus, two.memory_mib, two.firmware) == (one.vcpus, one.memory_mib, one.firmware)
     assert [n.model for n in lab.domain("two").spec.nics] == ["e1000", "virtio"]
     assert [d.bus for d in lab.domain("two").spec.disks] == [d.bus for d in lab.domain("one").spec.disks]
+
+
+def test_an_image_goes_out_as_an_appliance_and_its_disk_comes_back_the_same(lab: Lab, home: Path) -> None:
+    disk(home / "golden.qcow2", 7, "qcow2")
+    expected = raw_digest(str(home / "golden.qcow2"), home)
+    wish = images.NewImage("golden", {"firmware": "uefi", "hardware": "compatible", "min_memory_mib": 300})
+    lab.do(lambda ctx: images.import_file(ctx, wish, str(home / "golden.qcow2")))
+    done = lab.operation(lab.do(lambda ctx: images.export(ctx, images.get(ctx, "golden"), format="ova")))
+    assert done.state == State.SUCCEEDED, done.error
+    with lab.asking() as ctx:
+        made = images.get_export(ctx, done.result["value"]["export_id"])
+    assert os.listdir(Path(made.path).parent) == [Path(made.path).name]
+    back = bring(lab, Path(made.path), "one")
+    assert back.state == State.SUCCEEDED, back.error
+    assert digests(lab, "one", home) == [expected]
+    row = lab.row("one")
+    assert (row.firmware, row.memory_mib) == ("uefi", 300)
+    spec = lab.domain("one").spec
+    assert ([d.bus for d in spec.disks], [n.model for n in spec.nics]) == (["sata"], ["e1000"])
 
 
 def sha_lines(path: Path) -> str:

@@ -44,6 +44,7 @@ def test_a_running_machine_is_cloned_and_both_answer_as_individuals(desk: Desk) 
     desk.ssh(other, "echo theirs > /root/own; sync")
     assert desk.ssh(address, "cat /root/own") == "ours"
     agrees(desk, identifier)
+    goes_out_while_it_runs(desk, address)
     flattened(desk, identifier, address)
     restarts(desk, identifier, address)
     killed_in_the_middle(desk, identifier, address)
@@ -52,6 +53,23 @@ def test_a_running_machine_is_cloned_and_both_answer_as_individuals(desk: Desk) 
     desk.clear()
     desk.yun("image", "delete", "golden")
     desk.yun("trash", "purge", "golden", "--yes")
+
+
+def goes_out_while_it_runs(desk: Desk, address: str) -> None:
+    """An OVA of the running machine holds what was written before, unsynced; a machine made of it starts with that."""
+    desk.ssh(address, "echo moment > /root/moment")
+    file = f"{STATE}/web.ova"
+    made = desk.yun("instance", "export", "web", file)
+    assert made["consistency"] == "quiesced"
+    assert longest_pause(desk.ssh(address, "cat /tmp/beat")) < 1.5, "the source hardly noticed"
+    desk.yun("instance", "import", file, "back")
+    desk.yun("instance", "start", "back")
+    outside = desk.yun("floating-ip", "allocate")["address"]
+    desk.yun("floating-ip", "associate", outside, "back")
+    assert until(lambda: desk.ssh(outside, "cat /root/moment"), 240) == "moment"
+    desk.yun("floating-ip", "disassociate", outside)
+    desk.yun("instance", "delete", "back")
+    desk.host.run("rm", file)
 
 
 def genid(desk: Desk, identifier: str) -> str:
