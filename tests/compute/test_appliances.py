@@ -146,18 +146,27 @@ def test_a_disk_that_is_none_or_lies_leaves_nothing_behind(lab: Lab, disk: bytes
     nothing_left(lab)
 
 
-def test_a_full_disk_leaves_nothing_behind_and_says_why(lab: Lab) -> None:
+def test_a_full_disk_leaves_nothing_but_the_upload_and_says_why(lab: Lab) -> None:
     store: Any = lab.cloud.drivers.on("any").volume
     with lab.asking() as ctx:
         row = upload(ctx, ova())
-        identifier = submit(ctx, service.import_appliance(ctx, row)).id
+        waiting, identifier = row.id, submit(ctx, service.import_appliance(ctx, row)).id
     store.world.fill()
     lab.drain()
     done = lab.operation(identifier)
     assert done.state == State.FAILED
     assert done.error is not None
     assert done.error["code"] == "no_capacity"
-    nothing_left(lab)
+    for table in (Instance, Volume, Head, Port, Attachment):
+        assert lab.rows(table) == [], table
+    assert left_over(lab) == [f"{waiting}.part"], "the source is unharmed"
+    assert [kept.operation_id for kept in lab.rows(Upload)] == [None]
+    store.world.capacity = 1024**5
+    with lab.asking() as ctx:
+        again = submit(ctx, service.import_appliance(ctx, images.get_upload(ctx, waiting))).id
+    lab.drain()
+    assert lab.operation(again).state == State.SUCCEEDED, lab.operation(again).error
+    assert (left_over(lab), lab.rows(Upload)) == ([], [])
 
 
 def test_claims_beyond_what_there_is_are_refused_before_anything_is_made(lab: Lab) -> None:
