@@ -82,6 +82,23 @@ def test_a_running_instance_goes_on_and_its_copy_is_of_one_moment(lab: Lab, agen
     assert sorted(written) == sorted(disk.head.path for disk in disks)
 
 
+def test_a_disk_that_a_running_machine_only_reads_goes_along_as_it_lies(lab: Lab) -> None:
+    lab.create(start=False)
+    lab.do(service.add_disk, "web", size_bytes=1 << 30, place=service.Place(readonly=True))
+    lab.do(service.start, "web")
+    done = lab.operation(export(lab))
+    assert done.state == State.SUCCEEDED, done.error
+    assert [d.attachment.readonly for d in disks_of(lab)] == [False, True]
+    content = store_of(lab).world.files[incoming(lab)[0]].content
+    assert "web-disk2.vmdk" in content
+
+
+def disks_of(lab: Lab) -> list[Any]:
+    """The disks of the instance web."""
+    with lab.asking() as ctx:
+        return storage.attachments_of(ctx.session, lab.row().id)
+
+
 def test_a_full_disk_while_a_running_one_is_copied_leaves_it_running_on_its_disks(lab: Lab) -> None:
     lab.create()
     store_of(lab).world.fail("convert", times=20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from yun.compute import steps
@@ -32,8 +33,12 @@ def import_(op: Op, instance_id: str, upload_id: str, path: str, disks: list[lis
 
 
 @operation("instance.export")
-def export(op: Op, export_id: str, instance_id: str, freezes: list[dict[str, Any]] | None = None) -> Any:
+def export(
+    op: Op, export_id: str, instance_id: str, freezes: list[dict[str, Any]] | None = None, still: Sequence[str] = ()
+) -> Any:
     """A copy as one file to download; of a machine that runs, of its disks as they are at one moment."""
     op.step(exports.begin_export, export_id, instance_id)
-    frozen = op.step(steps.freeze_source, instance_id, freezes, True) if freezes else None
+    frozen = None
+    if freezes is not None:
+        frozen = op.step(steps.freeze_source, instance_id, freezes, True, list(still))
     return op.step(exports.make_appliance, export_id, instance_id, frozen)

@@ -63,7 +63,7 @@ def clone(ctx: Context, source: Instance, wish: CloneWish) -> Intent:
     same = target.project_id == source.project_id
     disks = storage.attachments_of(ctx.session, source.id)
     refuse_unusable(source, disks)
-    still = _still(source, disks)
+    still = read_only(source, disks)
     names = names_for(wish.name, wish.count)
     values = _size(ctx, source, wish)
     copies = [
@@ -170,7 +170,7 @@ def individuality(source: Instance) -> tuple[Message, ...]:
     )  # fmt: skip
 
 
-def _still(source: Instance, disks: Sequence[Disk]) -> list[Disk]:
+def read_only(source: Instance, disks: Sequence[Disk]) -> list[Disk]:
     """Disks that a machine which is up has read-only: nothing writes to them, and they cannot be frozen under it."""
     return [disk for disk in disks if source.state in LIVE and disk.attachment.readonly]
 

@@ -13,7 +13,7 @@ from yun.base.ids import new_id
 from yun.base.messages import _
 from yun.base.units import format_size
 from yun.compute.model import LIVE, SETTLED, Instance
-from yun.compute.service.clone import consistency, refuse_unfreezable
+from yun.compute.service.clone import consistency, read_only
 from yun.compute.service.look import must_be
 from yun.compute.service.power import keys, subject
 from yun.images.model import Export
@@ -45,9 +45,8 @@ def export(ctx: Context, instance: Instance) -> Intent:
                 _("The volume {name} is {state}; this is not possible now.",
                   name=disk.volume.name, state=_(disk.volume.state))
             )  # fmt: skip
-    if live:
-        refuse_unfreezable(instance, disks)
-    freezes = [storage.plan_freeze(ctx.session, disk.volume) for disk in disks] if live else None
+    still = read_only(instance, disks)
+    freezes = [storage.plan_freeze(ctx.session, disk.volume) for disk in disks if disk not in still] if live else None
     pool = ctx.session.get_one(Pool, disks[0].volume.pool_id)
     identifier = new_id(Export.PREFIX)
 
@@ -66,7 +65,8 @@ def export(ctx: Context, instance: Instance) -> Intent:
         title=_("Export instance {name}", name=instance.name),
         subject=subject(instance),
         project_id=instance.project_id,
-        arguments={"export_id": identifier, "instance_id": instance.id, "freezes": freezes},
+        arguments={"export_id": identifier, "instance_id": instance.id, "freezes": freezes,
+                   "still": [disk.volume_id for disk in still]},
         keys=(*keys(instance), Key("image-work", slots=2)),
         effects=(
             _("An OVA with {count} disks of {size} in all is made; it can be downloaded for 24 hours.",

@@ -42,7 +42,7 @@ def make_appliance(
     op: Op, export_id: str, instance_id: str, frozen: dict[str, Any] | None
 ) -> dict[str, Any]:
     """The OVA is ready for its download (`bundling.bundle`). The disks are read from the layers that they became
-    (``frozen``: what `freeze_source` told), or, of a machine that is off, where they lie. Raises `Conflict` where it
+    (``frozen``: what `freeze_source` told), or, of a machine that is off or only reads them, where they lie. Raises `Conflict` where it
     was started meanwhile.
     """
     with op.read() as session:
@@ -57,8 +57,8 @@ def make_appliance(
         )
     sources = [
         Source(paths.get(disk.volume_id, disk.head.path), disk.volume.size_bytes, disk.attachment.bus)
-        for disk in disks if not layers or disk.volume_id in paths
-    ]  # fmt: skip
+        for disk in disks
+    ]
     made = bundle(op, export_id, machine.hostname, sources, lambda files: _machine(op, instance_id, files))
     return {**made, "consistency": frozen["consistency"] if frozen else STOPPED}
 

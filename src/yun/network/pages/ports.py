@@ -16,10 +16,14 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
 @router.get("/networks/routers")
-def routers(ctx: Ctx, sort: str = "name", cursor: str | None = None) -> Response:
+def routers(ctx: Ctx, q: str = "", sort: str = "name", cursor: str | None = None) -> Response:
     """The project's routers."""
-    page = service.list_of(ctx, Router, sort=sort, cursor=cursor)
-    listing = Listing("/networks/routers", page, sort=sort, cursor=cursor, live="router")
+    page, fault = searched(ctx, q, FIELDS[Router], lambda words: service.list_of(
+        ctx, Router, sort=sort, cursor=cursor, q=words
+    ))  # fmt: skip
+    listing = Listing(
+        "/networks/routers", page, sort=sort, filters={"q": q}, cursor=cursor, live="router", fault=fault
+    )
     shown = {r.id: show.router(r, service.legs_of(ctx.session, r.id)) for r in page.items}
     names = {n.id: n.name for n in service.list_of(ctx, Network, sort="name", limit=1000).items}
     return render(ctx, "network/routers.html", listing=listing, shown=shown, names=names, tab="routers")
