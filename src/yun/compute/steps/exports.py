@@ -42,8 +42,8 @@ def make_appliance(
     op: Op, export_id: str, instance_id: str, frozen: dict[str, Any] | None
 ) -> dict[str, Any]:
     """The OVA is ready for its download (`bundling.bundle`). The disks are read from the layers that they became
-    (``frozen``: what `freeze_source` told), or, of a machine that is off or only reads them, where they lie. Raises `Conflict` where it
-    was started meanwhile.
+    (``frozen``: what `freeze_source` told), or, of a machine that is off or only reads them, where they lie. Raises
+    `Conflict` where it was started meanwhile.
     """
     with op.read() as session:
         disks = attachments_of(session, instance_id)
