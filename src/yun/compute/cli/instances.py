@@ -33,7 +33,23 @@ def _state(row: Any) -> str:
 
 
 def _size(row: Any) -> str:
-    return f"{row['vcpus']} vCPU, {format_size(row['memory_mib'] * MIB)}"
+    from yun.web.command import say
+
+    return say(_("{vcpus} vCPU, {memory}", vcpus=row["vcpus"], memory=format_size(row["memory_mib"] * MIB)))
+
+
+def _whole_size(row: Any) -> str:
+    """The size, and what runs until the next start where that is another one."""
+    from yun.web.command import say
+
+    now = {e["field"]: e["now"] for e in row.get("pending") or [] if e["field"] in ("vcpus", "memory_mib")}
+    return say(_("{next} from the next start; now {now}", next=_size(row), now=_size(row | now))) if now else _size(row)
+
+
+def _on_crash(row: Any) -> str:
+    from yun.web.command import say
+
+    return say({"restart": _("start it again"), "leave": _("leave it down")}[row["on_crash"]])
 
 
 def _disks(row: Any) -> str:
@@ -41,11 +57,11 @@ def _disks(row: Any) -> str:
 
 
 SHEET: list[Any] = [
-    (_("Name"), "name"), (_("State"), _state), (_("Addresses"), _addresses), (_("Size"), _size),
+    (_("Name"), "name"), (_("State"), _state), (_("Addresses"), _addresses), (_("Size"), _whole_size),
     (_("Flavor"), lambda r: r["flavor_name"] or "–"), (_("Image"), "image_name"), (_("Disks"), _disks),
     (_("Host name"), "hostname"), (_("User"), lambda r: r["default_user"] or "–"), (_("Host"), "host_name"),
     (_("Tags"), "tags"), (_("Description"), lambda r: r["description"] or "–"),
-    (_("Starts after a host reboot"), "autostart"), (_("Protected"), "protected"), (_("When it crashes"), "on_crash"),
+    (_("Starts after a host reboot"), "autostart"), (_("Protected"), "protected"), (_("When it crashes"), _on_crash),
     (_("Created"), "created_at"), ("Id", "id"),
 ]  # fmt: skip
 

@@ -189,7 +189,8 @@ def resize_dialog(ctx: Ctx, ref: str) -> Response:
     ctx.may("instance.resize", row.project_id)
     return render(
         ctx, "compute/resize_dialog.html", row=row, action=f"/instances/{row.id}/resize",
-        flavors=service.list_flavors(ctx, limit=1000).items, was={"flavor": size_text(row.vcpus, row.memory_mib)},
+        flavors=service.list_flavors(ctx, limit=1000).items,
+        was={"flavor": size_text(row.vcpus, row.memory_mib).render()},
     )  # fmt: skip
 
 
@@ -202,8 +203,8 @@ def resize(ctx: Ctx, ref: str, typed: Typed) -> Response:
         ctx, row, flavor=word(typed, "flavor"), vcpus=number(typed, "vcpus"),
         memory_mib=parse_size(memory, field="memory_mib", default_unit="m") // MIB if memory else None,
     )  # fmt: skip
-    wanted = {"flavor": size_text(*(intent.arguments["values"][n] for n in ("vcpus", "memory_mib")))}
-    changed(typed, wanted, {"flavor": size_text(row.vcpus, row.memory_mib)}, {"flavor": _("Size")})
+    wanted = {"flavor": size_text(*(intent.arguments["values"][n] for n in ("vcpus", "memory_mib"))).render()}
+    changed(typed, wanted, {"flavor": size_text(row.vcpus, row.memory_mib).render()}, {"flavor": _("Size")})
     return accepted(ctx, submit(ctx, intent), location=f"/instances/{row.id}")
 
 

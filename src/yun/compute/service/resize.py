@@ -68,9 +68,9 @@ def resize(
     )  # fmt: skip
 
 
-def size_text(vcpus: int, memory_mib: int) -> str:
+def size_text(vcpus: int, memory_mib: int) -> Message:
     """Such as ``2 vCPU, 1 GiB``."""
-    return f"{vcpus} vCPU, {format_size(memory_mib * MIB)}"
+    return _("{vcpus} vCPU, {memory}", vcpus=vcpus, memory=format_size(memory_mib * MIB))
 
 
 def pending(row: dict[str, Any]) -> list[dict[str, Any]]:
