@@ -5,11 +5,15 @@ Run: ``python docs/pictures.py [--all] [DIRECTORY]``; ``--all`` takes every page
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -25,19 +29,32 @@ FLAGS = [
 ]
 PAGES = {
     "overview": "/", "instances": "/instances", "create": "/instances/new", "images": "/images", "hosts": "/hosts",
-    "networks": "/networks", "security-groups": "/security-groups", "floating-ips": "/floating-ips",
-    "volumes": "/volumes", "activity": "/activity", "trash": "/trash", "users": "/users", "projects": "/projects",
-    "flavors": "/flavors", "pools": "/pools", "account": "/account", "routers": "/routers", "tokens": "/tokens",
-    "keys": "/keys",
+    "networks": "/networks", "security-groups": "/networks/security-groups", "volumes": "/volumes",
+    "floating-ips": "/networks/floating-ips", "activity": "/operations", "trash": "/trash", "users": "/users",
+    "projects": "/projects", "flavors": "/flavors", "pools": "/pools", "account": "/account", "tokens": "/tokens",
+    "routers": "/networks/routers", "keys": "/keys", "found-machines": "/found-machines",
+    "import": "/instances/import",
 }  # fmt: skip
-FOR_DOCS = (("overview", "en"), ("instances", "en"), ("instance", "en"), ("overview", "zh"), ("instances", "zh"))
+# Pages of one instance, below its address; and dialogs, opened on the page before the stroke.
+TABS = {
+    "instance": "", "guest": "/guest", "disks": "/disks", "cards": "/network", "settings": "/settings",
+    "hardware": "/hardware", "clone": "/clone", "boot-order": "/boot-order",
+}  # fmt: skip
+DIALOGS = {
+    "detach": ("/disks", "/volumes/{data}/detach/preview"), "insert": ("/disks", "/instances/{web}/drives/insert"),
+    "drop": ("/settings", "/instances/{web}/drop-pending/preview"),
+}  # fmt: skip
+FOR_DOCS = {
+    "en": ("overview", "instances", "instance", "disks", "detach", "hardware", "found-machines"),
+    "zh": ("overview", "instances", "disks", "detach", "hardware"),
+}
 WIDE, NARROW = (1280, 860), (390, 844)
 
 
 def serve(folder: str) -> tuple[subprocess.Popen[str], str]:
     """A cloud in memory; its process and address."""
     process = subprocess.Popen(
-        [Path(sys.executable).with_name("yun"), "dev", "--port", "0", "--seed", "60"],
+        [Path(sys.executable).with_name("yun"), "dev", "--port", "0", "--seed", "24"],
         env={**os.environ, "YUN_STATE_DIR": folder}, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None
@@ -65,17 +82,49 @@ def open_page(browser: Browser, size: tuple[int, int], theme: str, locale: str, 
     return page
 
 
-def first_instance(page: Page, url: str) -> str:
-    """The address of an instance's page."""
-    page.goto(url + "/instances?q=state:running")
-    return page.locator("a[href^='/instances/ins_']").first.get_attribute("href") or "/instances"
+class Scene:
+    """A machine with all that its pages show: disks, cards, a CD, and something that waits for the next start."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url, self.token = url, token
+        self.ask("POST", "/pools", {"name": "fast", "path": "/srv/fast"})
+        self.ask("POST", "/networks", {"name": "lab", "cidr": "10.70.0.0/24"})
+        wish = {"name": "web-01", "image": "debian-12", "vcpus": 2, "memory_mib": 2048, "disk_bytes": 20 << 30,
+                "floating_ip": True, "tags": ["web"]}  # fmt: skip
+        self.web: str = self.ask("POST", "/instances", wish)["id"]
+        self.do("add-disk", {"size_bytes": 10 << 30, "name": "data"})
+        self.do("add-nic", {"network": "lab"})
+        self.do("insert", {"image": "virtio-win"})
+        self.do("resize", {"vcpus": 4, "memory_mib": 4096})
+        time.sleep(4)
+        names = {row["name"]: row["id"] for row in self.ask("GET", "/volumes?q=data")["items"]}
+        self.data: str = names["data"]
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the API as the machine's root."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        asked = urllib.request.Request(f"{self.url}/api/v1{path}", data, headers, method=method)
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            return json.load(answer)
+
+    def do(self, verb: str, body: Any) -> None:
+        """A change of the machine, once the one before it has ended."""
+        for _attempt in range(100):
+            if self.ask("GET", f"/instances/{self.web}")["task"] is None:
+                break
+            time.sleep(0.2)
+        self.ask("POST", f"/instances/{self.web}/{verb}", body)
 
 
-def shoot(page: Page, url: str, path: str, target: Path) -> None:
-    """One picture, once the page has settled."""
+def shoot(page: Page, url: str, path: str, target: Path, dialog: str = "") -> None:
+    """One picture, once the page has settled; of the dialog alone where one is named."""
     page.goto(url + path)
+    if dialog:
+        page.evaluate("where => htmx.ajax('GET', where, {target: '#dialog', swap: 'innerHTML'})", dialog)
+        page.locator("#dialog[open]").wait_for()
     page.wait_for_timeout(700)
-    page.screenshot(path=target)
+    (page.locator("#dialog[open]") if dialog else page).screenshot(path=target)
 
 
 def main() -> None:
@@ -88,17 +137,21 @@ def main() -> None:
         process, url = serve(folder)
         try:
             password = (Path(folder) / "admin.password").read_text().strip()
+            scene = Scene(url, (Path(folder) / "root.token").read_text().strip())
             browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
             looks = [(WIDE, "light", "en"), (WIDE, "light", "zh")]
             if everything:
                 looks += [(WIDE, "dark", "en"), (NARROW, "light", "en"), (NARROW, "dark", "zh")]
             for size, theme, locale in looks:
                 page = open_page(browser, size, theme, locale, url, password)
-                pages = {**PAGES, "instance": first_instance(page, url)}
-                for name, path in pages.items():
-                    if everything or (name, locale) in FOR_DOCS:
+                one = f"/instances/{scene.web}"
+                pages = {**{n: (p, "") for n, p in PAGES.items()}, **{n: (one + p, "") for n, p in TABS.items()},
+                         **{n: (one + p, d.format(web=scene.web, data=scene.data)) for n, (p, d) in DIALOGS.items()},
+                }  # fmt: skip
+                for name, (path, dialog) in pages.items():
+                    if everything or name in FOR_DOCS[locale]:
                         width = "" if size == WIDE and theme == "light" else f"-{theme}-{size[0]}"
-                        shoot(page, url, path, target / f"{name}-{locale}{width}.png")
+                        shoot(page, url, path, target / f"{name}-{locale}{width}.png", dialog)
                 page.context.close()
             browser.close()
         finally:

@@ -1,6 +1,6 @@
 """Retakes what the guides show: runs the commands of their ```console blocks on a real cloud and keeps the answers.
 
-Run as root: ``python -m docs.transcripts docs/guides/hardware.md …``. Each guide gets a cloud in a machine of its own
+Run as root: ``python -m docs.transcripts docs/guides/hardware.md …``. They get a cloud in a machine of its own
 (as `tests/real` does) with the image ``tiny``. What a guide needs first stands in it as an HTML comment that begins
 with ``before``, one command a line; lines of a block that begin with ``$`` are commands, all else is written anew.
 """
@@ -55,11 +55,12 @@ def retake(desk: Desk, text: str) -> str:
 
 
 def main() -> None:
-    """Retake the guides that are named."""
-    for name in sys.argv[1:]:
-        guide = Path(name)
-        with tempfile.TemporaryDirectory(prefix="guide") as folder, living_cloud(HOST, Path(folder) / "box") as desk:
+    """Retake the guides that are named, one after the other on one cloud."""
+    with tempfile.TemporaryDirectory(prefix="guide") as folder, living_cloud(HOST, Path(folder) / "box") as desk:
+        for name in sys.argv[1:]:
+            guide = Path(name)
             guide.write_text(retake(desk, guide.read_text()))
+            desk.clear()
 
 
 if __name__ == "__main__":
