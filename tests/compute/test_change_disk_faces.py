@@ -95,7 +95,7 @@ def test_the_command_limits_a_disk_and_frees_it(lab: Lab, run: Run) -> None:  # 
                 "--serial", "d1")  # fmt: skip
     assert added.exit_code == 0, added.output
     assert (live(lab, "vdb").limits, live(lab, "vdb").discard, live(lab, "vdb").serial) == (limits, False, "d1")
-    shown = parsed(run("--json", "instance", "show", "web"))
+    shown = parsed(run("-o", "json", "instance", "show", "web"))
     assert [disk["io"] for disk in shown["disks"]] == ["threads", ""]
     assert run("instance", "change-disk", "web", "vdb", "--no-limits").exit_code == 0
     assert live(lab, "vdb").limits == IoLimits()
