@@ -8,11 +8,14 @@ import pytest
 import sqlalchemy as sa
 
 from tests.compute.conftest import Lab, both
+from tests.compute.test_adopt import FOLDER, adopt, stranger
 from yun.base.errors import Conflict, Invalid
 from yun.compute import service
+from yun.compute.definitions import definitions
 from yun.compute.limits import checked
 from yun.compute.service import DiskChange, Place
-from yun.drivers.hypervisor.port import IoLimits
+from yun.drivers.hypervisor.libvirt.domain_xml import domain_xml
+from yun.drivers.hypervisor.port import DiskSpec, IoLimits
 from yun.hosts.model import Host
 from yun.operations.model import State as OperationState
 from yun.operations.service import submit
@@ -293,3 +296,43 @@ def test_an_instance_is_made_with_a_disk_that_is_limited(lab: Lab) -> None:
         with pytest.raises(Invalid) as caught:
             lab.create("other", disk=service.DiskWish(**wrong))  # type: ignore[arg-type]
         assert set(caught.value.fields) == {field}
+
+
+def test_a_machine_that_was_taken_over_keeps_its_limits_until_they_are_changed(lab: Lab, disks: Any) -> None:
+    had = IoLimits(total_iops_sec=70, group_name="theirs")
+    path = f"{FOLDER}/old web.img"
+    uuid = stranger(
+        lab, raw=True,
+        disks=(DiskSpec("vda", path, format="raw", cache="writeback", io="threads", discard=False, limits=had),),
+    )  # fmt: skip
+    adopt(lab, uuid)
+    row = next(a for a in lab.rows(Attachment) if a.slot == "vda" and a.instance_id == lab.row("old-web").id)
+    assert (row.io, row.discard, row.cache, row.serial) == ("threads", False, "writeback", "")
+    assert row.limits == {"total_iops_sec": 70, "group_name": "theirs"}
+    kept = domain_xml(lab.world.domains[uuid].spec)
+    assert "<total_iops_sec>70</total_iops_sec>" in kept
+    assert "<serial>" not in kept, "it had none, and gets none by being taken over"
+    assert "discard" not in kept
+    change = DiskChange(limits={"read_iops_sec": 9}, limit_group="", serial="root", io="")
+    done = lab.do(service.change_disk, "old-web", "vda", change)
+    live = lab.world.domains[uuid].live
+    assert live is not None
+    assert live.disks[0].limits == IoLimits(read_iops_sec=9)
+    changed = domain_xml(lab.world.domains[uuid].spec)
+    assert "<read_iops_sec>9</read_iops_sec>" in changed
+    assert "<serial>root</serial>" in changed
+    assert "total_iops_sec" not in changed
+    assert "theirs" not in changed
+    assert 'io="threads"' not in changed
+    lab.undo(done)
+    assert domain_xml(lab.world.domains[uuid].spec) == kept
+
+
+def test_the_expert_s_view_tells_what_runs_from_what_is_next(lab: Lab, disks: Any) -> None:
+    disks.change("vda", cache="directsync", io="native", serial="root")
+    with lab.asking() as ctx:
+        seen = definitions(ctx, service.get(ctx, "web"))
+    lines = [line.strip() for line in seen["difference"]]
+    assert any(line.startswith("-") and 'cache="none"' in line for line in lines)
+    assert any(line.startswith("+") and 'cache="directsync"' in line and 'io="native"' in line for line in lines)
+    assert not any("root" in line for line in seen["running"].splitlines())

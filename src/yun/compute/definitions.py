@@ -14,6 +14,8 @@ from yun.compute.model import LIVE, Instance
 from yun.compute.spec import FIRMWARE, spec_of
 from yun.drivers.hypervisor.libvirt.domain_xml import domain_xml, overlay
 from yun.drivers.hypervisor.port import DomainSpec
+from yun.storage.service import Disk, attachments_of
+from yun.storage.spec import serial_of
 
 
 def definitions(ctx: Context, instance: Instance) -> dict[str, Any]:
@@ -45,9 +47,22 @@ def _running(ctx: Context, instance: Instance) -> DomainSpec:
     running = instance.running_hardware
     spec = spec_of(ctx.session, instance, ctx.settings, order=running.get("boot_order", []))
     hardware = parts.of(running)
+    kept = {d.attachment.slot: _ways(d) for d in attachments_of(ctx.session, instance.id)}
     return replace(
         spec, board=hardware.board(), machine=hardware.machine, vcpus=instance.running_vcpus or spec.vcpus,
         memory_mib=running.get("memory_mib") or spec.memory_mib,
         firmware=FIRMWARE.get(running.get("firmware", instance.firmware), "bios"),
-        disks=tuple(replace(d, error_policy=hardware.disk_full) for d in spec.disks),
+        disks=tuple(
+            replace(d, error_policy=hardware.disk_full, **kept.get(d.slot, {})) for d in spec.disks
+        ),
     )  # fmt: skip
+
+
+def _ways(disk: Disk) -> dict[str, Any]:
+    """How a running disk is read and written where its row says otherwise by now."""
+    running = dict(disk.attachment.running)
+    if "io" in running:
+        running["io"] = running["io"] or None
+    if "serial" in running:
+        running["serial"] = running["serial"] or serial_of(disk.volume_id)
+    return running
