@@ -157,6 +157,8 @@ def _depends(values: dict[str, Any]) -> tuple[Message, ...]:
     found = []
     if "firmware" in values or "machine" in values:
         found.append(_("The guest's system must be able to boot with this firmware and machine type."))
+    if values.get("firmware") == "uefi-secure":
+        found.append(_("Secure Boot starts signed boot loaders only; the image tiny has none."))
     if values.get("memory_max_mib"):
         found.append(_("Memory grows only in guests that have a driver for virtio-mem (Linux 5.8 and later)."))
     if values.get("agent") is False:
