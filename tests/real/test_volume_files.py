@@ -212,3 +212,26 @@ def test_a_raw_disk_whose_guest_wrote_a_header_into_it_is_copied_as_raw(
     cloud.store.convert(str(plain), target, format="qcow2", progress=lambda _f: None, source_format="raw")
     assert content(target, "qcow2") == hashlib.sha256(plain.read_bytes()).hexdigest()
     assert cloud.store.measure(str(plain), source_format="raw") < 4 * MIB
+
+
+def test_what_a_program_still_writes_to_is_copied_by_nobody_who_asks_for_it_at_rest(
+    cloud: ImageCloud, raw: Path
+) -> None:
+    """Such as a disk that was taken from a running machine whose bus lets go of it only at the next start."""
+    assert upload(cloud, raw, "data").state == State.SUCCEEDED
+    path = path_of(cloud, "data")
+    with subprocess.Popen(["qemu-io", "-f", "qcow2", path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        assert writer.stdin is not None
+        assert writer.stdout is not None
+        writer.stdin.write(b"write 0 512\n")
+        writer.stdin.flush()
+        assert b"wrote" in writer.stdout.readline()
+        for verb in (compute.copy, compute.download):
+            failed = cloud.do(lambda ctx, verb=verb: verb(ctx, storage.get_volume(ctx, "data")))
+            assert failed.state == State.FAILED
+            assert "in use by a running machine" in str(failed.error)
+        writer.stdin.close()
+        writer.wait(timeout=30)
+    done = cloud.do(lambda ctx: compute.copy(ctx, storage.get_volume(ctx, "data"), name="copy"))
+    assert done.state == State.SUCCEEDED, done.error
+    assert cloud.rows(Export) == 0

@@ -14,19 +14,24 @@ from yun.storage.model import Pool, Volume, VolumeState
 
 
 def fill_volume(
-    op: Op, volume_id: str, source: str, report: Callable[[float], None], *, source_format: str = "", **data: Any
-) -> None:
+    op: Op, volume_id: str, source: str, report: Callable[[float], None], *, source_format: str = "",
+    alone: bool = False,
+    **data: Any,
+) -> None:  # fmt: skip
     """The volume's file is an independent copy of ``source`` and all below it, and the volume is available.
 
-    ``source_format`` is given where the file must not be looked at for it; ``data`` is told with the event. Raises
-    `NoCapacity` before or while the pool's reserve would be touched: nothing is left of the file then.
+    ``source_format`` is given where the file must not be looked at for it; ``alone``: it is refused while anybody
+    writes to it; ``data`` is told with the event. Raises `NoCapacity` before or while the pool's reserve would be
+    touched: nothing is left of the file then.
     """
     with op.read() as session:
         volume = session.get_one(Volume, volume_id)
         path, pool = storage.disk_path(session, volume_id), session.get_one(Pool, volume.pool_id)
     check_copy(op, pool, source, source_format=source_format)
     store = op.drivers.on(pool.host_id).volume
-    store.convert(source, path, format="qcow2", progress=watched(op, pool, report), source_format=source_format)
+    store.convert(
+        source, path, format="qcow2", progress=watched(op, pool, report), source_format=source_format, alone=alone
+    )
     size = max(volume.size_bytes, store.inspect(path).virtual_bytes)  # the source may have grown meanwhile
     store.grow(path, size)
     used = store.inspect(path).file_bytes

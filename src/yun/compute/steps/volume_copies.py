@@ -72,8 +72,9 @@ def copy_volume(op: Op, volume_id: str, source_id: str, layer_id: str | None, ho
     if volume.state == VolumeState.BUILDING:
         data = {"copied_from": source_id, "consistency": how or STOPPED}
         fill_volume(
-            op, volume_id, file.path, lambda part: op.progress(part, COPYING), source_format=told_format(file), **data
-        )
+            op, volume_id, file.path, lambda part: op.progress(part, COPYING), source_format=told_format(file),
+            alone=layer_id is None, **data,
+        )  # fmt: skip
     return volume_id
 
 
@@ -96,7 +97,7 @@ def make_download(op: Op, export_id: str, source_id: str, layer_id: str | None, 
     check_copy(op, pool, file.path, source_format=told)
     store.convert(
         file.path, export.path, format="raw" if export.format == "raw" else "qcow2", compress=compress,
-        progress=watched(op, pool, share(op, "copy", 0.0, 0.8)), source_format=told,
+        progress=watched(op, pool, share(op, "copy", 0.0, 0.8)), source_format=told, alone=layer_id is None,
     )  # fmt: skip
     sha256 = store.digest(export.path, share(op, "check", 0.8, 1.0))
     facts = store.inspect(export.path)

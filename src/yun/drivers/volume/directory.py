@@ -256,7 +256,7 @@ class DirectoryStore:
 
     def convert(
         self, source: str, target: str, *, format: OutFormat, progress: Progress, compress: bool = False,
-        source_format: str = "",
+        source_format: str = "", alone: bool = False,
     ) -> None:  # fmt: skip
         self._place(target)
         facts = self._told(source, source_format)
@@ -265,7 +265,8 @@ class DirectoryStore:
         squeeze = ["-c"] if compress and format == "qcow2" else []
         squeeze += ["-o", "subformat=streamOptimized"] if format == "vmdk" else []
         with atomic.whole(target, atomic.HEAD) as part:
-            command = ["convert", "-p", "-U", *_source(facts)[:2], "-O", format, *squeeze, "--", source, part]
+            share = [] if alone else ["-U"]
+            command = ["convert", "-p", *share, *_source(facts)[:2], "-O", format, *squeeze, "--", source, part]
             image_progress(command, path=target, progress=progress)
 
     def bundle(self, target: str, members: Sequence[tuple[str, bytes | str]], progress: Progress) -> int:

@@ -212,7 +212,7 @@ class FakeVolumeStore:
 
     def convert(
         self, source: str, target: str, *, format: OutFormat, progress: Progress, compress: bool = False,
-        source_format: str = "",
+        source_format: str = "", alone: bool = False,
     ) -> None:  # fmt: skip
         facts = self.inspect(source)
         if not facts.exists:

@@ -136,12 +136,13 @@ class VolumeStore(Protocol):
 
     def convert(
         self, source: str, target: str, *, format: OutFormat, progress: Progress, compress: bool = False,
-        source_format: str = "",
+        source_format: str = "", alone: bool = False,
     ) -> None:  # fmt: skip
         """Write an independent copy of ``source`` (its whole chain) to ``target``; atomic: all or nothing. ``vmdk`` is
         compressed and written front to back (streamOptimized), as other hypervisors import it. ``source``
         may be in use (its copy is then torn) and may lie outside of a pool; a ``target`` that exists is replaced,
-        unless it is frozen (`DriverError`). ``source_format`` as in `measure`."""
+        unless it is frozen (`DriverError`). ``source_format`` as in `measure`. With ``alone``
+        a source that a program writes to is refused with `DriverError`."""
         ...
 
     def bundle(self, target: str, members: Sequence[tuple[str, bytes | str]], progress: Progress) -> int:

@@ -122,10 +122,11 @@ def complaint(text: str, path: str, code: int) -> YunError:
     low = said.lower()
     if "no space left" in low or "disk quota exceeded" in low or "file too large" in low:
         return faults.disk_full(path)
-    if 'failed to get "' in low and "lock" in low:
+    if "failed to get " in low and '" lock' in low:
         return DriverError(
-            _("The file {name} is in use by a running machine.", name=os.path.basename(path)), private=said
-        )
+            _("The disk is in use by a running machine."), private=said,
+            hint=_("Stop that machine, or wait until its next start has let go of the disk."),
+        )  # fmt: skip
     if "could not open" in low and "no such file" in low:
         return faults.missing(path)
     if "permission denied" in low or "operation not permitted" in low:
