@@ -10,9 +10,9 @@ from yun.compute import service as compute
 from yun.storage import service as storage
 
 
-def of(verb: Any, name: str, **values: Any) -> Ask:
+def of(verb: Any, volume: str, **values: Any) -> Ask:
     """Ask a verb of a volume."""
-    return lambda ctx: verb(ctx, storage.get_volume(ctx, name), **values)
+    return lambda ctx: verb(ctx, storage.get_volume(ctx, volume), **values)
 
 
 DISK = on(compute.add_disk, size_bytes=1 << 30)
