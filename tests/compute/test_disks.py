@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from tests.compute.conftest import Lab, both
 from yun.base.errors import Conflict, Invalid, NoCapacity
@@ -14,7 +15,7 @@ from yun.compute.service import Place
 from yun.operations.model import State as OperationState
 from yun.operations.service import submit, undo
 from yun.storage import service as storage
-from yun.storage.model import Attachment, Volume
+from yun.storage.model import Attachment, Head, Pool, Volume
 
 GIB = 1 << 30
 
@@ -275,3 +276,40 @@ def test_a_removed_disk_goes_to_the_trash_and_comes_back_into_its_machine(lab: L
     lab.undo(done)
     assert disks.volume().state == "available"
     assert "vdb" in disks.live()
+
+
+def test_undo_of_an_attaching_whose_disk_another_machine_has_by_now_is_refused_and_names_what_stands_on_it(
+    lab: Lab, disks: Any
+) -> None:
+    attached = disks.attach()
+    detached = disks.detach()
+    lab.create("db")
+    elsewhere = disks.attach(instance="db")
+    for operation in (attached, detached):
+        with pytest.raises(Conflict) as caught:
+            lab.undo(operation)
+        assert elsewhere in [b["id"] for b in caught.value.details["blockers"]]
+        assert "vdb" in disks.live("db"), "nothing was taken from the machine that has it"
+    with lab.asking() as ctx:
+        submit(ctx, undo(ctx, detached, through=True))
+    lab.drain()
+    assert ("vdb" in disks.live("web"), "vdb" in disks.live("db")) == (True, False)
+
+
+def test_of_two_growths_that_wait_together_the_second_is_promised_only_what_is_left(lab: Lab, disks: Any) -> None:
+    disks.ask(storage.create_volume, name="other", size_bytes=GIB)
+    with lab.asking() as ctx:
+        pool = ctx.session.scalars(sa.select(Pool)).one()
+        left = storage.pool_room(ctx.session, pool).left
+        one = submit(ctx, service.grow(ctx, storage.get_volume(ctx, "data"), GIB + left // 2 + GIB)).id
+        two = submit(ctx, service.grow(ctx, storage.get_volume(ctx, "other"), GIB + left // 2 + GIB)).id
+        three = submit(ctx, service.grow(ctx, storage.get_volume(ctx, "data"), 2 * GIB)).id
+    lab.drain()
+    ended = [lab.operation(identifier) for identifier in (one, two, three)]
+    assert [o.state for o in ended] == [OperationState.SUCCEEDED, OperationState.FAILED, OperationState.FAILED]
+    assert [o.error and o.error["code"] for o in ended] == [None, "no_capacity", "conflict"]
+    assert disks.volume("other").size_bytes == GIB
+    store = lab.cloud.drivers.on(lab.row().host_id).volume
+    with lab.database.read() as session:
+        paths = {h.volume_id: h.path for h in session.scalars(sa.select(Head))}
+    assert store.inspect(paths[disks.volume("other").id]).virtual_bytes == GIB

@@ -289,3 +289,17 @@ def test_a_move_that_waited_while_the_volume_was_attached_elsewhere_says_so(lab:
     lab.drain()
     assert lab.operation(waiting).state == OperationState.FAILED
     assert room.pool("data") == "default"
+
+
+def test_a_pool_that_a_disk_is_on_its_way_to_is_not_deleted_below_it(lab: Lab, room: Any) -> None:
+    with lab.asking() as ctx:
+        deletion = submit(ctx, storage.delete_pool(ctx, "fast")).id
+        moving = submit(ctx, service.move(ctx, storage.get_volume(ctx, "web"), "fast")).id
+        with pytest.raises(Conflict):
+            storage.delete_pool(ctx, "fast")
+    lab.drain()
+    failed = lab.operation(deletion)
+    assert failed.state == OperationState.FAILED
+    assert "under way" in failed.error["message"]["text"]
+    assert lab.operation(moving).state == OperationState.SUCCEEDED, lab.operation(moving).error
+    assert room.pool() == "fast"

@@ -67,6 +67,6 @@ def change_nic(ctx: Ctx, ref: str, body: ChangedCard, match: Match, dry_run: boo
     card = service.card(ctx, found, body.card_reference)
     wish, now = body.card_wish(), service.card_told(ctx, card)
     wanted = service.wish_told(ctx, found, wish)
-    kept = match.edit(card, wanted, now, service.CARD_TITLES, body.was)
+    kept = match.edit(found, wanted, now, service.CARD_TITLES, body.was)
     intent = service.change_nic(ctx, found, card.id, service.only(wish, kept))
     return answer(ctx, intent, dry_run=dry_run, row=lambda: row_of(ctx, found))

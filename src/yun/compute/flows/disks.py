@@ -69,6 +69,7 @@ def detach_disks(
 
 @operation("volume.grow")
 def grow_volume(op: Op, volume_id: str, size_bytes: int) -> Any:
-    """The guest, or the file, and the row."""
+    """The promise of the pool, then the guest, or the file."""
+    op.step(steps.promise_growth, volume_id, size_bytes)
     effect = op.step(steps.grow_volume, volume_id, size_bytes)
     return {"volume_id": volume_id, "size_bytes": size_bytes, "effect": effect}

@@ -54,7 +54,7 @@ def move(ctx: Context, volume: Volume, pool: str) -> Intent:
     }  # fmt: skip
 
     def write(session: Session) -> None:
-        found = session.get(Pool, target.id)
+        found = session.get(Pool, target.id, with_for_update=True)  # it may be about to be deleted
         if found is None:
             raise not_found("pool", target.name)
         capacity.check(session, found, volume.size_bytes, now=HEAD_BYTES)

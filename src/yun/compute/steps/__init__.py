@@ -36,6 +36,7 @@ from yun.compute.steps.exports import begin_export
 from yun.compute.steps.flatten import collect_below, flatten_disk, flatten_due, layers_below
 from yun.compute.steps.found import find, find_all
 from yun.compute.steps.freezing import freeze_now, thaw_due, thaw_now_and_tell
+from yun.compute.steps.growing import promise_growth
 from yun.compute.steps.guest import learn, learn_all
 from yun.compute.steps.inside import drop_errand, give_back_blocks, give_password, set_clock, take_errand
 from yun.compute.steps.measuring import measure
@@ -70,8 +71,8 @@ __all__ = [
     "grow_volume", "hand_over", "have_boot_once", "have_boot_order", "have_drive", "have_hardware", "have_overlay",
     "have_size", "is_written", "launch", "layer_path", "layers_below", "learn", "learn_all", "live_now", "load",
     "load_drive", "look", "look_at_all", "make_download", "make_flavor", "measure", "move_over", "parts", "place",
-    "plug_card", "plug_in", "power_off", "power_on", "pull_card", "pull_out", "put_in_place", "redefine",
-    "refuse_mounted", "release_kept", "remember", "remove_files", "set_clock", "set_state", "settle",
+    "plug_card", "plug_in", "power_off", "power_on", "promise_growth", "pull_card", "pull_out", "put_in_place",
+    "redefine", "refuse_mounted", "release_kept", "remember", "remove_files", "set_clock", "set_state", "settle",
     "settle_cards", "settle_removals", "stand_on", "start_now", "suspend", "take_errand", "take_from_place",
     "take_live", "thaw_due", "thaw_now_and_tell", "trash", "try_overlay", "undefine", "wait", "withdraw_flavor",
     "write_seed",

@@ -217,7 +217,8 @@ def mounts_of(hypervisor: Hypervisor, row: Instance, disk: DiskSpec) -> list[str
 
 @step()
 def grow_volume(op: Op, volume_id: str, size_bytes: int) -> str:
-    """The volume has ``size_bytes``, in its file, in its row and for a guest that runs (``live``, else ``file``)."""
+    """The volume has ``size_bytes``, in its file and for a guest that runs (``live``, else ``file``). Precondition: its
+    row says so already."""
     with op.read() as session:
         found = storage.attachment_of(session, volume_id)
         instance = session.get(Instance, found.instance_id) if found is not None else None
@@ -232,7 +233,6 @@ def grow_volume(op: Op, volume_id: str, size_bytes: int) -> str:
         grow_file(op, volume_id, size_bytes)
     with op.write() as session:
         volume = session.get_one(Volume, volume_id)
-        volume.size_bytes = size_bytes
         emit(
             session, "volume.grown", subject=Subject("volume", volume.id, volume.name), project_id=volume.project_id,
             data={"size_bytes": size_bytes}, operation_id=op.id,

@@ -23,6 +23,7 @@ from yun.images.space import MAKE_ROOM, check_copy, left, watched
 from yun.operations.events import emit
 from yun.operations.flow import Op, step
 from yun.operations.intent import Subject
+from yun.storage import capacity
 from yun.storage import service as storage
 from yun.storage.model import Head, Pool, Volume
 from yun.storage.service.volumes import head_of
@@ -123,6 +124,8 @@ def bring_over(op: Op, volume_id: str, way: dict[str, Any]) -> str:
     hypervisor = _machine(op, scene)
     live = _plugged(hypervisor, scene, road.source)
     if not (live and hypervisor is not None and _under_way(hypervisor, scene)):
+        with op.read() as session:  # others may have been promised the space while it waited
+            capacity.check(session, session.get_one(Pool, road.to_pool), scene.volume.size_bytes)
         check_copy(op, scene.new, road.source)
     if live and hypervisor is not None:
         _mirror(op, hypervisor, scene, road)

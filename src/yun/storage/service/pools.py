@@ -16,6 +16,7 @@ from yun.base.messages import Message, _
 from yun.base.paging import Page, paginate
 from yun.hosts.service import local_host
 from yun.operations.intent import Intent, Key, Subject
+from yun.operations.model import OperationKey
 from yun.storage import capacity, names
 from yun.storage.model import Layer, Pool, Volume
 
@@ -169,7 +170,8 @@ def refuse_taken(session: Session, host_id: str, name: str, path: str) -> None:
 
 
 def refuse_full(session: Session, pool: Pool) -> None:
-    """Pass for a pool that holds nothing, not even in the trash, and is not the last one. Raises `Conflict`."""
+    """Pass for a pool that holds nothing, not even in the trash, into which nothing is on its way, and that is not the
+    last one. Raises `Conflict`."""
     counts = {
         table: session.scalar(sa.select(sa.func.count()).select_from(table).where(table.pool_id == pool.id)) or 0
         for table in (Volume, Layer)
@@ -185,4 +187,10 @@ def refuse_full(session: Session, pool: Pool) -> None:
     if pool.is_default:
         raise Conflict(
             _("The pool {pool} is the default one.", pool=pool.name), hint=_("Make another pool the default first.")
+        )
+    work = sa.select(OperationKey.seq).where(OperationKey.key == f"pool-work:{pool.id}").limit(1)
+    if session.scalar(work) is not None:  # such as a disk on its way here, which no row of the pool tells of yet
+        raise Conflict(
+            _("Something is under way in the pool {pool}.", pool=pool.name),
+            hint=_("Wait until it is done, or cancel it."),
         )

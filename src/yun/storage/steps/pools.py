@@ -60,7 +60,7 @@ def _remember_pool(op: Op, session: Session, output: Any, pool_id: str) -> None:
 def forget_pool(op: Op, session: Session, pool_id: str) -> dict[str, Any]:
     """The pool's row is gone; what it was. Raises `Conflict` for one that is not empty, also of what belongs to rooms
     above (images on their way, uploads, copies): the database itself is asked."""
-    pool = session.get_one(Pool, pool_id)
+    pool = session.get_one(Pool, pool_id, with_for_update=True)
     refuse_full(session, pool)
     was = {name: getattr(pool, name) for name in FIELDS}
     subject = subject_of(pool)
