@@ -300,9 +300,11 @@ def test_of_two_growths_that_wait_together_the_second_is_promised_only_what_is_l
     disks.ask(storage.create_volume, name="other", size_bytes=GIB)
     with lab.asking() as ctx:
         pool = ctx.session.scalars(sa.select(Pool)).one()
-        left = storage.pool_room(ctx.session, pool).left
-        one = submit(ctx, service.grow(ctx, storage.get_volume(ctx, "data"), GIB + left // 2 + GIB)).id
-        two = submit(ctx, service.grow(ctx, storage.get_volume(ctx, "other"), GIB + left // 2 + GIB)).id
+        books = storage.pool_room(ctx.session, pool)
+        pool.overcommit = (books.promised + 3 * GIB) / books.space  # so that 3 GiB are left
+        ctx.session.flush()
+        one = submit(ctx, service.grow(ctx, storage.get_volume(ctx, "data"), 3 * GIB)).id
+        two = submit(ctx, service.grow(ctx, storage.get_volume(ctx, "other"), 3 * GIB)).id
         three = submit(ctx, service.grow(ctx, storage.get_volume(ctx, "data"), 2 * GIB)).id
     lab.drain()
     ended = [lab.operation(identifier) for identifier in (one, two, three)]
