@@ -122,7 +122,10 @@ def _ways(ctx: Context, instance: Instance, disk: storage.Disk, change: DiskChan
     now = {name: getattr(place, name) for name in WAYS}
     then = {**now, **asked}
     values = {name: value for name, value in then.items() if value != now[name]}
-    wrong = refuse_bad_ways(then["cache"], then["io"], asked.get("serial", ""))
+    touched = "cache" in asked or "io" in asked
+    wrong = refuse_bad_ways(then["cache"], then["io"] if touched else "", asked.get("serial", ""))
+    if "cache" not in asked:  # one that came with its machine may have a word of its own
+        wrong.pop("cache", None)
     if wrong:
         raise Invalid(_("A disk cannot be changed like that."), fields=wrong)
     if "io" in values:

@@ -59,7 +59,7 @@ def refuse_bad_ways(cache: str, io: str, serial: str) -> dict[str, Message]:
         wrong["cache"] = _("one of {names}", names=", ".join(CACHES))
     if io and io not in IO_MODES:
         wrong["io"] = _("one of {names}", names=", ".join(IO_MODES))
-    if io == "native" and cache in CACHES and cache not in DIRECT:
+    if io == "native" and cache not in DIRECT:
         wrong["io"] = _("native only with the cache {names}", names=", ".join(DIRECT))
     if serial and not SERIAL.fullmatch(serial):
         wrong["serial"] = _("at most 20 letters, digits, - and _, the first no sign")
