@@ -21,6 +21,7 @@ from yun.compute.service import Card
 from yun.network import service as network
 from yun.operations.model import State
 from yun.operations.service import submit
+from yun.storage.model import Attachment
 
 Browser = Callable[..., TestClient]
 EDITS: list[tuple[str, str, dict[str, Any], dict[str, Any], dict[str, Any]]] = [
@@ -111,6 +112,24 @@ def test_the_groups_of_a_card_are_not_changed_over_a_colleagues_head(lab: Lab, a
     ]
     with lab.database.read() as session:
         assert [g.name for g in network.groups_of(session, port.id)] == ["front"]
+
+
+def test_a_disk_is_not_limited_over_a_colleagues_head(lab: Lab, api: TestClient, web: str) -> None:  # noqa: F811
+    was = {"limits": {}, "cache": "none"}
+    first = {"disk": "vda", "limits": {"total_iops_sec": 100}, "cache": "writeback", "was": was}
+    assert api.post(f"{web}/change-disk", json=first).status_code == 202
+    lab.drain()
+    mine = {"disk": "vda", "limits": {"total_iops_sec": 500}, "cache": "none", "was": was}
+    refused = api.post(f"{web}/change-disk", json=mine)
+    assert refused.status_code == 409
+    assert refused.json()["details"]["difference"] == [
+        {"field": "limits", "theirs": {"total_iops_sec": 100}, "yours": {"total_iops_sec": 500}}
+    ]
+    again = {**mine, "was": {**was, "limits": {"total_iops_sec": 100}}}
+    assert api.post(f"{web}/change-disk", json=again).status_code == 202
+    lab.drain()
+    place = lab.rows(Attachment)[0]
+    assert (place.cache, place.limits["total_iops_sec"]) == ("writeback", 500), "the cache he had not touched"
 
 
 def hidden(text: str) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from pydantic import Field
 
 from yun.compute import service
 from yun.compute.api.disks import LIMIT_GROUP, LIMITS
-from yun.compute.api.shared import Body, Word, instances, row_of
+from yun.compute.api.shared import Edit, Word, instances, row_of
 from yun.operations.answer import answer
 from yun.web.api import Ctx, Match
 
 
-class ChangedDisk(Body):
+class ChangedDisk(Edit):
     """A disk of the instance, and what is to change of it; what is left out stays."""
 
     disk: Word = Field(description="Its slot, or its volume's name or id.")
@@ -28,7 +28,8 @@ class ChangedDisk(Body):
 def change_disk(ctx: Ctx, ref: str, body: ChangedDisk, match: Match, dry_run: bool = False) -> JSONResponse:
     """Limits at once; cache, I/O mode, discard and serial from the next start on."""
     found = service.get(ctx, ref)
-    match.check(found)
-    change = service.DiskChange(**body.model_dump(exclude={"disk"}))
-    intent = service.change_disk(ctx, found, body.disk, change)
+    given = {name: value for name, value in body.model_dump(exclude={"disk", "was"}).items() if value is not None}
+    now = service.disk_told(service.find_disk(ctx, found, body.disk))
+    values = match.edit(found, given, now, service.DISK_TITLES, body.was)
+    intent = service.change_disk(ctx, found, body.disk, service.DiskChange(**values))
     return answer(ctx, intent, dry_run=dry_run, row=lambda: row_of(ctx, found))

@@ -9,7 +9,7 @@ from yun.compute.cli.first_disk import CACHES, IO_MODES
 from yun.compute.cli.limits import LIMIT_HELP, limits_of
 from yun.compute.cli.shared import at, instance
 from yun.web.client import Client
-from yun.web.command import option, pass_client
+from yun.web.command import WAS, option, pass_client, seen
 
 
 @instance.command("change-disk", help=_("Limit a disk while the instance runs; or change how it is read and written."))
@@ -25,10 +25,11 @@ from yun.web.command import option, pass_client
 @option("--discard/--no-discard", "discard", default=None,
         help=_("Whether what its guest gives up is given back to the pool, from the next start on."))  # fmt: skip
 @option("--serial", help=_("By what the guest finds it, from the next start on; empty: the volume's id."))
+@WAS
 @pass_client
 def change_disk(
     client: Client, ref: str, disk: str, limits: tuple[str, ...], no_limits: bool, limit_group: str | None,
-    no_limit_group: bool, io: str | None, **values: object,
+    no_limit_group: bool, io: str | None, was: tuple[str, ...], **values: object,
 ) -> None:  # fmt: skip
     """Change a disk."""
     body: dict[str, object] = {name: value for name, value in values.items() if value is not None}
@@ -38,4 +39,5 @@ def change_disk(
         body["limit_group"] = limit_group if not no_limit_group else ""
     if io is not None:
         body["io"] = io if io != "default" else ""
-    client.change("POST", at(ref, "change-disk"), {"disk": disk, **body})
+    plain = {name: value for name, value in body.items() if name != "limits"}
+    client.change("POST", at(ref, "change-disk"), {"disk": disk, **body, **seen(was, plain)})

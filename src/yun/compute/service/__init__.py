@@ -4,7 +4,8 @@ from yun.compute.service.adopt import adopt, get_found, list_found, release, sho
 from yun.compute.service.appliances import ImportWish, contents, import_appliance
 from yun.compute.service.boot import boot_once, boot_order, boot_view, boot_words
 from yun.compute.service.buses import change_bus
-from yun.compute.service.change_disk import DiskChange, change_disk
+from yun.compute.service.change_disk import TITLES as DISK_TITLES
+from yun.compute.service.change_disk import DiskChange, change_disk, disk_told, find_disk
 from yun.compute.service.clone import CloneWish, clone
 from yun.compute.service.configure import TITLES as HARDWARE_TITLES
 from yun.compute.service.configure import configure, drop_pending, waiting_of, waiting_words
@@ -37,6 +38,7 @@ from yun.compute.service.volume_copies import copy, download
 __all__ = [
     "CARD_TITLES",
     "CD_BUSES",
+    "DISK_TITLES",
     "HARDWARE_TITLES",
     "Card",
     "CloneWish",
@@ -74,12 +76,14 @@ __all__ = [
     "detach",
     "detach_disks",
     "detail",
+    "disk_told",
     "download",
     "drives",
     "drop_pending",
     "eject",
     "ensure_flavors",
     "export",
+    "find_disk",
     "flatten",
     "free_name",
     "free_volumes",

@@ -29,6 +29,10 @@ WAYS: dict[str, Message] = {
 """What counts from the next start on."""
 
 
+TITLES: dict[str, Message] = {**WAYS, "limits": _("Limits per second"), "limit_group": _("Shared budget")}
+"""What can be changed of a disk, as people call it."""
+
+
 @dataclass(frozen=True)
 class DiskChange:
     """What is to change of a disk; None: as it is. ``io`` and ``serial`` empty: the usual ones; ``limits`` empty: none
@@ -40,6 +44,15 @@ class DiskChange:
     serial: str | None = None
     limits: Mapping[str, Any] | None = None
     limit_group: str | None = None
+
+
+def disk_told(disk: storage.Disk) -> dict[str, Any]:
+    """A disk by the names of `TITLES`, as it is."""
+    place = disk.attachment
+    return {
+        **{name: getattr(place, name) for name in WAYS}, "limits": io_limits.rates(place.limits),
+        "limit_group": io_limits.group_of(place.limits),
+    }  # fmt: skip
 
 
 def change_disk(ctx: Context, instance: Instance, reference: str, change: DiskChange) -> Intent:
