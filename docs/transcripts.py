@@ -22,7 +22,8 @@ def run(desk: Desk, command: str) -> str:
     """What a command says, both streams, as it stands on a screen."""
     work = desk.host.directory / "work"
     path = f"export PATH={Path(YUN).parent}:$PATH COLUMNS=120; mkdir -p {work}; cd {work}"
-    return desk.host.run("bash", "-c", f"{path}; {{ {command}\n}} 2>&1", check=False, timeout=300).rstrip()
+    said = desk.host.run("bash", "-c", f"{path}; {{ {command}\n}} 2>&1", check=False, timeout=300)
+    return "\n".join(line.rstrip() for line in said.splitlines()).rstrip()
 
 
 def commands(block: str) -> list[str]:
