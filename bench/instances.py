@@ -77,6 +77,21 @@ class Bench:
                 return
             time.sleep(0.05)
 
+    def ask(self, path: str, body: dict[str, Any] | None) -> str:
+        """Ask for something (for a deletion without a body) and wait for its end; the id of what was made, if any."""
+        method = "DELETE" if body is None else "POST"
+        answer = self.client.send(method, path, json=body).json()
+        self.wait(answer["operation"]["id"])
+        return str(answer.get("id", ""))
+
+    def done(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+        """The same; the operation's result."""
+        method = "DELETE" if body is None else "POST"
+        operation = self.client.send(method, path, json=body).json()["operation"]["id"]
+        self.wait(operation)
+        found: dict[str, Any] = self.client.get(f"/operations/{operation}")
+        return found.get("result") or {}
+
     def one(self, n: int) -> tuple[float, float, str]:
         """Seconds of the request, from its acceptance to the running QEMU, and the machine."""
         begun = time.perf_counter()

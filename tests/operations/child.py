@@ -52,7 +52,7 @@ def refuse(op: Op, name: str) -> None:
 @operation("child.build")
 def build(op: Op, name: str, steps: int, fail: bool = False, at_once: bool = False) -> Any:
     if at_once:
-        op.steps(make, [[name, n] for n in range(steps)])
+        op.together([(make, name, n) for n in range(steps)])
     else:
         for n in range(steps):
             op.step(make, name, n)

@@ -21,13 +21,13 @@ from yun.operations.model import Operation, OperationStep, State
 
 Submit = Callable[..., str]
 LookUp = Callable[[str], Operation]
-MANY = 11
+MANY = 2 * STEPS_AT_ONCE + 3
 
 
 @operation("toy.crowd")
 def crowd(op: Op, name: str) -> Any:
     op.step(put, name, 100)
-    return op.steps(put, [[name, n] for n in range(MANY)])
+    return op.together([(put, name, n) for n in range(MANY)])
 
 
 class Gate:
@@ -102,7 +102,7 @@ def test_a_failure_among_them_begins_no_more_and_takes_all_back(
     assert done.state == State.FAILED
     assert toy.things == set()
     begun = {line for line in toy.log if line.startswith("put")}
-    assert begun == {f"put a{n}" for n in (100, 0, 1, 2, 3)}, "what stood in line is not begun"
+    assert begun == {f"put a{n}" for n in (100, *range(STEPS_AT_ONCE))}, "what stood in line is not begun"
     assert {f"un{line}" for line in begun} <= set(toy.log), "those that were under way are taken back too"
 
 

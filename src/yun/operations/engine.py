@@ -39,7 +39,7 @@ log = logger(__name__)
 POLL_SECONDS = 0.5
 REVIEW_SECONDS = 5.0
 QUIET_WORKERS = 4
-STEPS_AT_ONCE = 4
+STEPS_AT_ONCE = 8
 """How many steps of one operation that do not depend on each other are walked at a time."""
 SILENT_SHARE = 0.8
 """The share of ``node_timeout`` after which a process that could not prove its life lets go, before others come."""

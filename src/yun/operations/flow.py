@@ -236,9 +236,9 @@ class Op:
             self.check_cancel()
         return output
 
-    def steps(self, made: Step, calls: Sequence[Sequence[Any]]) -> list[Any]:
-        """Walk one step for each arguments of ``calls``, some at a time and in no order; their outputs in the order of
-        the calls. Precondition: they do not depend on each other, and are not an operation's first.
+    def together(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Walk steps that do not depend on each other, some at a time and in no order; their outputs in the order of
+        the calls, each a step and its arguments. Precondition: none of them is an operation's first step.
 
         Each has its place in the journal, so that a death or a failure among them is like one between them: what was
         begun is known, is gone on with, or is taken back. Where one fails, no more are begun and the others end first.
@@ -248,14 +248,15 @@ class Op:
 
         def walk() -> None:
             for n in line:
+                made, *args = calls[n]
                 try:
                     self.check_cancel()
-                    line.outputs[n] = self.journal.walk(self, first + n, made, plain(list(calls[n])))
+                    line.outputs[n] = self.journal.walk(self, first + n, made, plain(args))
                 except Exception as error:
                     line.fail(error)
 
         width = min(self._at_once, len(calls))
-        if width > 1 and not made.transactional:
+        if width > 1:
             with ThreadPoolExecutor(width, thread_name_prefix="yun-step") as pool:
                 for done in [pool.submit(copy_context().run, walk) for _n in range(width)]:
                     done.result()  # what is no `Exception`, and ends the process, is not kept back by the pool

@@ -10,7 +10,7 @@ from yun.compute.model import State
 from yun.images import steps as images
 from yun.images.places import holder
 from yun.network import steps as network
-from yun.operations.flow import Op, operation
+from yun.operations.flow import Op, Step, operation
 from yun.storage import steps as storage
 
 
@@ -23,34 +23,40 @@ def clone(
     of them, cards, seed, definition, power."""
     plans = op.step(steps.begin_copies, [copy["instance_id"] for copy in copies])
     frozen = op.step(steps.freeze_source, source_id, freezes, True, list(still))
-    made = [[copy["instance_id"]] for copy in copies]
-    op.steps(steps.copy_nvram, [[source_id, *each] for each in made])  # at once, so that they are as old as the disks
-    op.steps(steps.copy_tpm, [[source_id, *each] for each in made])
-    _make_disks(op, [v for copy in copies for v in copy["volumes"]], frozen["layers"], full)
-    ports = [[port_id, plan["host_id"]] for plan in plans.values() for port_id in plan["ports"]]
-    op.steps(network.plug_port, ports)
-    op.steps(steps.write_seed, made)
-    op.steps(steps.define, made)
+    copied, linked = _disks([v for copy in copies for v in copy["volumes"]], frozen["layers"], full)
+    if linked:
+        op.step(steps.stand_on, linked)
+    ids = [copy["instance_id"] for copy in copies]
+    op.together([
+        *((keep, source_id, i) for i in ids for keep in (steps.copy_nvram, steps.copy_tpm)),  # as old as the disks
+        *((storage.make_volume, volume_id) for volume_id in linked),
+        *((network.plug_port, port_id, plans[i]["host_id"]) for i in ids for port_id in plans[i]["ports"]),
+        *((make, i) for i in ids for make in (steps.write_seed, steps.define)),
+    ])  # fmt: skip
+    for number, (make, volume_id, of) in enumerate(copied):
+        op.step(make, volume_id, of, [number / len(copied), (number + 1) / len(copied)])
     if start:
-        op.steps(steps.power_on, [[*each, [State.BUILDING, ""]] for each in made])
+        op.together([(steps.power_on, i, [State.BUILDING, ""]) for i in ids])
     else:
-        op.steps(steps.finish_stopped, made)
+        op.together([(steps.finish_stopped, i) for i in ids])
     return {"instance_ids": [copy["instance_id"] for copy in copies], "consistency": frozen["consistency"]}
 
 
-def _make_disks(op: Op, volumes: list[dict[str, str]], layers: dict[str, str], full: bool) -> None:
-    """Linked ones stand on the layers; others, and those of volumes that were not frozen, are copied."""
-    copied = [v for v in volumes if full or v["of"] not in layers]
-    for number, volume in enumerate(copied):
-        share = [number / len(copied), (number + 1) / len(copied)]
-        if volume["of"] in layers:
-            op.step(steps.copy_disk, volume["volume_id"], layers[volume["of"]], share)
+def _disks(
+    volumes: list[dict[str, str]], layers: dict[str, str], full: bool
+) -> tuple[list[tuple[Step, str, str]], dict[str, str]]:
+    """Which volumes are copied, how and of what: all of full copies, and those of what was not frozen. The others
+    stand on layers."""
+    copied, linked = [], {}
+    for volume in volumes:
+        volume_id, of = volume["volume_id"], volume["of"]
+        if of not in layers:
+            copied.append((steps.copy_still, volume_id, of))
+        elif full:
+            copied.append((steps.copy_disk, volume_id, layers[of]))
         else:
-            op.step(steps.copy_still, volume["volume_id"], volume["of"], share)
-    linked = {v["volume_id"]: layers[v["of"]] for v in volumes if not full and v["of"] in layers}
-    if linked:
-        op.step(steps.stand_on, linked)
-    op.steps(storage.make_volume, [[volume_id] for volume_id in linked])
+            linked[volume_id] = layers[of]
+    return copied, linked
 
 
 @operation("instance.make_image")

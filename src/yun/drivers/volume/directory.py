@@ -221,7 +221,9 @@ class DirectoryStore:
         check_size(path, size)
         base: list[str] = []
         if backing:
-            under = self.inspect(backing)
+            under = self.glance(backing)  # its header was held against the tool when it came into the house
+            if under.exists and not under.virtual_bytes:
+                under = self.inspect(backing)
             writable = under.writable if under.exists else None
             rules.check_base(path, backing, writable, under.virtual_bytes, size, live=live)
             # A backing that a machine has open must not be opened by a second program: its header was read above.

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from yun.drivers.volume.port import FileFacts
+from yun.drivers.volume.port import FileFacts, VolumeStore
 from yun.operations.events import emit
 from yun.operations.flow import Op
 from yun.operations.intent import Subject
@@ -46,7 +46,7 @@ def lay(op: Op, freeze: Freeze) -> str:
     if found.done:
         return _base(op, freeze.layer_id)
     store = store_of(op, found.pool)
-    facts = store.inspect(found.now)
+    facts = _facts(store, found.now)
     store.create_head(
         freeze.path, size=max(found.size, facts.virtual_bytes), backing=found.now, backing_format=facts.format,
         live=True,
@@ -69,7 +69,7 @@ def finish(op: Op, freezes: Sequence[Freeze]) -> None:
         if not found.done:
             store = store_of(op, found.pool)
             store.protect(found.now)
-            facts[freeze.volume_id] = store.inspect(found.now)
+            facts[freeze.volume_id] = _facts(store, found.now)
     with op.write() as session:
         for freeze in freezes:
             if freeze.volume_id in facts:
@@ -91,6 +91,12 @@ def _look(op: Op, freeze: Freeze) -> _Found:
         if not done:
             refuse_frozen(session, head.path)
         return _Found(session.get_one(Pool, volume.pool_id), head.path, volume.size_bytes, done)
+
+
+def _facts(store: VolumeStore, path: str) -> FileFacts:
+    """What the head is. Its header tells, which costs nothing, unless it is of a kind that only the tool can read."""
+    seen = store.glance(path)
+    return seen if seen.virtual_bytes or not seen.exists else store.inspect(path)
 
 
 def _base(op: Op, layer_id: str) -> str:

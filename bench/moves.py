@@ -1,0 +1,95 @@
+"""Moving a full disk of 1 GiB to another pool under a running machine, through the API and by libvirt's blockCopy.
+
+Through the API it begins with the request and ends with the operation: by then the machine writes to the copy, and the
+old file is gone. By hand it is ``qemu-img create``, blockCopy, waiting until it is ready, and the pivot, of the same
+disk of the same machine, there and back. Needs a running cloud on this machine (`./up --no-hello`) and root.
+Run: python -m bench.moves [--json] [--count N]
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import libvirt
+
+from bench.instances import Bench, count
+from bench.report import Figure, median, show
+from yun.base.config import load
+
+SIZE = 1 << 30
+COPY = libvirt.VIR_DOMAIN_BLOCK_COPY_REUSE_EXT | libvirt.VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB
+NEXT = libvirt.VIR_DOMAIN_XML_INACTIVE
+LOOK_SECONDS = 0.01
+
+
+def place(domain: Any, slot: str, which: int = 0) -> str:
+    """The file that the machine as it runs, or the `NEXT` one, has in a slot."""
+    found = ET.fromstring(domain.XMLDesc(which)).find(f"devices/disk/target[@dev='{slot}']/../source")
+    assert found is not None
+    return found.attrib["file"]
+
+
+def by_hand(domain: Any, slot: str, target: Path) -> float:
+    """Seconds until the running machine uses the new file."""
+    begun = time.perf_counter()
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", target, str(SIZE)], check=True)
+    source = f"<disk type='file'><driver name='qemu' type='qcow2'/><source file='{target}'/></disk>"
+    domain.blockCopy(slot, source, None, COPY)
+    while 'ready="yes"' not in (xml := domain.XMLDesc(0)) and "ready='yes'" not in xml:
+        time.sleep(LOOK_SECONDS)
+    domain.blockJobAbort(slot, libvirt.VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT)
+    return time.perf_counter() - begun
+
+
+def settle() -> None:
+    """What was written is on the disk, so that no round pays for the one before."""
+    os.sync()
+    time.sleep(1)
+
+
+def main() -> None:
+    """Measure and print."""
+    bench = Bench()
+    folder = load().state_dir
+    name = f"bench-{bench.serial}"
+    bench.done("/pools", {"name": name, "path": str(folder / name)})
+    _asked, _took, instance = bench.one(0)
+    domain = bench.raw.lookupByUUIDString(bench.client.get(f"/instances/{instance}")["uuid"])
+    bench.done(f"/instances/{instance}/stop?force=true", {})
+    volume = bench.ask("/volumes", {"name": f"{name}-data", "size_bytes": SIZE})
+    bench.done(f"/volumes/{volume}/attach", {"instance": instance})
+    write = ["qemu-io", "-f", "qcow2", "-c", f"write -P 90 0 {SIZE}", place(domain, "vdb", NEXT)]
+    subprocess.run(write, check=True, capture_output=True)
+    bench.done(f"/instances/{instance}/start", {})
+    time.sleep(15)  # the guest boots: before that it would share the processors with the copy
+    ours, hand = [], []
+    for number in range(min(count(), 4)):
+        settle()
+        begun = time.perf_counter()
+        bench.done(f"/volumes/{volume}/move", {"pool": name if number % 2 == 0 else "default"})
+        ours.append(time.perf_counter() - begun)
+        home = Path(place(domain, "vdb"))
+        away = home.with_name(f"raw-{bench.serial}.qcow2")
+        for target, old in ((away, home), (home, away)):
+            settle()
+            hand.append(by_hand(domain, "vdb", target))
+            old.unlink()
+    bench.remove([instance])
+    bench.done(f"/volumes/{volume}", None)
+    show(
+        "a full disk of 1 GiB moves under a running machine",
+        [
+            Figure("through the API, request to end, median", median(ours), "s"),
+            Figure("qemu-img create, blockCopy and pivot by hand, median", median(hand), "s"),
+            Figure("ratio", median(ours) / median(hand), "x", 1.1),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()
