@@ -7,6 +7,7 @@ running cloud on this machine (`./up --no-hello`) and root. Run: python -m bench
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -160,6 +161,12 @@ class Bench:
         domain = self.raw.defineXML(ET.tostring(root, encoding="unicode"))
         domain.create()
         return time.perf_counter() - begun, domain
+
+
+def settle() -> None:
+    """What was written is on the disk, so that no round pays for the one before."""
+    os.sync()
+    time.sleep(1)
 
 
 def follow() -> None:

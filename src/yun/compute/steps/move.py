@@ -30,10 +30,12 @@ from yun.storage.service.volumes import head_of
 from yun.storage.steps.layers import collect
 from yun.storage.steps.shared import refuse_base, store_of
 
-LOOK_EVERY = 0.2
 SCARCE = 16 * MIB
 """What is left of a disk on which a hypervisor's write found no room: it writes a megabyte at a time, several at
 once, and libvirt does not tell what they died of."""
+LOOK_FIRST, LOOK_LATER, LOOK_SHARE = 0.05, 1.0, 0.04
+"""Seconds between two looks at a copy under way: a share of what it has taken, so that a short one is seen to end soon
+and a long one is not asked about all the time."""
 UP = (Power.RUNNING, Power.PAUSED)
 LIVE, FILE = "live", "file"
 """How it was copied: under a machine that writes to both files until it goes on with the copy, or file to file."""
@@ -157,6 +159,7 @@ def _mirror(op: Op, hypervisor: Hypervisor, scene: _Scene, road: Way) -> None:
         store.create_head(road.target, size=size, backing=None)
         hypervisor.begin_copy(uuid, scene.slot, road.target)
     report = watched(op, scene.new, lambda part: op.progress(part, COPYING))
+    begun = op.clock.monotonic()
     while True:
         now = hypervisor.copy_state(uuid, scene.slot)
         if now is None:
@@ -164,7 +167,7 @@ def _mirror(op: Op, hypervisor: Hypervisor, scene: _Scene, road: Way) -> None:
         if now.ready:
             return
         report(now.done / now.total if now.total else 0.0)
-        op.sleep(LOOK_EVERY)
+        op.sleep(min(max(LOOK_FIRST, LOOK_SHARE * (op.clock.monotonic() - begun)), LOOK_LATER))
 
 
 def _given_up(op: Op, hypervisor: Hypervisor, scene: _Scene) -> YunError:
