@@ -166,6 +166,7 @@ class Story:
                 domain.live and sorted((d.path, repr(d.limits)) for d in domain.live.disks),
                 domain.live and sorted((n.mac, n.port_uuid, n.link_up) for n in domain.live.nics),
                 domain.live and domain.restarts_from,
+                domain.live and sorted(d.key for d in domain.live.host_devices),
             )
             for uuid, domain in sorted(world.domains.items())
         }  # fmt: skip

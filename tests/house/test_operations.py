@@ -16,6 +16,8 @@ from tests.house.scenes_boot import MORE as BOOTS_MORE
 from tests.house.scenes_boot import SCENES as BOOTS
 from tests.house.scenes_clone import MORE as CLONES_MORE
 from tests.house.scenes_clone import SCENES as CLONES
+from tests.house.scenes_devices import MORE as DEVICES_MORE
+from tests.house.scenes_devices import SCENES as DEVICES
 from tests.house.scenes_disks import MORE as DISKS_MORE
 from tests.house.scenes_disks import SCENES as DISKS
 from tests.house.scenes_media import MORE as MEDIA_MORE
@@ -34,8 +36,10 @@ from yun.operations.model import OperationKey, State
 from yun.operations.opposites import OPPOSITES
 from yun.rooms import furniture
 
-SCENES = {**STORIES, **ADOPTIONS, **CLONES, **NICS, **DISKS, **MEDIA, **BOOTS, **TAGS, **VOLUMES}
-MORE = {**CLONES_MORE, **DISKS_MORE, **MEDIA_MORE, **BOOTS_MORE, **VOLUMES_MORE}
+SCENES = {
+    **STORIES, **ADOPTIONS, **CLONES, **NICS, **DISKS, **MEDIA, **BOOTS, **TAGS, **VOLUMES, **DEVICES,
+}  # fmt: skip
+MORE = {**CLONES_MORE, **DISKS_MORE, **MEDIA_MORE, **BOOTS_MORE, **VOLUMES_MORE, **DEVICES_MORE}
 EXEMPT = {
     "operation.undo": "its own tests, in tests/operations/test_undo.py",
     "operation.prune": "forgets history; tests/operations/test_undo.py",
@@ -43,6 +47,7 @@ EXEMPT = {
     "instance.tend": "looks and writes what it saw; tests/compute", "instance.tend_all": "asks for tends",
     "instance.learn_guest": "asks and writes what it was told; tests/compute/test_guest.py",
     "instance.learn_guests": "asks all guests", "host.find_machines": "looks and writes what it saw",
+    "host.find_devices": "looks and writes what it saw; tests/compute/test_host_devices.py",
     "instance.thaw_due": "thaws what is due; tests/compute/test_guest_freeze.py",
     "instance.run": "runs at most once, so a death may end it failed; tests/compute/test_guest_run.py",
     "instance.sample": "measures", "instance.purge_due": "asks for purges",

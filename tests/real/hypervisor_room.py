@@ -32,6 +32,7 @@ class LibvirtRoom(Room):
     """
 
     checks_schema = True
+    has_usb = Path("/sys/bus/usb/devices").exists()
 
     def __init__(self, *, timeout: float = 30.0) -> None:
         # QEMU's user must be able to pass: pytest's own folders are closed to everybody else.

@@ -13,6 +13,7 @@ from yun.base.db import Base, Row
 from yun.base.messages import Message, _
 from yun.base.permissions import declare
 from yun.compute.console.model import ConsoleTicket  # noqa: F401 (its table belongs to this room)
+from yun.compute.devices import model as devices  # noqa: F401 (so do these)
 from yun.compute.guest import model as guest  # noqa: F401 (so do these)
 from yun.compute.media import model as media  # noqa: F401 (and these)
 
@@ -117,6 +118,8 @@ DOING: dict[str, Message] = {
     "remove_nic": _("removing a network card…"),
     "change_nic": _("changing a network card…"),
     "move": _("moving a disk…"),
+    "add_host_device": _("adding a host device…"),
+    "remove_host_device": _("removing a host device…"),
     "undo": _("being undone…"),
 }
 """What is shown in the place of a state while a verb is being done."""

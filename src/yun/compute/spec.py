@@ -13,8 +13,11 @@ from yun.base.config import Settings
 from yun.compute import boot, places
 from yun.compute import hardware as parts
 from yun.compute.cloud_init import Guest, GuestNic
+from yun.compute.devices.model import HostDevice
 from yun.compute.media.model import CdDrive
 from yun.compute.model import Adoption, Instance
+from yun.compute.service.given import devices_of
+from yun.drivers.hypervisor.host_device import HostDeviceSpec
 from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, Kept, NicSpec
 from yun.hosts.model import Host
 from yun.network.model import Network
@@ -63,6 +66,27 @@ def domain_spec(
         serial_log=places.serial_log(settings, instance.id),
         metadata=mark_of(instance),
     )
+
+
+def host_devices_of(session: Session, instance: Instance) -> tuple[HostDeviceSpec, ...]:
+    """The devices of its host that a machine has at its next start. A USB device that is missing is left out; a PCI
+    device is not, and the hypervisor refuses to start without it."""
+    return tuple(
+        host_device_of(session, row) for row in devices_of(session, instance.id) if row.kind == "pci" or row.present
+    )
+
+
+def host_device_of(session: Session, row: HostDevice) -> HostDeviceSpec:
+    """One of them. The place of a USB device changes whenever it is plugged in: it counts only among several alike."""
+    if row.kind == "pci":
+        return HostDeviceSpec(row.id, "pci", address=row.address)
+    same = (HostDevice.vendor_id == row.vendor_id, HostDevice.product_id == row.product_id, HostDevice.kind == "usb")
+    alike = sa.select(sa.func.count()).where(HostDevice.host_id == row.host_id, HostDevice.present, *same)
+    several = session.scalars(alike).one() > 1
+    return HostDeviceSpec(
+        row.id, "usb", vendor_id=row.vendor_id, product_id=row.product_id, bus=row.bus if several else 0,
+        number=row.number if several else 0,
+    )  # fmt: skip
 
 
 def kept_spec(
@@ -144,14 +168,16 @@ def _whole(session: Session, instance: Instance, settings: Settings) -> DomainSp
     ]
     disks = (*disks_of(session, instance.id), *drives_of(session, instance.id))
     came = session.get(Adoption, instance.id, options=[undefer(Adoption.xml)])
+    given = host_devices_of(session, instance)
     if came is not None:
         own = own_serials(session, instance.id, came)
         disks = tuple(replace(disk, serial=own.get(disk.slot, disk.serial)) for disk in disks)
-        return kept_spec(instance, came, host, disks, nics, settings=settings)
-    return domain_spec(
+        return replace(kept_spec(instance, came, host, disks, nics, settings=settings), host_devices=given)
+    spec = domain_spec(
         instance, host, disks, nics, settings=settings,
         seed=places.seed(pool, instance.id) if instance.cloud_init else "", nvram=places.nvram(pool, instance.id),
     )  # fmt: skip
+    return replace(spec, host_devices=given)
 
 
 def own_serials(session: Session, instance_id: str, came: Adoption) -> dict[str, str]:

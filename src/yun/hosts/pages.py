@@ -38,7 +38,10 @@ from yun.web.searching import searched
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 nav("hosts", _("Hosts"), "/hosts", icon="server-2", order=10, section=ADMIN, permission="host.list")
 
-TABS = (("overview", _("Overview")), ("activity", _("Activity")), ("settings", _("Settings")))
+TABS = (
+    ("overview", _("Overview")), ("devices", _("Devices")), ("activity", _("Activity")), ("settings", _("Settings")),
+)  # fmt: skip
+"""The pages of one host; that of its devices is the instances' room's, which knows who has them."""
 
 
 @router.get("/hosts")
@@ -54,33 +57,34 @@ def list_page(ctx: Ctx, q: str = "", state: str = "", sort: str = "name", cursor
     return render(ctx, "hosts/list.html", listing=listing, items=items)
 
 
-def _page(ctx: Context, ref: str, tab: str, **values: Any) -> Response:
+def page(ctx: Context, ref: str, tab: str, *, template: str = "", **values: Any) -> Response:
+    """One of a host's pages: ``template``, by default that of the tab."""
     host = service.get(ctx, ref)
     room = next(r for r in service.rooms(ctx.session) if r.host.id == host.id)
     item = show_host(host, service.services_of(ctx.session, host.id), room, ctx.locale)
     base = f"/hosts/{host.id}"
     tabs = [(base if n == "overview" else f"{base}/{n}", title.render(ctx.locale), n) for n, title in TABS]
     live = "" if tab == "settings" else f"host:{host.id} operation"
-    return render(ctx, f"hosts/{tab}.html", item=item, tab=tab, tabs=tabs, live=live, **values)
+    return render(ctx, template or f"hosts/{tab}.html", item=item, tab=tab, tabs=tabs, live=live, **values)
 
 
 @router.get("/hosts/{ref}")
 def overview(ctx: Ctx, ref: str) -> Response:
     """Its services, its use and what it is."""
-    return _page(ctx, ref, "overview")
+    return page(ctx, ref, "overview")
 
 
 @router.get("/hosts/{ref}/activity")
 def activity(ctx: Ctx, ref: str) -> Response:
     """What was done to it."""
     host = service.get(ctx, ref)
-    return _page(ctx, ref, "activity", history=history_of(ctx, "host", host.id))
+    return page(ctx, ref, "activity", history=history_of(ctx, "host", host.id))
 
 
 @router.get("/hosts/{ref}/settings")
 def settings(ctx: Ctx, ref: str) -> Response:
     """Its limits."""
-    return _page(ctx, ref, "settings", was=_kept(service.get(ctx, ref)))
+    return page(ctx, ref, "settings", was=_kept(service.get(ctx, ref)))
 
 
 CHANGEABLE: dict[str, Message] = {

@@ -19,6 +19,7 @@ import pytest
 
 from tests.drivers.hypervisor.board_contract import BoardContract
 from tests.drivers.hypervisor.boot_contract import BootContract
+from tests.drivers.hypervisor.device_contract import DeviceContract
 from tests.drivers.hypervisor.disk_contract import DiskContract
 from tests.drivers.hypervisor.foreign_contract import ForeignContract
 from tests.drivers.hypervisor.guest_contract import GuestContract
@@ -36,6 +37,7 @@ class Room(ABC):
     """Where the contract is tried: the driver, and the levers of the world behind it."""
 
     driver: Hypervisor
+    has_usb: bool = True
     checks_schema: bool = False
     """Whether the driver knows what libvirt's XML may say."""
     booted: str
@@ -109,8 +111,8 @@ def missing() -> str:
 
 
 class Contract(
-    BoardContract, BootContract, DiskContract, ForeignContract, GuestContract, LimitContract, NicContract,
-    ScreenContract,
+    BoardContract, BootContract, DeviceContract, DiskContract, ForeignContract, GuestContract, LimitContract,
+    NicContract, ScreenContract,
 ):  # fmt: skip
     """What every hypervisor driver does."""
 

@@ -15,6 +15,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from yun.drivers.hypervisor.board import Board
+from yun.drivers.hypervisor.host_device import HostDeviceSpec
 from yun.drivers.hypervisor.libvirt.domain_xml import NAMESPACE, domain_xml
 from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, IoLimits, Kept, NicSpec
 
@@ -28,6 +29,7 @@ def load(path: Path) -> DomainSpec:
         DiskSpec(**{**d, "limits": IoLimits(**d.get("limits", {}))}) for d in raw.get("disks", [])
     )
     raw["nics"] = tuple(NicSpec(**n) for n in raw.get("nics", []))
+    raw["host_devices"] = tuple(HostDeviceSpec(**d) for d in raw.get("host_devices", []))
     if "kept" in raw:
         raw["kept"] = Kept(raw["kept"]["xml"], tuple(raw["kept"]["disks"]))
     board = raw.pop("board", {})
@@ -56,10 +58,14 @@ def _used() -> dict[type, list[Any]]:
         NicSpec: [n for s in specs for n in s.nics],
         Board: [s.board for s in specs],
         IoLimits: [d.limits for s in specs for d in s.disks],
+        HostDeviceSpec: [d for s in specs for d in s.host_devices],
     }
 
 
-@pytest.mark.parametrize("kind", [DomainSpec, DiskSpec, NicSpec, Board, IoLimits], ids=lambda k: k.__name__)
+KINDS = [DomainSpec, DiskSpec, NicSpec, Board, IoLimits, HostDeviceSpec]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.__name__)
 def test_every_field_and_every_choice_is_in_a_golden_file(kind: type) -> None:
     hints, missing = get_type_hints(kind), []
     for field in fields(kind):

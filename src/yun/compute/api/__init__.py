@@ -14,6 +14,7 @@ from yun.compute.api import (  # noqa: F401 (they add their routes to the router
     configure,
     disks,
     guest,
+    host_devices,
     instances,
     media,
     move,
@@ -29,6 +30,6 @@ from yun.compute.console import api as console
 from yun.web.api import Route
 
 router = APIRouter(route_class=Route)
-for part in (instance_routes, volume_routes, appliances, flavors, adopt.found, console.router):
+for part in (instance_routes, volume_routes, appliances, flavors, adopt.found, host_devices.hosts, console.router):
     router.include_router(part)
 routers = (console.sockets,)

@@ -13,6 +13,7 @@ from yun.compute.cli import (  # noqa: F401 (they add their verbs)
     configure,
     disks,
     guest,
+    host_devices,
     instances,
     media,
     move,

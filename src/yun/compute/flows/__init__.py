@@ -14,6 +14,7 @@ from yun.compute.flows import (  # noqa: F401 (they declare operations)
     flatten,
     flavors,
     guest,
+    host_devices,
     instances,
     media,
     move,

@@ -7,6 +7,7 @@ from typing import Any
 
 from yun.compute import steps
 from yun.compute.model import State
+from yun.compute.steps.host_devices import release_devices
 from yun.network import steps as network
 from yun.operations.flow import Op, operation
 from yun.storage import steps as storage
@@ -126,6 +127,7 @@ def _delete(op: Op, instance_id: str, seconds: float, trash_id: str, purge_at: s
     for port_id in plan["ports"]:
         op.step(network.unplug_port, port_id)
     op.step(steps.release_kept, instance_id)
+    op.step(release_devices, instance_id)
     op.step(steps.trash, instance_id, trash_id, purge_at, was)
     return {"instance_id": instance_id, "was": was[0]}
 

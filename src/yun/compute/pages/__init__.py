@@ -16,6 +16,7 @@ from yun.compute.pages import (
     disks,
     flavors,
     guest,
+    host_devices,
     listing,
     media,
     move,
@@ -35,6 +36,6 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 # Fixed addresses first: /instances/new is not an instance named "new".
 for part in (
     overview, adopt, listing, create, bulk, flavors, disks, nics, clone, appliances, guest, media, configure, overlay,
-    move, buses, boot, change_disk, volume_copies, one,
+    move, buses, boot, change_disk, volume_copies, host_devices, one,
 ):  # fmt: skip
     router.include_router(part.router)

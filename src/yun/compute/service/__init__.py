@@ -17,7 +17,15 @@ from yun.compute.service.edit import rename, set_autostart, set_protection, tag,
 from yun.compute.service.exports import consistency_of, export
 from yun.compute.service.flatten import flatten
 from yun.compute.service.flavors import create_flavor, delete_flavor, ensure_flavors, get_flavor, list_flavors
+from yun.compute.service.given import devices_of
 from yun.compute.service.guest import guest, learn_intent
+from yun.compute.service.host_devices import (
+    add_host_device,
+    devices_on,
+    list_devices,
+    remove_host_device,
+    show_devices,
+)
 from yun.compute.service.inside import freeze, run, set_password, sync_time, thaw, trim
 from yun.compute.service.look import count_instances, get, list_instances, list_values
 from yun.compute.service.make_image import make_image
@@ -49,6 +57,7 @@ __all__ = [
     "Place",
     "Wish",
     "add_disk",
+    "add_host_device",
     "add_nic",
     "add_usage",
     "adopt",
@@ -76,6 +85,8 @@ __all__ = [
     "detach",
     "detach_disks",
     "detail",
+    "devices_of",
+    "devices_on",
     "disk_told",
     "download",
     "drives",
@@ -98,6 +109,7 @@ __all__ = [
     "insert",
     "latest",
     "learn_intent",
+    "list_devices",
     "list_flavors",
     "list_found",
     "list_instances",
@@ -113,6 +125,7 @@ __all__ = [
     "purge",
     "reboot",
     "release",
+    "remove_host_device",
     "remove_nic",
     "rename",
     "rendered",
@@ -123,6 +136,7 @@ __all__ = [
     "set_overlay",
     "set_password",
     "set_protection",
+    "show_devices",
     "show_flavor",
     "show_found",
     "size_of",

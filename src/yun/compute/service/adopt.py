@@ -19,6 +19,7 @@ from yun.compute import found
 from yun.compute import limits as io_limits
 from yun.compute.model import LIVE, Adoption, FoundMachine, Instance, OnCrash, State
 from yun.compute.names import check_name, hostname_for
+from yun.compute.service.given import devices_of
 from yun.compute.service.look import must_allow, refuse_taken
 from yun.compute.service.power import HOST_SLOTS, keys, subject
 from yun.compute.service.view import addresses, floating_ips
@@ -251,6 +252,10 @@ def release(ctx: Context, instance: Instance) -> Intent:
     if floating_ips(session, [instance.id]).get(instance.id):
         raise Conflict(
             _("The instance {name} has a floating IP.", name=instance.name), hint=_("Take it off first.")
+        )
+    if devices_of(session, instance.id):
+        raise Conflict(
+            _("The instance {name} has devices of its host.", name=instance.name), hint=_("Take them from it first.")
         )
     came = session.get(Adoption, instance.id)
     disks = storage.attachments_of(session, instance.id)

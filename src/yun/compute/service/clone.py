@@ -15,6 +15,7 @@ from yun.base.units import MIB, format_size
 from yun.compute.model import LIVE, SETTLED, Instance, State
 from yun.compute.service.copies import Copy, names_for, plan_copy
 from yun.compute.service.flavors import MIN_DISK, check_size, get_flavor
+from yun.compute.service.given import stay_behind
 from yun.compute.service.look import get, must_be
 from yun.compute.service.power import HOST_SLOTS, subject
 from yun.compute.service.remove import delete
@@ -91,7 +92,7 @@ def clone(ctx: Context, source: Instance, wish: CloneWish) -> Intent:
         subjects=(subject(source), *(s for c in copies for s in _subjects(c))),
         effects=(
             *_what(source, wish, names, disks, copies[0]), *_slow(wish, still), *consistency(source),
-            *individuality(source), *_hardware(source, copies[0]),
+            *individuality(source), *_hardware(source, copies[0]), *stay_behind(ctx.session, source),
         ),
         depends=(_("instance {name}", name=source.name),),
         capacity=(room,),

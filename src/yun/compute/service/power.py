@@ -7,6 +7,7 @@ from yun.base.errors import Invalid
 from yun.base.messages import Message, _
 from yun.base.units import MIB, format_size
 from yun.compute.model import LIVE, Instance
+from yun.compute.service.given import refuse_missing
 from yun.compute.service.look import must_allow
 from yun.operations.intent import Intent, Key, Subject
 
@@ -39,6 +40,7 @@ def start(ctx: Context, instance: Instance) -> Intent:
     """Switch a stopped machine on. Raises `Conflict` where it runs. Undo powers it off."""
     ctx.may("instance.start", instance.project_id)
     must_allow(instance, "start")
+    refuse_missing(ctx.session, instance)
     return Intent(
         kind="instance.start",
         title=_("Start instance {name}", name=instance.name),
@@ -89,6 +91,7 @@ def reboot(ctx: Context, instance: Instance, *, hard: bool = False, timeout: int
     """
     ctx.may("instance.reboot", instance.project_id)
     must_allow(instance, "reboot")
+    refuse_missing(ctx.session, instance)
     seconds = 0 if hard else check_seconds(timeout, instance)
     return Intent(
         kind="instance.reboot",

@@ -10,6 +10,7 @@ from yun.base.errors import Conflict
 from yun.base.ids import new_id
 from yun.base.messages import _
 from yun.compute.model import LIVE, Instance, State
+from yun.compute.service.given import let_go_of
 from yun.compute.service.look import get, must_allow
 from yun.compute.service.power import check_seconds, keys, subject
 from yun.compute.service.view import addresses, disks_of, floating_ips
@@ -57,6 +58,7 @@ def delete(ctx: Context, instance: Instance, *, timeout: int | None = None, forc
             *(_("Its address {address} stays reserved.", address=a)
               for a in [*addresses(ctx.session, [instance.id]).get(instance.id, ()),
                         *floating_ips(ctx.session, [instance.id]).get(instance.id, ())]),
+            *let_go_of(ctx.session, instance),
         ),
         destroys=(_("What the guest holds only in memory."),) if instance.state in LIVE else (),
         back=(

@@ -16,6 +16,7 @@ from yun.compute.media.model import CdDrive
 from yun.compute.model import Adoption, Flavor, Instance, doing
 from yun.compute.service.boot import boot_view
 from yun.compute.service.change_disk import waiting_disks
+from yun.compute.service.given import devices_of
 from yun.compute.service.look import MOMENTS, VALUES
 from yun.compute.service.metrics import latest, point
 from yun.compute.service.resize import pending
@@ -54,8 +55,8 @@ def completed(ctx: Context, items: list[dict[str, Any]]) -> list[dict[str, Any]]
 
 
 def detail(ctx: Context, row: Instance) -> dict[str, Any]:
-    """One instance with its ports, disks and CD drives too; each of them has a ``turn`` in which starts try it, or
-    None."""
+    """One instance with its ports, disks, CD drives and devices of its host too; what can be started from has a
+    ``turn`` in which starts try it, or None."""
     session, boot = ctx.session, boot_view(ctx, row)
     turns = {device["name"]: turn for turn, device in enumerate(boot["order"], start=1)}
     ports, disks, drives = ports_of(session, row.id), disks_of(session, row.id), drives_of(session, row.id)
@@ -68,6 +69,7 @@ def detail(ctx: Context, row: Instance) -> dict[str, Any]:
     ]
     return {
         **item, "ports": ports, "disks": disks, "drives": drives, "outside": outside_cards(ctx, row), "boot": boot,
+        "host_devices": given_devices(session, row.id),
     }  # fmt: skip
 
 
@@ -177,6 +179,15 @@ def drives_of(session: Session, instance_id: str) -> list[dict[str, Any]]:
             "image_name": drive.image_name, "boot_order": drive.boot_order,
         }
         for drive in session.scalars(query)
+    ]  # fmt: skip
+
+
+def given_devices(session: Session, instance_id: str) -> list[dict[str, Any]]:
+    """The devices of its host that the instance was given; those that are not ``present`` were pulled out."""
+    return [
+        {"id": row.id, "kind": row.kind, "address": row.address, "name": row.name, "vendor_id": row.vendor_id,
+         "product_id": row.product_id, "present": row.present}
+        for row in devices_of(session, instance_id)
     ]  # fmt: skip
 
 

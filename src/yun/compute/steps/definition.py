@@ -11,7 +11,9 @@ from sqlalchemy.orm import Session
 from yun.compute import places
 from yun.compute.cloud_init import GuestNic, seed_files
 from yun.compute.model import Instance
+from yun.compute.service.given import devices_of
 from yun.compute.spec import guest, spec_of
+from yun.compute.steps.seeing import see_devices
 from yun.compute.steps.shared import load, place
 from yun.drivers.hypervisor.port import DomainSpec, Power
 from yun.network.model import Subnet
@@ -70,8 +72,19 @@ def remove_files(op: Op, instance_id: str) -> None:
 
 def define_now(op: Op, instance_id: str) -> None:
     """The hypervisor's definition is as the rows say; what runs goes on."""
+    _see_its_devices(op, instance_id)
     row, spec = defined(op, instance_id)
     op.drivers.on(row.host_id).hypervisor.define(spec)
+
+
+def _see_its_devices(op: Op, instance_id: str) -> None:
+    """A USB device has another number after each time it was plugged in: what is written into the definition is what
+    the host says now."""
+    with op.read() as session:
+        row = load(session, instance_id)
+        needed = bool(devices_of(session, instance_id))
+    if needed:
+        see_devices(op, row.host_id)
 
 
 def defined(op: Op, instance_id: str) -> tuple[Instance, DomainSpec]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 from yun.base.errors import DriverError
 from yun.base.messages import _
 from yun.drivers.hypervisor.fake_boots import FakeBoots
+from yun.drivers.hypervisor.fake_devices import FakeDevices
 from yun.drivers.hypervisor.fake_limits import FakeLimits, refuse_impossible, refuse_uneven
 from yun.drivers.hypervisor.fake_nics import FakeNics
 from yun.drivers.hypervisor.fake_pull import PullingDisks
@@ -46,7 +47,7 @@ DISK_PLACES = 14
 __all__ = ["FakeDomain", "FakeHypervisor", "FakeWorld"]
 
 
-class FakeHypervisor(FakeBoots, FakeLimits, FakeNics, PullingDisks):
+class FakeHypervisor(FakeBoots, FakeLimits, FakeNics, FakeDevices, PullingDisks):
     """The driver on a `FakeWorld`; ``timeout`` in seconds as the real one's. ``files`` is the disk store whose files
     its machines write to, where the house has one."""
 
@@ -148,6 +149,7 @@ class FakeHypervisor(FakeBoots, FakeLimits, FakeNics, PullingDisks):
                 if lost:
                     reason = f"cannot access storage file {lost[0]}: No such file or directory"
                     raise DriverError(_("The hypervisor refused: {reason}", reason=reason))
+                self._check_devices(domain)
                 self.world.boot(domain)
 
     def destroy(self, uuid: str) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from yun.drivers.hypervisor.fake_guest import FakeGuest
+from yun.drivers.hypervisor.fake_room import DEVICES
+from yun.drivers.hypervisor.host_device import HostDevice, HostDeviceSpec
 from yun.drivers.hypervisor.nudges import Nudges
 from yun.drivers.hypervisor.port import DomainSpec, Power
 
@@ -43,6 +45,7 @@ class FakeDomain:
     keeps_disks: bool = False
     refuses_disks: bool = False
     keeps_nics: bool = False
+    keeps_devices: bool = False
     locks_trays: bool = False
     asked_for: set[str] = field(default_factory=set)
     guest: FakeGuest = field(default_factory=FakeGuest)
@@ -84,6 +87,7 @@ class FakeWorld:
         self.logs: dict[str, bytes] = {}
         self.sizes: dict[str, int] = {}
         self.tpms: dict[str, str] = {}
+        self.host_devices: list[HostDevice] = list(DEVICES)
         self.copy_looks = 3
         self.pulls: dict[tuple[str, str], FakePull] = {}
         self.pull_looks = 2
@@ -171,7 +175,7 @@ class FakeWorld:
 
     def guest(self, uuid: str, **behaviour: bool) -> FakeDomain:
         """The domain, after changing how its guest behaves: ``agent``, ``ignores_shutdown``, ``keeps_disks``,
-        ``refuses_disks``, ``keeps_nics``, ``locks_trays``."""
+        ``refuses_disks``, ``keeps_nics``, ``keeps_devices``, ``locks_trays``."""
         with self.lock:
             domain = self.domains[uuid]
             for name, value in behaviour.items():
@@ -187,8 +191,31 @@ class FakeWorld:
             asked, live = domain.asked_for, domain.live
             disks = live.disks if domain.keeps_disks else tuple(d for d in live.disks if d.slot not in asked)
             nics = live.nics if domain.keeps_nics else tuple(n for n in live.nics if n.mac not in asked)
-            domain.live = replace(live, disks=disks, nics=nics)
-            domain.asked_for = asked & {*(d.slot for d in disks), *(n.mac for n in nics)}
+            kept = live.host_devices if domain.keeps_devices else tuple(
+                d for d in live.host_devices if d.key not in asked
+            )  # fmt: skip
+            domain.live = replace(live, disks=disks, nics=nics, host_devices=kept)
+            domain.asked_for = asked & {*(d.slot for d in disks), *(n.mac for n in nics), *(d.key for d in kept)}
+
+    def unplug(self, address: str) -> HostDevice:
+        """Somebody pulls a device out of the host; machines that have it lose it. The device."""
+        with self.lock:
+            found = next(d for d in self.host_devices if d.address == address)
+            for domain in self.domains.values():
+                if domain.live is not None:
+                    left = tuple(d for d in domain.live.host_devices if self.device_of(d) != found)
+                    domain.live = replace(domain.live, host_devices=left)
+            self.host_devices.remove(found)
+            return found
+
+    def device_of(self, spec: HostDeviceSpec) -> HostDevice | None:
+        """The device of the host that is meant; None where it is missing."""
+        for device in self.host_devices:
+            same = (device.vendor_id, device.product_id) == (spec.vendor_id, spec.product_id)
+            there = not spec.number or (device.bus, device.number) == (spec.bus, spec.number)
+            if device.kind == spec.kind and (device.address == spec.address if spec.kind == "pci" else same and there):
+                return device
+        return None
 
     def flush(self, timeout: float = 5.0) -> None:
         """Return when all nudges so far were delivered."""
@@ -211,9 +238,10 @@ class FakeWorld:
             return self._slow.get(method, 0.0)
 
     def boot(self, domain: FakeDomain) -> None:
-        """Switch a stopped domain on."""
+        """Switch a stopped domain on; USB devices that are missing are left out."""
         with self.lock:
-            domain.live, domain.power, domain.reason = domain.spec, Power.RUNNING, "booted"
+            there = tuple(d for d in domain.spec.host_devices if d.kind == "pci" or self.device_of(d) is not None)
+            domain.live, domain.power, domain.reason = replace(domain.spec, host_devices=there), Power.RUNNING, "booted"
             domain.begun_mib = domain.spec.memory_mib
             if domain.spec.board.tpm:
                 self.tpms.setdefault(domain.spec.uuid, f"keys made for {domain.spec.uuid}")

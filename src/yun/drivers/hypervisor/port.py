@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 from yun.drivers.hypervisor.board import Board
 from yun.drivers.hypervisor.boots import Boots
 from yun.drivers.hypervisor.disk import DiskSpec, IoLimits
+from yun.drivers.hypervisor.host_device import GivesDevices, HostDeviceSpec
 
 
 class Power(StrEnum):
@@ -70,7 +71,8 @@ class DomainSpec:
     ``serial_log`` and ``nvram`` are absolute paths (the socket's at most 107 bytes); the last is where UEFI keeps its
     variables, made at the first start. ``genid`` is the generation that the guest
     sees (VM generation id); empty means the UUID: give a fresh one to a copy that resumes another's memory.
-    ``kept`` is for a machine that was taken over: of the spec only size, disks, further cards and metadata count then.
+    ``kept`` is for a machine that was taken over: of the spec only size, disks, further cards and host devices, and
+    metadata count then.
     """
 
     uuid: str
@@ -92,6 +94,7 @@ class DomainSpec:
     metadata: Mapping[str, str] = field(default_factory=dict)
     genid: str = ""
     board: Board = field(default_factory=Board)
+    host_devices: tuple[HostDeviceSpec, ...] = ()
     kept: Kept | None = None
 
 
@@ -204,7 +207,7 @@ class HypervisorFacts:
     memory_mib: int
 
 
-class Hypervisor(Boots, Protocol):
+class Hypervisor(Boots, GivesDevices, Protocol):
     """One host's virtual machines."""
 
     def facts(self) -> HypervisorFacts:

@@ -10,12 +10,14 @@ from typing import Any, Literal, TypeVar
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
+from yun.drivers.hypervisor.host_device import HostDevice, HostDeviceSpec
 from yun.drivers.hypervisor.libvirt import (
     boots,
     copying,
     disks,
     files,
     guest,
+    host_devices,
     look,
     nics,
     pulling,
@@ -291,6 +293,20 @@ class LibvirtHypervisor:
 
     def restart_as_defined(self, uuid: str) -> None:
         self._on_running(uuid, boots.restart_as_defined)
+
+    def host_devices(self) -> list[HostDevice]:
+        return self._connection.call(host_devices.inventory)
+
+    def attach_host_device(self, uuid: str, device: HostDeviceSpec) -> None:
+        self._on_running(uuid, lambda domain: host_devices.attach(domain, device))
+
+    def detach_host_device(self, uuid: str, key: str) -> None:
+        self._on_running(uuid, lambda domain: host_devices.detach(domain, key))
+
+    def plugged_host_devices(self, uuid: str) -> set[str]:
+        return self._on(
+            uuid, lambda domain: host_devices.plugged(domain) if domain.isActive() else set(), missing=set
+        )
 
     def _on_running(self, uuid: str, work: Callable[[Any], None]) -> None:
         def check_and_work(domain: Any) -> None:

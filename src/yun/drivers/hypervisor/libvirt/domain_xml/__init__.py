@@ -21,6 +21,10 @@ def domain_xml(spec: DomainSpec) -> str:
     """
     if spec.kept is not None:
         root = kept_root(spec, spec.kept, devices.add_disk, devices.add_nic)
+        plugs = root.find("devices")
+        assert plugs is not None
+        for device in spec.host_devices:
+            devices.add_host_device(plugs, device)
         if spec.metadata:
             holder = root.find("metadata")
             if holder is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
+from yun.drivers.hypervisor.host_device import HostDeviceSpec
 from yun.drivers.hypervisor.libvirt.domain_xml import board
 from yun.drivers.hypervisor.libvirt.domain_xml.element import add
 from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, IoLimits, NicSpec
@@ -21,6 +22,8 @@ def build(devices: ET.Element, spec: DomainSpec) -> None:
         add_disk(devices, disk)
     for nic in spec.nics:
         add_nic(devices, nic)
+    for device in spec.host_devices:
+        add_host_device(devices, device)
     _serial(devices, spec)
     if spec.board.agent:
         channel = add(devices, "channel", type="unix")
@@ -119,6 +122,31 @@ def add_nic(devices: ET.Element, nic: NicSpec) -> None:
     add(element, "mtu", size=nic.mtu)
     if nic.boot_order is not None:
         add(element, "boot", order=nic.boot_order)
+
+
+def host_device_xml(device: HostDeviceSpec) -> str:
+    """One device of the host as its own document, for giving it to a running domain."""
+    holder = ET.Element("devices")
+    add_host_device(holder, device)
+    return ET.tostring(holder[0], encoding="unicode")
+
+
+def add_host_device(devices: ET.Element, device: HostDeviceSpec) -> None:
+    """Add one device of the host. Libvirt takes it from its driver for as long as the machine runs."""
+    element = add(devices, "hostdev", mode="subsystem", type=device.kind, managed="yes")
+    if device.kind == "pci":
+        add(element, "driver", name="vfio")
+        domain, bus, rest = device.address.split(":")
+        slot, function = rest.split(".")
+        place = {"domain": domain, "bus": bus, "slot": slot, "function": function}
+        add(add(element, "source"), "address", **{name: f"0x{value}" for name, value in place.items()})
+    else:
+        source = add(element, "source", startupPolicy="optional")
+        add(source, "vendor", id=f"0x{device.vendor_id}")
+        add(source, "product", id=f"0x{device.product_id}")
+        if device.number:
+            add(source, "address", bus=device.bus, device=device.number)
+    add(element, "alias", name=f"ua-{device.key}")
 
 
 def _serial(devices: ET.Element, spec: DomainSpec) -> None:

@@ -1,0 +1,1 @@
+"""Devices of hosts that machines are given for themselves."""
