@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from yun.base.errors import Invalid, Unavailable
+from yun.base.errors import Invalid, NoCapacity, Unavailable
 from yun.base.messages import _
 from yun.base.units import format_size
 from yun.images.appliance.archive import refuse, shown
@@ -18,30 +18,30 @@ from yun.images.places import pool_of, share
 from yun.images.service.uploads import KEPT
 from yun.images.space import check_copy, left, watched
 from yun.operations.flow import Op, step
-from yun.operations.model import Operation
+from yun.operations.model import Operation, State
 from yun.storage.model import Volume
 from yun.storage.service import disk_path
 
 
 def _give_back(op: Op, output: Any, upload_id: str, path: str) -> None:
-    """A file that is at fault itself is thrown away; one that only met a full disk or a daemon that was away, or whose
-    import was cancelled, waits for another try."""
+    """One that only met a full disk, or whose import was cancelled, waits for another try; any other goes: the file
+    itself may be at fault, and must not be taken for the one that is sent next."""
     with op.read() as session:
-        error = session.scalars(sa.select(Operation.error).where(Operation.id == op.id)).one_or_none()
-    if error is not None and error.get("code") == Invalid.code:
+        row = session.scalars(sa.select(Operation).where(Operation.id == op.id)).one()
+    if row.outcome != State.CANCELLED and (row.error or {}).get("code") != NoCapacity.code:
         drop_upload.call(op, upload_id, path)
         return
     Path(part_of(path)).unlink(missing_ok=True)
     with op.write() as session:
-        row = session.get(Upload, upload_id)
-        if row is not None and row.operation_id == op.id:
-            row.operation_id, row.expires_at = None, op.clock.now() + KEPT
+        kept = session.get(Upload, upload_id)
+        if kept is not None and kept.operation_id == op.id:
+            kept.operation_id, kept.expires_at = None, op.clock.now() + KEPT
 
 
 @step(undo=_give_back)
 def claim_upload(op: Op, upload_id: str, path: str) -> None:
     """The upload belongs to this operation, so that nobody throws it away. Undo gives it back, or removes it with its
-    file where that is at fault."""
+    file where that may be at fault."""
     with op.write() as session:
         row = session.get(Upload, upload_id)
         if row is None or not Path(path).is_file():
