@@ -121,7 +121,7 @@ def test_a_button_that_asks_nothing_shows_all_that_match_first(fleet: Lab, panel
     assert {fleet.row(f"m{n}").state for n in range(4)} == {"stopped"}
     whole = panel.post("/bulk/instances/start", data={"query": ""}, headers=HTMX)
     assert "Start 5 instances" in whole.text
-    for path in ("/bulk/instances/explode/preview", "/bulk/images/delete/preview", "/bulk/instances/start/dialog"):
+    for path in ("/bulk/instances/explode/preview", "/bulk/flavors/delete/preview", "/bulk/instances/start/dialog"):
         assert panel.get(path, params={"query": ""}).status_code in (404, 422)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -26,6 +26,18 @@ class Page(Generic[T]):
 
     items: list[T]
     next: str | None = None
+
+
+def every_id(fetch: Callable[[str | None, int], Page[Any]], most: int) -> list[str]:
+    """The ids of a list's rows, page by page (``fetch`` takes a cursor and a limit); at most ``most``."""
+    found: list[str] = []
+    cursor: str | None = None
+    while len(found) < most:
+        page = fetch(cursor, min(most - len(found), MAX_LIMIT))
+        found += [row.id for row in page.items]
+        if (cursor := page.next) is None:
+            break
+    return found
 
 
 def paginate(

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from yun.base.context import Context
 from yun.base.errors import Invalid
 from yun.base.messages import Message, _
+from yun.base.query import finished
 from yun.base.units import parse_size
 from yun.images import service
 from yun.images.catalogue import entries
@@ -43,6 +44,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 nav("images", _("Images"), "/images", icon="disc", order=30, permission="image.list")
 command("image.import", _("Add an image"), "/images/new", icon="disc", permission="image.import")
 
+MANY = 100_000
 SOURCES: dict[str, Message] = {
     "upload": _("uploaded"),
     "file": _("a file of the host"),
@@ -72,7 +74,12 @@ def images(
         ctx, q=words, visibility=visibility or None, sort=sort, cursor=cursor
     ))  # fmt: skip
     filters = {"q": q, "visibility": visibility}
-    listing = Listing("/images", page, sort=sort, filters=filters, cursor=cursor, live="image", fault=fault)
+    words = " ".join(w for w in (finished(q, FIELDS), f"visibility:{visibility}" if visibility else "") if w)
+    more = fault is None and (page.next is not None or cursor is not None)
+    listing = Listing(
+        "/images", page, sort=sort, filters=filters, cursor=cursor, live="image", fault=fault,
+        total=len(service.ids_of(ctx, words, MANY)) if more else None, query=words if more else None,
+    )  # fmt: skip
     return render(ctx, "images/list.html", listing=listing)
 
 

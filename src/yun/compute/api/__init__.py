@@ -30,6 +30,9 @@ from yun.compute.console import api as console
 from yun.web.api import Route
 
 router = APIRouter(route_class=Route)
-for part in (instance_routes, volume_routes, appliances, flavors, adopt.found, host_devices.hosts, console.router):
+for part in (
+    instance_routes, volume_routes, bulk.images, bulk.networks, appliances, flavors, adopt.found, host_devices.hosts,
+    console.router,
+):  # fmt: skip
     router.include_router(part)
 routers = (console.sockets,)

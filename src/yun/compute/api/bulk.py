@@ -1,19 +1,22 @@
-"""REST of the same change of many instances, or volumes."""
+"""REST of the same change of many instances, volumes, images or networks."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from yun.base.context import Context
 from yun.compute.api.shared import Body, Word, instances, volumes
-from yun.compute.service import bulk, bulk_volumes
+from yun.compute.service import bulk, bulk_others, bulk_volumes
 from yun.operations.answer import report
 from yun.operations.service.many import MOST, Many
-from yun.web.api import Ctx
+from yun.web.api import Ctx, Route
 
+images = APIRouter(route_class=Route, prefix="/images", tags=["images"])
+networks = APIRouter(route_class=Route, prefix="/networks", tags=["networks"])
 Verb = Literal["start", "stop", "reboot", "pause", "resume", "delete", "tag", "resize", "update"]
 
 
@@ -67,6 +70,20 @@ class BulkVolumeChange(Which):
     arguments: BulkVolumeArguments | None = None
 
 
+class BulkTags(Body):
+    """What the verb tag says more."""
+
+    add_tags: list[Word] = Field([], max_length=50, description="tag: tags that each shall have")
+    remove_tags: list[Word] = Field([], max_length=50, description="tag: tags that none shall have")
+
+
+class BulkTagged(Which):
+    """Which ones, and what is to be done with each."""
+
+    verb: Literal["delete", "tag"]
+    arguments: BulkTags | None = None
+
+
 def change(ctx: Context, many: Many[Any, Any], which: Which, verb: str, wish: Any, *, dry_run: bool) -> JSONResponse:
     """One preview of all, or one report."""
     ctx.may(f"{many.noun}.{verb}")
@@ -91,3 +108,17 @@ def change_many_volumes(ctx: Ctx, body: BulkVolumeChange, dry_run: bool = False)
     """One preview of all, or one report: an operation for each that can, a reason for each that cannot."""
     wish = bulk_volumes.VolumesWish(**(body.arguments.model_dump() if body.arguments else {}))
     return change(ctx, bulk_volumes.MANY, body, body.verb, wish, dry_run=dry_run)
+
+
+@images.post("/bulk", summary="The same change of many images", status_code=202)
+def change_many_images(ctx: Ctx, body: BulkTagged, dry_run: bool = False) -> JSONResponse:
+    """One preview of all, or one report: an operation for each that can, a reason for each that cannot."""
+    wish = bulk_others.TagsWish(**(body.arguments.model_dump() if body.arguments else {}))
+    return change(ctx, bulk_others.IMAGES, body, body.verb, wish, dry_run=dry_run)
+
+
+@networks.post("/bulk", summary="The same change of many networks", status_code=202)
+def change_many_networks(ctx: Ctx, body: BulkTagged, dry_run: bool = False) -> JSONResponse:
+    """One preview of all, or one report: an operation for each that can, a reason for each that cannot."""
+    wish = bulk_others.TagsWish(**(body.arguments.model_dump() if body.arguments else {}))
+    return change(ctx, bulk_others.NETWORKS, body, body.verb, wish, dry_run=dry_run)

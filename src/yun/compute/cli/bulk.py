@@ -1,4 +1,4 @@
-"""The commands of the same change of many instances or volumes: one preview, one question, one report."""
+"""The commands of the same change of many things: one preview, one question, one report."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import click
 
 from yun.base.messages import _
 from yun.compute.cli.shared import instance, size_of
+from yun.images.cli import image
+from yun.network.cli import network
 from yun.storage.cli import volume
 from yun.web.client import Client
 from yun.web.command import option, output, pass_client, say, shell
@@ -69,6 +71,38 @@ def bulk_volumes(
     """Change many volumes."""
     arguments = {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
     _change_many(client, "/volumes/bulk", _meant(names, where), {"verb": verb, "arguments": arguments}, yes)
+
+
+def _tagged(command: Any) -> Any:
+    """What commands of things that are deleted and tagged have in common."""
+    for decorate in reversed((
+        click.argument("verb", type=click.Choice(["delete", "tag"])), _which,
+        option("--add", "add_tags", multiple=True, help=_("tag: a tag that each shall have; may be repeated.")),
+        option("--remove", "remove_tags", multiple=True, help=_("tag: a tag that none shall have; may be repeated.")),
+        option("-y", "--yes", is_flag=True, help=_("Do not ask.")), pass_client,
+    )):  # fmt: skip
+        command = decorate(command)
+    return command
+
+
+@image.command("bulk", help=_("The same change of many images: VERB NAME…, or VERB --where 'os:debian'."))
+@_tagged
+def bulk_images(
+    client: Client, verb: str, names: tuple[str, ...], where: str | None, yes: bool, **values: Any
+) -> None:
+    """Change many images."""
+    arguments = {name: list(v) for name, v in values.items()}
+    _change_many(client, "/images/bulk", _meant(names, where), {"verb": verb, "arguments": arguments}, yes)
+
+
+@network.command("bulk", help=_("The same change of many networks: VERB NAME…, or VERB --where 'tag:lab'."))
+@_tagged
+def bulk_networks(
+    client: Client, verb: str, names: tuple[str, ...], where: str | None, yes: bool, **values: Any
+) -> None:
+    """Change many networks."""
+    arguments = {name: list(v) for name, v in values.items()}
+    _change_many(client, "/networks/bulk", _meant(names, where), {"verb": verb, "arguments": arguments}, yes)
 
 
 def _meant(names: tuple[str, ...], where: str | None) -> dict[str, Any]:

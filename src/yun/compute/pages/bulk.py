@@ -1,5 +1,5 @@
-"""The verbs on many instances or volumes at once: one preview, one answer; what makes no sense for some is said and
-left out. Chosen are ticked ones, or all that the list's search finds: then those that the preview showed are changed.
+"""The verbs on many things of a list at once: one preview, one answer; what makes no sense for some is said and left
+out. Chosen are ticked ones, or all that the list's search finds: then those that the preview showed are changed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from yun.base.context import Context
 from yun.base.errors import Invalid, NotFound, YunError
 from yun.base.messages import _
 from yun.compute import service
-from yun.compute.service import bulk, bulk_volumes
+from yun.compute.service import bulk, bulk_others, bulk_volumes
 from yun.operations import service as operations
 from yun.operations.intent import Intent
 from yun.operations.model import Operation
@@ -26,7 +26,7 @@ from yun.web.pages import Ctx, FormData, PageRoute, Typed, done, render, toast, 
 from yun.web.typed import listed
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
-Noun = Literal["instances", "volumes"]
+Noun = Literal["instances", "volumes", "images", "networks"]
 Ids = Annotated[list[str], Query(alias="id", max_length=500)]
 Searched = Annotated[str | None, Query(alias="query", max_length=1000)]
 MANY = 12
@@ -64,9 +64,17 @@ def _volumes_wish(typed: Mapping[str, Any]) -> bulk_volumes.VolumesWish:
     )
 
 
+def _tags_wish(typed: Mapping[str, Any]) -> bulk_others.TagsWish:
+    return bulk_others.TagsWish(
+        add_tags=listed(_text(typed, "add_tags") or ""), remove_tags=listed(_text(typed, "remove_tags") or "")
+    )
+
+
 KINDS = {
     "instances": Kind(bulk.MANY, _instances_wish),
     "volumes": Kind(bulk_volumes.MANY, _volumes_wish),
+    "images": Kind(bulk_others.IMAGES, _tags_wish),
+    "networks": Kind(bulk_others.NETWORKS, _tags_wish),
 }
 
 

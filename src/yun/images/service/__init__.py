@@ -7,6 +7,7 @@ from yun.images.service.look import (
     get,
     get_bootable,
     get_iso,
+    ids_of,
     is_being_made,
     list_images,
     list_isos,
@@ -30,7 +31,8 @@ from yun.images.service.volumes import becomes, upload_volume
 
 __all__ = [
     "MAX_LENGTH", "NewImage", "appliance_of", "becomes", "begin_upload", "build", "delete", "drop_upload", "export",
-    "export_stat", "get", "get_bootable", "get_export", "get_iso", "get_upload", "import_address", "import_file",
+    "export_stat", "get", "get_bootable", "get_export", "get_iso", "get_upload", "ids_of", "import_address",
+    "import_file",
     "import_upload", "is_being_made", "keep_upload", "list_images", "list_isos", "list_uploads", "pull", "purge",
     "received", "refuse_unready", "reserve_of", "set_visibility", "tag", "touch", "update", "upload_volume",
     "users_of",

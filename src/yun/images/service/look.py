@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from yun.base.context import Context, not_found
 from yun.base.errors import Conflict, Invalid, Unauthenticated
 from yun.base.messages import _
-from yun.base.paging import Page, paginate
+from yun.base.paging import Page, every_id, paginate
 from yun.images.checks import is_id
 from yun.images.model import ALLOWED, UNFINISHED, Image, State, Visibility
 from yun.images.service import search
@@ -154,6 +154,11 @@ def list_images(
     if visibility:
         query = query.where(Image.visibility == _known("visibility", visibility, tuple(Visibility)))
     return paginate(ctx.session, query, sorts=SORTS, key=Image.id, sort=sort, cursor=cursor, limit=limit)
+
+
+def ids_of(ctx: Context, q: str, most: int) -> list[str]:
+    """The ids of all images that a query of the list finds, by name; at most ``most``."""
+    return every_id(lambda cursor, limit: list_images(ctx, q=q, cursor=cursor, limit=limit), most)
 
 
 def _known(field: str, value: str, known: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from yun.base.context import Context
 from yun.base.messages import _
+from yun.base.query import finished
 from yun.network import service
 from yun.network.api import show
 from yun.network.model import Network, Port
@@ -34,6 +35,8 @@ from yun.web.typed import listed
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
+MANY = 100_000
+
 
 @router.get("/networks")
 def networks(ctx: Ctx, q: str = "", state: str = "", sort: str = "name", cursor: str | None = None) -> Response:
@@ -42,7 +45,12 @@ def networks(ctx: Ctx, q: str = "", state: str = "", sort: str = "name", cursor:
         ctx, Network, filters={"state": state or None}, sort=sort, cursor=cursor, q=words
     ))  # fmt: skip
     filters = {"q": q, "state": state}
-    listing = Listing("/networks", page, sort=sort, filters=filters, cursor=cursor, live="network subnet", fault=fault)
+    words = " ".join(w for w in (finished(q, FIELDS[Network]), f"state:{state}" if state else "") if w)
+    more = fault is None and (page.next is not None or cursor is not None)
+    listing = Listing(
+        "/networks", page, sort=sort, filters=filters, cursor=cursor, live="network subnet", fault=fault,
+        total=len(service.ids_of(ctx, Network, words, MANY)) if more else None, query=words if more else None,
+    )  # fmt: skip
     subnets = service.subnets_by_network(ctx.session, [n.id for n in page.items])
     return render(ctx, "network/networks.html", listing=listing, subnets=subnets, tab="networks")
 

@@ -25,6 +25,7 @@ from yun.network.service.look import (
     get_router,
     get_subnet,
     groups_of,
+    ids_of,
     legs_of,
     list_of,
     ports_of,
@@ -49,7 +50,7 @@ __all__ = [
     "delete_group", "delete_network", "delete_subnet", "disassociate", "ensure_default", "external_address",
     "external_network", "floating_of", "forget_ports", "get", "get_floating_ip", "get_group", "get_network",
     "get_port", "get_router", "get_subnet", "group_names", "groups_by_port",
-    "groups_for", "groups_of", "legs_of", "list_of", "plan_floating_ip", "plan_port",
+    "groups_for", "groups_of", "ids_of", "legs_of", "list_of", "plan_floating_ip", "plan_port",
     "pool_use", "ports_by_id", "ports_of", "reconcile", "release", "remove_rule", "router_of", "rules_of", "say",
     "subnets_by_network", "subnets_of", "tag_network",
 ]  # fmt: skip

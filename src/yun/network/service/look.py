@@ -10,7 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from yun.base.context import Context, not_found
 from yun.base.errors import Conflict, Invalid
 from yun.base.messages import _
-from yun.base.paging import Page, paginate
+from yun.base.paging import Page, every_id, paginate
 from yun.network.checks import ID
 from yun.network.model import (
     ACTIVE,
@@ -112,6 +112,11 @@ def list_of(
         if hasattr(model, name):
             sorts[name] = getattr(model, name)
     return paginate(ctx.session, query, sorts=sorts, key=model.id, sort=sort, cursor=cursor, limit=limit)
+
+
+def ids_of(ctx: Context, model: type[T], q: str, most: int) -> list[str]:
+    """The ids of all things that a query of their list finds, by name; at most ``most``."""
+    return every_id(lambda cursor, limit: list_of(ctx, model, sort="name", cursor=cursor, limit=limit, q=q), most)
 
 
 def get_network(ctx: Context, reference: str) -> Network:
