@@ -88,7 +88,7 @@ class Scene:
     def __init__(self, url: str, token: str) -> None:
         self.url, self.token = url, token
         self.ask("POST", "/pools", {"name": "fast", "path": "/srv/fast"})
-        self.ask("POST", "/networks", {"name": "lab", "cidr": "10.70.0.0/24"})
+        self.ask("POST", "/networks", {"name": "lab", "subnet": {"cidr": "10.70.0.0/24"}})
         wish = {"name": "web-01", "image": "debian-12", "vcpus": 2, "memory_mib": 2048, "disk_bytes": 20 << 30,
                 "floating_ip": True, "tags": ["web"]}  # fmt: skip
         self.web: str = self.ask("POST", "/instances", wish)["id"]
