@@ -72,7 +72,7 @@ def _page(ctx: Context, ref: str, tab: Tab, **values: Any) -> Response:
     row = service.get(ctx, ref)
     item = dressed(ctx, [row])[0]
     whole = service.detail(ctx, row)
-    item |= {part: whole[part] for part in ("ports", "disks", "drives")}
+    item |= {part: whole[part] for part in ("ports", "disks", "drives", "host_devices")}
     task = shown(ctx, get_operation(ctx, item["task"]["operation_id"])) if item["task"] else None
     live = "" if tab in ("console", "serial", "settings") else f"instance:{row.id} operation"
     return render(
