@@ -13,6 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.compute.conftest import Lab
+from tests.house.scenes_devices import see
 from yun.app import create_app
 from yun.base.context import Actor
 from yun.compute import service
@@ -375,3 +376,39 @@ def test_the_host_in_memory_grows_with_the_number_of_its_machines(lab: Lab) -> N
     with lab.asking() as ctx:
         wish = service.Wish(name="one-more", image="tiny", flavor="medium")
         assert submit(ctx, service.create(ctx, wish)).state == "queued"
+
+
+# ── devices of hosts ──
+
+
+def test_devices_of_the_host_are_listed_given_and_taken_by_page(lab: Lab, browser: Callable[..., TestClient]) -> None:
+    lab.do(see)
+    lab.create()
+    page, base = browser(), f"/instances/{lab.row().id}"
+    with lab.asking() as ctx:
+        host = hosts.get(ctx, "localhost").id
+        key = next(d for d in service.list_devices(ctx, host) if d.address == "1-1")
+    listed = page.get(f"/hosts/{host}/devices")
+    assert listed.status_code == 200
+    assert "TU104GL [Tesla T4]" in listed.text
+    assert "the host has file systems or swap on it" in listed.text
+    assert "None. An instance can have" in page.get(f"{base}/settings").text
+    form = page.get(f"{base}/host-devices/add")
+    assert form.status_code == 200
+    assert key.id in form.text
+    seen = page.post(f"{base}/host-devices/add/preview", data={"device": key.id}, headers=HTMX)
+    assert "The instance gets Yubico.com" in html.unescape(seen.text)
+    assert page.post(f"{base}/host-devices/add", data={"device": key.id}, headers=HTMX).status_code < 400
+    lab.drain()
+    settings = page.get(f"{base}/settings")
+    assert settings.status_code == 200
+    assert "Yubikey" in settings.text
+    assert f"/hosts/{host}/devices" in page.get(f"/hosts/{host}").text
+    assert base in page.get(f"/hosts/{host}/devices").text
+    assert page.get(f"{base}/host-devices/{key.id}/remove/preview", headers=HTMX).status_code == 200
+    assert page.post(f"{base}/host-devices/{key.id}/remove", headers=HTMX).status_code < 400
+    lab.drain()
+    assert "Yubikey" not in page.get(f"{base}/settings").text
+    member = browser(Actor("user", "usr_m", "mia", {lab.project_id: "member"}))
+    assert "Devices of the host" not in member.get(f"{base}/settings").text
+    assert member.get(f"{base}/host-devices/add").status_code in (403, 404)
