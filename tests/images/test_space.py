@@ -41,8 +41,8 @@ class Bombs(FakeVolumeStore):
     crowded = False
     away = False
 
-    def measure(self, path: str) -> int:
-        return self.bomb or super().measure(path)
+    def measure(self, path: str, *, source_format: str = "") -> int:
+        return self.bomb or super().measure(path, source_format=source_format)
 
     def pool_facts(self, path: str) -> PoolFacts:
         if self.away:

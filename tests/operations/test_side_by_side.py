@@ -124,6 +124,12 @@ def test_a_cancel_is_heard_among_them(
     engine: Engine, submit: Submit, look_up: LookUp, toy: Toy, database: Database, settings: Settings
 ) -> None:
     gate = Gate(toy)
+
+    def slowly(name: str, n: int) -> None:
+        gate.through(name, n)
+        threading.Event().wait(0.3)  # longer than an answer of the database is believed
+
+    toy.hook = slowly
     engine.start()
     try:
         identifier = submit("toy.crowd")

@@ -238,7 +238,7 @@ def _room_for(session: Session, source: Instance, copies: Sequence[Copy]) -> Mes
     if (why := placement.refusal(room, vcpus=vcpus, memory_mib=memory_mib)) is not None:
         raise hosts.no_room([why], placement.nearest([room], vcpus=vcpus, memory_mib=memory_mib))
     return _(
-        "Afterwards {memory} of memory and {vcpus} vCPU are left on host {host}.",
+        "Afterwards host {host} has {memory} of memory and {vcpus} vCPU left.",
         memory=format_size(max(room.memory_mib - memory_mib, 0) * MIB), vcpus=max(room.vcpus - vcpus, 0),
         host=room.host.name,
     )  # fmt: skip

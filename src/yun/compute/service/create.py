@@ -248,7 +248,7 @@ def _attach(session: Session, row: Instance, volume_id: str, *, slot: str, bus: 
 def _capacity(session: Session, host: Host, size: Size) -> tuple[Message, ...]:
     room = next(r for r in hosts.rooms(session) if r.host.id == host.id)
     return (
-        _("Afterwards {memory} of memory and {vcpus} vCPU are left on host {host}.",
+        _("Afterwards host {host} has {memory} of memory and {vcpus} vCPU left.",
           memory=format_size(max(room.memory_mib - size.memory_mib, 0) * MIB),
           vcpus=max(room.vcpus - size.vcpus, 0), host=host.name),
     )  # fmt: skip

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from yun.base.context import Context, not_found
-from yun.base.errors import Invalid
+from yun.base.context import Context
+from yun.base.errors import Invalid, NotFound
 from yun.base.messages import Message, _
 from yun.compute.model import Instance
 from yun.compute.service.disks import DETACH_SECONDS, detach
@@ -37,10 +37,10 @@ def detach_disks(ctx: Context, instance: Instance, wish: DetachWish) -> Intent:
     """
     ctx.may("instance.detach", instance.project_id)
     there = storage.attachments_of(ctx.session, instance.id)
-    chosen = _chosen(there, wish.disks, "disks")
+    chosen = _chosen(instance, there, wish.disks)
     if not chosen:
         raise Invalid(_("Which disks?"), fields={"disks": _("one or more of {names}", names=_names(there))})
-    trash = {disk.volume_id for disk in _chosen(there, wish.trash, "trash")}
+    trash = {disk.volume_id for disk in _chosen(instance, there, wish.trash)}
     if not trash <= {disk.volume_id for disk in chosen}:
         raise Invalid(
             _("Only disks that are taken out can go to the trash."),
@@ -90,7 +90,7 @@ def _names(disks: Sequence[Disk]) -> str:
     return ", ".join(disk.attachment.slot for disk in disks) or "–"
 
 
-def _chosen(there: Sequence[Disk], references: Sequence[str], field: str) -> list[Disk]:
+def _chosen(instance: Instance, there: Sequence[Disk], references: Sequence[str]) -> list[Disk]:
     """The disks of an instance that are meant, each once, in the order of their slots. Raises `NotFound`."""
     known: dict[str, Any] = {}
     for disk in there:
@@ -98,6 +98,9 @@ def _chosen(there: Sequence[Disk], references: Sequence[str], field: str) -> lis
     known |= {disk.attachment.slot: disk for disk in there}
     for reference in references:
         if reference not in known:
-            raise not_found("volume", reference[:120])
+            raise NotFound(
+                _("The instance {instance} has no disk {disk}.", instance=instance.name, disk=reference[:120]),
+                hint=_("It has {names}.", names=_names(there)),
+            )
     ids = {known[reference].volume_id for reference in references}
     return [disk for disk in there if disk.volume_id in ids]

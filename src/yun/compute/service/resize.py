@@ -169,7 +169,7 @@ def _room_left(ctx: Context, instance: Instance, values: dict[str, Any]) -> Mess
     if refusal is not None:
         raise hosts.no_room([refusal], placement.nearest([room], vcpus=vcpus, memory_mib=memory_mib))
     return _(
-        "Afterwards {memory} of memory and {vcpus} vCPU are left on host {host}.",
+        "Afterwards host {host} has {memory} of memory and {vcpus} vCPU left.",
         memory=format_size(max(room.memory_mib - memory_mib, 0) * MIB), vcpus=max(room.vcpus - vcpus, 0),
         host=room.host.name,
     )  # fmt: skip
