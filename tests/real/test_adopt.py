@@ -16,6 +16,8 @@ from yun.drivers.hypervisor.libvirt.domain_xml import NAMESPACE
 from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, Kept, Power
 from yun.drivers.volume.directory import DirectoryStore
 
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+
 XML = """<domain type='qemu'><name>{name}</name><uuid>{uuid}</uuid>
 <metadata><libosinfo:libosinfo xmlns:libosinfo="http://libosinfo.org/xmlns/libvirt/domain/1.0">
 <libosinfo:os id="http://debian.org/debian/11"/></libosinfo:libosinfo></metadata>
