@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from tests.compute.conftest import Lab
 from tests.images.ova import tar, vmdk, write
@@ -19,7 +20,7 @@ from yun.images.model import Export
 from yun.operations.model import State
 from yun.operations.service import submit
 from yun.storage import service as storage
-from yun.storage.model import Layer
+from yun.storage.model import Head, Layer
 
 
 def store_of(lab: Lab) -> Any:
@@ -169,3 +170,23 @@ def test_a_description_that_is_written_here_is_read_here_as_it_was(tmp_path: Pat
     assert [(d.bus, d.capacity) for d in found.disks] == [("virtio", 1 << 30), ("sata", 1 << 30), ("scsi", 1 << 30)]
     assert found.nics == ("virtio", "e1000")
     assert manifest([("a", "1" * 64)]) == b"SHA256(a)= " + b"1" * 64 + b"\n"
+
+
+@pytest.mark.parametrize(("adopted", "said"), [(True, ["raw"]), (False, [""])])
+def test_a_disk_that_was_taken_over_is_never_looked_at_for_its_format(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, adopted: bool, said: list[str]
+) -> None:
+    """Its guest could have written the header of another format into it, naming any file of the host."""
+    lab.create(start=False)
+    with lab.cloud.database.write() as session:
+        session.execute(sa.update(Head).values(adopted=adopted, format="raw" if adopted else "qcow2"))
+    given: list[str] = []
+    store, convert = store_of(lab), type(store_of(lab)).convert
+
+    def watch(self: Any, *args: Any, source_format: str = "", **options: Any) -> None:
+        given.append(source_format)
+        convert(self, *args, source_format=source_format, **options)
+
+    monkeypatch.setattr(type(store), "convert", watch)
+    assert lab.operation(export(lab)).state == State.SUCCEEDED
+    assert given == said

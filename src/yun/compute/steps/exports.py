@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from yun.base.errors import Conflict
 from yun.base.messages import _
 from yun.compute.model import LIVE
-from yun.compute.steps.clone import STOPPED
+from yun.compute.steps.clone import STOPPED, told_format
 from yun.compute.steps.shared import load
 from yun.images.appliance.bundling import Source, bundle, unbundle
 from yun.images.appliance.writing import Card, DiskFile, Machine
@@ -49,16 +49,16 @@ def make_appliance(
         disks = attachments_of(session, instance_id)
         machine = load(session, instance_id)
         layers = frozen["layers"] if frozen else {}
-        paths = {volume_id: session.get_one(Layer, layer_id).path for volume_id, layer_id in layers.items()}
+        files = {volume_id: session.get_one(Layer, layer_id) for volume_id, layer_id in layers.items()}
     if machine.state in LIVE and frozen is None:
         raise Conflict(
             _("{name} was started meanwhile: a copy of its disks would not be consistent.", name=machine.name),
             hint=_("Ask for it again: a running instance is copied as it is at one moment."),
         )
-    sources = [
-        Source(paths.get(disk.volume_id, disk.head.path), disk.volume.size_bytes, disk.attachment.bus)
-        for disk in disks
-    ]
+    sources = []
+    for disk in disks:
+        file = files.get(disk.volume_id, disk.head)
+        sources.append(Source(file.path, disk.volume.size_bytes, disk.attachment.bus, told_format(file)))
     made = bundle(op, export_id, machine.hostname, sources, lambda files: _machine(op, instance_id, files))
     return {**made, "consistency": frozen["consistency"] if frozen else STOPPED}
 

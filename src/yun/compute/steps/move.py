@@ -17,6 +17,7 @@ from yun.base.units import MIB
 from yun.compute import places
 from yun.compute.model import Instance
 from yun.compute.spec import FIRMWARE
+from yun.compute.steps.clone import told_format
 from yun.compute.steps.definition import define_now, write_seed
 from yun.drivers.hypervisor.port import Hypervisor, Power
 from yun.images.space import MAKE_ROOM, check_copy, left, watched
@@ -144,7 +145,9 @@ def _under_way(hypervisor: Hypervisor, scene: _Scene) -> bool:
 def _convert(op: Op, scene: _Scene, road: Way) -> None:
     store = store_of(op, scene.new)
     report = watched(op, scene.new, lambda part: op.progress(part, COPYING))
-    store.convert(road.source, road.target, format="qcow2", progress=report)
+    store.convert(
+        road.source, road.target, format="qcow2", progress=report, source_format=told_format(scene.head)
+    )
     store.grow(road.target, max(scene.volume.size_bytes, store.inspect(road.target).virtual_bytes))
 
 

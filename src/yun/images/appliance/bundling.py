@@ -17,11 +17,13 @@ from yun.storage.model import Pool
 
 @dataclass(frozen=True)
 class Source:
-    """A disk to go in: the file that holds it, how large its guest sees it, and its bus."""
+    """A disk to go in: the file that holds it, how large its guest sees it, and its bus. ``format`` is given where the
+    file must not be looked at for it."""
 
     path: str
     capacity: int
     bus: str
+    format: str = ""
 
 
 def bundle(
@@ -59,8 +61,11 @@ def _copied(
     """One disk is a VMDK in the pool; what the description says of it."""
     store = op.drivers.on(pool.host_id).volume
     middle = done[0] + 0.8 * (done[1] - done[0])
-    check_copy(op, pool, source.path)
-    store.convert(source.path, path, format="vmdk", progress=watched(op, pool, share(op, "convert", done[0], middle)))
+    check_copy(op, pool, source.path, source_format=source.format)
+    store.convert(
+        source.path, path, format="vmdk", progress=watched(op, pool, share(op, "convert", done[0], middle)),
+        source_format=source.format,
+    )
     sha256 = store.digest(path, share(op, "check", middle, done[1]))
     return DiskFile(name, store.inspect(path).length, source.capacity, sha256, source.bus)
 
