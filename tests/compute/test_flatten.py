@@ -159,3 +159,21 @@ def test_a_failure_after_all_was_copied_is_followed_by_the_row(lab: Lab) -> None
     assert failed.state == OperationState.FAILED
     assert depth(lab) == 1
     agrees(lab)
+
+
+def test_a_machine_on_sixty_layers_starts_and_is_cloned_linked_and_in_full(lab: Lab) -> None:
+    lab.create()
+    deepen(lab, 59)
+    assert depth(lab) == 60
+    lab.do(service.reboot, "web", hard=True)
+    assert lab.domain().boots == 2
+    assert clone(lab, "linked").state == OperationState.SUCCEEDED
+    assert (depth(lab), depth(lab, "linked")) == (61, 61)
+    assert clone(lab, "whole", full=True).state == OperationState.SUCCEEDED
+    assert depth(lab, "whole") == 0
+    for name in ("web", "linked", "whole"):
+        assert lab.domain(name).live is not None
+        agrees(lab, name)
+    assert flatten(lab, "linked", whole=True).state == OperationState.SUCCEEDED
+    assert depth(lab, "linked") == 0
+    agrees(lab, "linked")
