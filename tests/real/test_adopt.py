@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.real.hypervisor_room import LibvirtRoom
-from yun.drivers.hypervisor.definition import read_definition
+from yun.drivers.hypervisor.definition import DefinedDisk, read_definition
 from yun.drivers.hypervisor.libvirt.domain_xml import NAMESPACE
 from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, Kept, Power
 from yun.drivers.volume.directory import DirectoryStore
@@ -68,6 +68,14 @@ def define(room: LibvirtRoom, number: int) -> tuple[str, Path]:
     return identifier, path
 
 
+def as_ours(disk: DefinedDisk) -> DiskSpec:
+    """What its rows say of a disk when the machine was taken over."""
+    return DiskSpec(
+        disk.slot, disk.path, format=disk.format, bus=disk.bus, boot_order=disk.boot_order, serial=disk.serial,
+        cache=disk.cache, io=disk.io, discard=disk.discard, limits=disk.limits,
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
 def test_ten_machines_are_taken_over_and_given_back_unharmed(room: LibvirtRoom) -> None:
     made = dict(define(room, number) for number in range(10))
     running = list(made)[:4]
@@ -91,7 +99,7 @@ def test_ten_machines_are_taken_over_and_given_back_unharmed(room: LibvirtRoom) 
         room.driver.claim(uuid, {"id": f"ins_{number}"})
         spec = DomainSpec(
             uuid, came.name, "", came.memory_mib, came.vcpus, "tcg", metadata={"id": f"ins_{number}"},
-            disks=(DiskSpec(disk.slot, disk.path, format=disk.format, boot_order=disk.boot_order),),  # type: ignore[arg-type]
+            disks=(as_ours(disk),),
             kept=Kept(stranger.xml, (disk.slot,)),
         )  # fmt: skip
         room.driver.define(spec)
