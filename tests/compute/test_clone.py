@@ -25,6 +25,7 @@ from yun.network import service as network
 from yun.network.model import Port
 from yun.operations.model import State as OperationState
 from yun.operations.service import submit
+from yun.storage import service as storage
 from yun.storage.model import Attachment, Head, Layer, Volume
 
 GIB = 1 << 30
@@ -44,6 +45,12 @@ def head(lab: Lab, name: str) -> Head:
 def files(lab: Lab) -> dict[str, Any]:
     """The disk files in memory."""
     return lab.cloud.drivers.on(lab.row().host_id).volume.world.files  # type: ignore[attr-defined,no-any-return]
+
+
+def written(lab: Lab, name: str = "web") -> None:
+    """The guest of a machine has written to its disk."""
+    path = head(lab, name).path
+    files(lab)[path].content += "+written"
 
 
 @both
@@ -75,6 +82,37 @@ def test_a_stopped_machine_is_cloned_and_starts_from_its_new_head(lab: Lab) -> N
     assert lab.row("copy").state == State.STOPPED
     lab.do(service.start, "web")
     assert lab.domain().live.disks[0].path == head(lab, "web").path  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_template_that_is_off_grows_no_chain_however_often_it_is_cloned(lab: Lab, full: bool) -> None:
+    lab.create(start=False)
+    written(lab)
+    for number in range(3):
+        assert clone(lab, f"copy-{number}", start=False, full=full).state == OperationState.SUCCEEDED
+    now = head(lab, "web")
+    assert len([x for x in lab.rows(Layer) if not x.has_digest]) == 1, "what it wrote was frozen once"
+    assert files(lab)[now.path].backing == next(x.path for x in lab.rows(Layer) if x.id == now.layer_id)
+    if not full:
+        assert {head(lab, f"copy-{number}").layer_id for number in range(3)} == {now.layer_id}
+    assert lab.domain().spec.disks[0].path == now.path
+    lab.do(service.start, "web")
+    written(lab)
+    lab.do(service.stop, "web", force=True)
+    assert clone(lab, "later", start=False, full=full).state == OperationState.SUCCEEDED
+    assert head(lab, "web").layer_id != now.layer_id, "what it wrote since is in the copy"
+    assert head(lab, "web").path != now.path
+
+
+def test_a_disk_that_has_grown_since_is_frozen_although_nothing_was_written(lab: Lab) -> None:
+    lab.create(start=False)
+    assert clone(lab, "one", start=False).state == OperationState.SUCCEEDED
+    before = head(lab, "web").layer_id
+    with lab.asking() as ctx:
+        submit(ctx, service.grow(ctx, storage.get_volume(ctx, "web"), 3 * GIB))
+    lab.drain()
+    assert clone(lab, "two", start=False).state == OperationState.SUCCEEDED
+    assert head(lab, "web").layer_id != before
 
 
 def test_without_an_agent_the_copy_is_said_to_be_like_after_a_power_failure(lab: Lab) -> None:

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.compute.conftest import Lab
-from tests.compute.test_clone import clone, files, head
+from tests.compute.test_clone import clone, files, head, written
 from yun.base.errors import Conflict
 from yun.base.messages import _
 from yun.compute import service
@@ -24,6 +24,7 @@ from yun.storage.model import Layer, Volume, VolumeState
 def deepen(lab: Lab, layers: int) -> None:
     """Freeze the disk of ``web`` again and again, each time for a copy that is then thrown away."""
     for number in range(layers):
+        written(lab)
         assert clone(lab, f"x{number}", start=False).state == OperationState.SUCCEEDED
         lab.do(service.delete, f"x{number}")
         lab.do(service.purge, f"x{number}")

@@ -33,6 +33,9 @@ class RealRoom:
     def truncate(self, path: str) -> None:
         os.truncate(path, 100_000)
 
+    def write(self, path: str) -> None:
+        subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 7 1M 64k", path], check=True, capture_output=True)
+
     def unprotect(self, path: str) -> None:
         os.chmod(path, 0o644)
 

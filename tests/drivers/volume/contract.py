@@ -18,6 +18,7 @@ class Room(Protocol):
     pool: str
 
     def truncate(self, path: str) -> None: ...
+    def write(self, path: str) -> None: ...
     def unprotect(self, path: str) -> None: ...
     def lose(self, path: str) -> None: ...
     def everything(self) -> set[str]: ...
@@ -154,6 +155,19 @@ class VolumeContract:
         itself = f"{room.pool}/heads/d.qcow2"
         with pytest.raises(DriverError):
             room.store.create_head(itself, size=GIB, backing=itself, live=True)
+
+    def test_a_head_is_unwritten_until_its_guest_writes(self, room: Room) -> None:
+        base, path = layer(room), f"{room.pool}/heads/b.qcow2"
+        room.store.create_head(path, size=GIB, backing=base)
+        assert room.store.unwritten(path)
+        room.write(path)
+        assert not room.store.unwritten(path)
+
+    def test_what_stands_on_nothing_or_is_not_there_is_not_unwritten(self, room: Room) -> None:
+        path = f"{room.pool}/heads/b.qcow2"
+        assert not room.store.unwritten(path)
+        room.store.create_head(path, size=GIB, backing=None)
+        assert not room.store.unwritten(path)
 
     def test_a_head_on_sixty_files_is_flattened_down_to_a_base_and_then_to_nothing(self, room: Room) -> None:
         base, path = layer(room), ""

@@ -22,6 +22,9 @@ class FakeRoom:
     def truncate(self, path: str) -> None:
         self.world.files[path].truncated = True
 
+    def write(self, path: str) -> None:
+        self.world.files[path].content += "+written"
+
     def unprotect(self, path: str) -> None:
         self.world.files[path].writable = True
 

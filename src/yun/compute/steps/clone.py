@@ -58,6 +58,8 @@ def _settle_freeze(
         hypervisor.disks(row.uuid)
         moved = _moved(op, hypervisor, row.uuid, source_id, freezes)
     else:
+        there = freezing.needless(op, freezes)
+        freezes = [each for each in freezes if each.volume_id not in there]
         moved = all(freezing.laid(op, each) for each in freezes)
     if moved:
         freezing.finish(op, freezes)
@@ -72,7 +74,9 @@ def freeze_source(
     op: Op, source_id: str, given: list[dict[str, Any]], whole: bool, still: Sequence[str] = ()
 ) -> dict[str, Any]:
     """The ``given`` disks of the instance (``whole``: with those of the ``still`` volumes, which it only reads, all it
-    has) are frozen layers, and it writes to new heads on them, at this moment if it runs.
+    has) are frozen layers, and it writes to new heads on them, at this moment if it runs. What a machine that is off
+    has not written to since it was frozen last stays as it is: the layer below has it all, so that a template which is
+    cloned again and again grows no chain.
 
     ``layers`` maps its volumes to what they became; ``consistency`` is `STOPPED`, `RESTED` or `TORN`. All disks are
     frozen at one moment. Whatever an earlier try of this step reached is found out and gone on from. Raises `Conflict`
@@ -80,10 +84,12 @@ def freeze_source(
     """
     freezes = freezing.as_freezes(given)
     _same_disks(op, source_id, freezes, whole, still)
-    for each in freezes:
-        freezing.lay(op, each)
     row, hypervisor = place(op, source_id)
     seen = hypervisor.state(row.uuid)
+    there = freezing.needless(op, freezes) if seen.power not in UP else {}
+    freezes = [each for each in freezes if each.volume_id not in there]
+    for each in freezes:
+        freezing.lay(op, each)
     how = STOPPED
     if seen.power in UP:
         how = TORN  # the least that is true where an earlier try did it and its answer was lost
@@ -93,8 +99,9 @@ def freeze_source(
             if heads and hypervisor.freeze_disks(row.uuid, heads, quiesce=rest):
                 how = RESTED
     freezing.finish(op, freezes)
-    define_now(op, source_id)
-    return {"layers": {each.volume_id: each.layer_id for each in freezes}, "consistency": how}
+    if any(freezing.laid(op, each) for each in freezing.as_freezes(given)):  # now, or in an earlier try
+        define_now(op, source_id)
+    return {"layers": there | {each.volume_id: each.layer_id for each in freezes}, "consistency": how}
 
 
 def _same_disks(op: Op, source_id: str, freezes: list[Freeze], whole: bool, still: Sequence[str]) -> None:

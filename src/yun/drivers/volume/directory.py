@@ -13,7 +13,15 @@ from typing import Any
 from yun.base.errors import DriverError, Invalid
 from yun.base.messages import _
 from yun.drivers.volume import atomic, bundle, faults, foreign, rules
-from yun.drivers.volume.inspection import Header, check_size, cluster_size, printable, refuse, sniff
+from yun.drivers.volume.inspection import (
+    Header,
+    check_size,
+    cluster_size,
+    maps_nothing,
+    printable,
+    refuse,
+    sniff,
+)
 from yun.drivers.volume.port import FINISHED, FOLDERS, FileFacts, OutFormat, PoolFacts, Progress
 from yun.drivers.volume.tool import image, image_json, image_progress
 
@@ -110,6 +118,11 @@ class DirectoryStore:
 
     def glance(self, path: str) -> FileFacts:
         return self._look(path, by_tool=False)
+
+    def unwritten(self, path: str) -> bool:
+        seen = self.glance(path)
+        with atomic.translated(path):
+            return seen.exists and seen.format == "qcow2" and bool(seen.backing) and maps_nothing(path)
 
     def _look(self, path: str, *, by_tool: bool) -> FileFacts:
         with atomic.translated(path):

@@ -173,6 +173,12 @@ class FakeVolumeStore:
                 raise faults.no_pool(pool)
             return sorted(p for p in files if rules.pool_of(p) == pool and rules.folder_of(p) in folders)
 
+    def unwritten(self, path: str) -> bool:
+        with self._call("unwritten") as files:
+            file = files.get(path)
+            base = files.get(file.backing) if file is not None else None
+            return file is not None and base is not None and file.content == f"on:{base.content}:{file.virtual}"
+
     def create_head(
         self, path: str, *, size: int, backing: str | None, backing_format: str = "qcow2", live: bool = False
     ) -> None:

@@ -23,6 +23,8 @@ ARCHIVES = {
     b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip",
     b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!": "rar", b"!<arch>": "ar", b"\x7fELF": "ELF", b"%PDF": "PDF",
 }  # fmt: skip
+MOST_TABLE = 32 * 1024**2
+"""Bytes of the largest first table that QEMU itself opens."""
 DIRTY, CORRUPT, DATA_FILE, COMPRESSION, EXTENDED_L2 = 1, 2, 4, 8, 16
 
 
@@ -71,6 +73,23 @@ def check_size(path: str, virtual: int) -> None:
         limit = format_size(MAX_VIRTUAL)
         size = format_size(virtual)
         raise refuse(path, _("it claims to be {size} large; the limit is {limit}", size=size, limit=limit))
+
+
+def maps_nothing(path: str) -> bool:
+    """Whether a qcow2 that `sniff` accepted has no cluster of its own: its first table, which leads to all others, is
+    all zero. Offsets as in QEMU's docs/interop/qcow2.txt. A file with snapshots of its own or with a dirty or corrupt
+    mark is never empty."""
+    with open(path, "rb", buffering=0, opener=_opener) as file:
+        head = _at(file, 0, 104)
+        if len(head) < 72 or head[:4] != b"QFI\xfb":
+            return False
+        version, snapshots = int.from_bytes(head[4:8], "big"), int.from_bytes(head[60:64], "big")
+        features = int.from_bytes(head[72:80], "big") if version >= 3 else 0
+        entries, offset = int.from_bytes(head[36:40], "big"), int.from_bytes(head[40:48], "big")
+        if snapshots or features & (DIRTY | CORRUPT | DATA_FILE) or entries * 8 > MOST_TABLE:
+            return False
+        table = _at(file, offset, entries * 8)
+    return len(table) == entries * 8 and not any(table)
 
 
 def cluster_size(path: str) -> int:

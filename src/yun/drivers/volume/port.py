@@ -107,6 +107,12 @@ class VolumeStore(Protocol):
         what its machine was told that it is, where that is known: then nothing that a guest wrote is believed."""
         ...
 
+    def unwritten(self, path: str) -> bool:
+        """Whether a qcow2 shows exactly what it stands on, because nothing was ever written to it: then a frozen file
+        has it all. False for everything else, and for what stands on nothing. Costs one look at its tables.
+        Precondition: nobody has it open for writing."""
+        ...
+
     def usage(self, pool: str) -> dict[str, int]:
         """How many bytes of the disk each writable file of the pool takes, by path: one look for all of them."""
         ...

@@ -60,6 +60,23 @@ def laid(op: Op, freeze: Freeze) -> bool:
     return found.done or store_of(op, found.pool).glance(freeze.path).exists
 
 
+def needless(op: Op, freezes: Sequence[Freeze]) -> dict[str, str]:
+    """The layers that have all of a volume already, by volume: nothing was written to its head since it was made, and
+    it is as large, so whoever wants the volume as it is now can stand on what the head stands on. Precondition: nothing
+    writes to them. One that an earlier try has begun to freeze is not among them."""
+    found: dict[str, str] = {}
+    for freeze in freezes:
+        with op.read() as session:
+            head, pool = head_of(session, freeze.volume_id), session.get_one(Volume, freeze.volume_id).pool_id
+            below = session.get(Layer, head.layer_id) if head.layer_id else None
+            store = store_of(op, session.get_one(Pool, pool))
+        if below is None or head.adopted or (head.path != freeze.path and store.glance(freeze.path).exists):
+            continue
+        if store.glance(head.path).virtual_bytes == below.virtual_bytes and store.unwritten(head.path):
+            found[freeze.volume_id] = below.id
+    return found
+
+
 def finish(op: Op, freezes: Sequence[Freeze]) -> None:
     """The old files are read-only layers, and the rows say that the volumes stand on them. Precondition: nothing
     writes to them any more, and the new files are laid. Needs no room; repeating it changes nothing."""
