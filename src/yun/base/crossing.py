@@ -9,6 +9,8 @@ from yun.base.errors import Conflict
 from yun.base.messages import Message, _
 
 WAS = "was"
+LONGEST = 200
+"""Characters of a value that a sentence repeats."""
 
 
 def apart(
@@ -62,8 +64,10 @@ def readable(value: Any) -> Message:
         return _("yes") if value else _("no")
     if isinstance(value, float):
         value = f"{value:g}"
-    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    return Message("{text}", {"text": text or "–"})
+    if isinstance(value, Mapping):
+        value = [f"{name} {one}" for name, one in value.items()]
+    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value).strip()
+    return Message("{text}", {"text": (text if len(text) <= LONGEST else f"{text[:LONGEST]}…") or "–"})
 
 
 def refuse(

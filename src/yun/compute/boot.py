@@ -15,6 +15,9 @@ from yun.network.model import Network
 from yun.network.service import ports_of
 from yun.storage.service import attachments_of
 
+TITLES: dict[str, Message] = {"devices": _("Boot order")}
+"""What `told` tells, as people call it."""
+
 
 @dataclass(frozen=True)
 class Device:
@@ -70,10 +73,14 @@ def next_start(found: Sequence[Device], order: Sequence[str], once: str) -> list
     return [*first, *(d for d in in_turn(found, order) if d not in first)]
 
 
+def told(found: Sequence[Device], order: Sequence[str]) -> dict[str, list[str]]:
+    """An order by keys as two people's are held against each other: names of those that are tried."""
+    return {"devices": [d.name for d in in_turn(found, order)]}
+
+
 def words(found: Sequence[Device], order: Sequence[str]) -> Message:
     """An order as a person reads it."""
-    names = [d.name for d in in_turn(found, order)]
-    return Message("{text}", {"text": ", ".join(names) or "–"})
+    return Message("{text}", {"text": ", ".join(told(found, order)["devices"]) or "–"})
 
 
 def shown(device: Device) -> dict[str, Any]:

@@ -7,15 +7,15 @@ from typing import Annotated, Any
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
-from yun.compute import service
-from yun.compute.api.shared import Body, Word, instances, row_of
+from yun.compute import boot, service
+from yun.compute.api.shared import Body, Edit, Word, instances, row_of
 from yun.operations.answer import answer
 from yun.web.api import Ctx, Match, tag
 
 NAMED = "a slot such as vda, a MAC, an id, a volume's name, or disk, cd, network for the first of a kind"
 
 
-class Order(Body):
+class Order(Edit):
     """What starts try in turn."""
 
     devices: Annotated[list[Word], Field(max_length=100)] = Field(
@@ -39,10 +39,14 @@ def show_boot(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
 
 @instances.put("/{ref}/boot-order", summary="Change an instance's boot order", status_code=202)
 def boot_order(ctx: Ctx, ref: str, body: Order, match: Match, dry_run: bool = False) -> JSONResponse:
-    """From its next start on."""
+    """From its next start on. `was` has the `devices` that were tried; none: those of nobody's choice."""
     found = service.get(ctx, ref)
-    match.check(found)
-    intent = service.boot_order(ctx, found, body.devices)
+    wanted, now, was = service.order_told(ctx, found, body.devices), service.order_told(ctx, found), body.was
+    if was and isinstance(was.get("devices"), list) and was["devices"] != now["devices"]:
+        was = service.order_told(ctx, found, was["devices"])
+    changes = match.edit(found, wanted, now, boot.TITLES, was)
+    asked = body.devices if changes or wanted == now else found.boot_order
+    intent = service.boot_order(ctx, found, asked)
     return answer(ctx, intent, dry_run=dry_run, row=lambda: row_of(ctx, found))
 
 

@@ -8,13 +8,13 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from yun.compute import service
-from yun.compute.api.shared import Body, instances, row_of
+from yun.compute.api.shared import Edit, instances, row_of
 from yun.compute.definitions import check_overlay, definitions
 from yun.operations.answer import answer
 from yun.web.api import Ctx, Match
 
 
-class Overlay(Body):
+class Overlay(Edit):
     """Extra XML: children of `<domain>`."""
 
     overlay: str = Field(max_length=8192)
@@ -30,6 +30,7 @@ def show_xml(ctx: Ctx, ref: str) -> dict[str, Any]:
 def set_overlay(ctx: Ctx, ref: str, body: Overlay, match: Match, dry_run: bool = False) -> JSONResponse:
     """Extra XML of its definition from its next start on; empty text takes it away."""
     found = service.get(ctx, ref)
-    match.check(found)
-    intent = service.set_overlay(ctx, found, check_overlay(body.overlay))
+    now = service.overlay_told(found)
+    values = match.edit(found, {"overlay": check_overlay(body.overlay)}, now, service.OVERLAY_TITLES, body.was)
+    intent = service.set_overlay(ctx, found, **{**now, **values})
     return answer(ctx, intent, dry_run=dry_run, row=lambda: row_of(ctx, found))

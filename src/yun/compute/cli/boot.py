@@ -8,7 +8,7 @@ import click
 
 from yun.base.messages import _
 from yun.compute.cli.shared import at, instance
-from yun.web.command import failure, option, output, pass_client, say
+from yun.web.command import WAS, failure, option, output, pass_client, say, seen
 
 if TYPE_CHECKING:
     from yun.web.client import Client
@@ -30,15 +30,16 @@ SHEET: list[Any] = [
 @click.argument("ref")
 @click.argument("devices", nargs=-1)
 @option("--usual", is_flag=True, help=_("As it is where nobody chose."))
+@WAS
 @pass_client
-def boot_order(client: Client, ref: str, devices: tuple[str, ...], usual: bool) -> None:
+def boot_order(client: Client, ref: str, devices: tuple[str, ...], usual: bool, was: tuple[str, ...]) -> None:
     """Boot order."""
     if not devices and not usual:
         output(client.get(at(ref, "boot")), SHEET)
         return
     if devices and usual:
         raise failure(_("Devices or --usual, not both."), "invalid")
-    client.change("PUT", at(ref, "boot-order"), {"devices": list(devices)})
+    client.change("PUT", at(ref, "boot-order"), {"devices": list(devices), **seen(was, {"devices": devices})})
 
 
 @instance.command("boot-once", help=_("Boot an instance once from a device: a slot, a MAC, disk, cd or network."))

@@ -9,7 +9,7 @@ import click
 
 from yun.base.messages import _
 from yun.compute.cli.shared import at, instance
-from yun.web.command import option, output, pass_client, shell
+from yun.web.command import WAS, option, output, pass_client, seen, shell
 
 if TYPE_CHECKING:
     from yun.web.client import Client
@@ -32,7 +32,9 @@ def xml(client: Client, ref: str, running: bool, difference: bool) -> None:
 @instance.command("set-overlay", help=_("Lay the XML of a file over an instance's definition; an empty file: none."))
 @click.argument("ref")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@WAS
 @pass_client
-def set_overlay(client: Client, ref: str, file: Path) -> None:
+def set_overlay(client: Client, ref: str, file: Path, was: tuple[str, ...]) -> None:
     """Lay."""
-    client.change("PUT", at(ref, "overlay"), {"overlay": file.read_text(encoding="utf-8")})
+    body = {"overlay": file.read_text(encoding="utf-8")}
+    client.change("PUT", at(ref, "overlay"), {**body, **seen(was, body)})

@@ -9,10 +9,10 @@ from yun.operations.flow import Op, operation
 
 
 @operation("instance.boot_order")
-def boot_order(op: Op, instance_id: str, order: list[str]) -> Any:
-    """Row and definition."""
+def boot_order(op: Op, instance_id: str, order: list[str], was: list[str] | None = None) -> Any:
+    """Row and definition; ``was`` is the order when it was asked for."""
     op.step(steps.before_definition, instance_id)
-    op.step(steps.have_boot_order, instance_id, order)
+    op.step(steps.have_boot_order, instance_id, order, was)
     op.step(steps.redefine, instance_id)
     return {"instance_id": instance_id}
 

@@ -9,9 +9,11 @@ from yun.operations.flow import Op, operation
 
 
 @operation("instance.change_disk")
-def change_disk(op: Op, instance_id: str, changes: dict[str, dict[str, Any]]) -> Any:
-    """Rows, the definition, and the limits of what runs."""
+def change_disk(
+    op: Op, instance_id: str, changes: dict[str, dict[str, Any]], was: dict[str, dict[str, Any]] | None = None
+) -> Any:
+    """Rows, the definition, and the limits of what runs; ``was`` is what the fields were when it was asked for."""
     op.step(steps.before_disks, instance_id)
-    op.step(steps.have_disks, instance_id, changes)
+    op.step(steps.have_disks, instance_id, changes, was)
     effect = op.step(steps.settle_disks, instance_id)
     return {"instance_id": instance_id, "volumes": sorted(changes), "effect": effect}

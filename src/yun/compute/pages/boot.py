@@ -8,10 +8,11 @@ from starlette.responses import Response
 from yun.base.context import Context
 from yun.base.errors import Invalid
 from yun.base.messages import _
-from yun.compute import service
+from yun.compute import boot, service
 from yun.compute.model import Instance
 from yun.operations.intent import Intent
 from yun.operations.service import submit
+from yun.web.edits import changed
 from yun.web.pages import Ctx, FormData, PageRoute, Typed, accepted, live_preview, preview, render, ticked, word, words
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -25,17 +26,18 @@ def form(ctx: Ctx, ref: str) -> Response:
     base = f"/instances/{row.id}/boot-order"
     return render(
         ctx, "compute/boot_order.html", row=row, action=base, preview_url=f"{base}/preview",
-        boot=service.boot_words(ctx, row),
+        boot=service.boot_words(ctx, row), was=service.order_told(ctx, row),
     )  # fmt: skip
 
 
 def _intent(ctx: Context, row: Instance, typed: FormData) -> Intent:
-    if ticked(typed, "usual"):
-        return service.boot_order(ctx, row, [])
-    chosen = words(typed, "device")
-    if not chosen:
-        raise Invalid(_("Which device shall it boot from?"), fields={"boot_order": _("choose at least one")})
-    return service.boot_order(ctx, row, chosen)
+    usual = ticked(typed, "usual")
+    order = [] if usual else words(typed, "device")
+    if not order and not usual:
+        raise Invalid(_("Which device shall it boot from?"), fields={"devices": _("choose at least one")})
+    wanted, now = service.order_told(ctx, row, order), service.order_told(ctx, row)
+    changes = changed(typed, wanted, now, boot.TITLES)
+    return service.boot_order(ctx, row, order if changes or wanted == now else row.boot_order)
 
 
 @router.post("/instances/{ref}/boot-order/preview")
@@ -46,7 +48,7 @@ def plan_order(ctx: Ctx, ref: str, typed: Typed) -> Response:
 
 @router.post("/instances/{ref}/boot-order")
 def boot_order(ctx: Ctx, ref: str, typed: Typed) -> Response:
-    """Save it."""
+    """Save it, unless a colleague chose another order meanwhile."""
     row = service.get(ctx, ref)
     return accepted(ctx, submit(ctx, _intent(ctx, row, typed)), location=f"/instances/{row.id}/settings")
 

@@ -14,6 +14,7 @@ from yun.compute.definitions import check_overlay, definitions
 from yun.compute.model import Instance
 from yun.operations.intent import Intent
 from yun.operations.service import submit
+from yun.web.edits import changed
 from yun.web.pages import Ctx, FormData, PageRoute, Typed, accepted, live_preview, render
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -44,7 +45,9 @@ def xml(ctx: Ctx, ref: str) -> Response:
 
 
 def _intent(ctx: Context, row: Instance, typed: FormData) -> Intent:
-    return service.set_overlay(ctx, row, check_overlay(str(typed.get("overlay") or "").replace("\r\n", "\n")))
+    now = service.overlay_told(row)
+    wanted = {"overlay": check_overlay(str(typed.get("overlay") or "").replace("\r\n", "\n"))}
+    return service.set_overlay(ctx, row, **{**now, **changed(typed, wanted, now, service.OVERLAY_TITLES)})
 
 
 @router.post("/instances/{ref}/overlay/preview")
@@ -55,6 +58,6 @@ def plan_overlay(ctx: Ctx, ref: str, typed: Typed) -> Response:
 
 @router.post("/instances/{ref}/overlay")
 def set_overlay(ctx: Ctx, ref: str, typed: Typed) -> Response:
-    """Lay it over."""
+    """Lay it over, unless a colleague did meanwhile."""
     row = service.get(ctx, ref)
     return accepted(ctx, submit(ctx, _intent(ctx, row, typed)), location=f"/instances/{row.id}/xml")

@@ -2,7 +2,7 @@
 
 from yun.compute.service.adopt import adopt, get_found, list_found, release, show_found
 from yun.compute.service.appliances import ImportWish, contents, import_appliance
-from yun.compute.service.boot import boot_once, boot_order, boot_view, boot_words
+from yun.compute.service.boot import boot_once, boot_order, boot_view, boot_words, order_told
 from yun.compute.service.buses import change_bus
 from yun.compute.service.change_disk import TITLES as DISK_TITLES
 from yun.compute.service.change_disk import DiskChange, change_disk, disk_told, find_disk
@@ -35,7 +35,8 @@ from yun.compute.service.move import move, other_pools
 from yun.compute.service.nics import TITLES as CARD_TITLES
 from yun.compute.service.nics import Card, add_nic, card_told, change_nic, only, remove_nic, wish_told
 from yun.compute.service.nics import find as card
-from yun.compute.service.overlay import set_overlay
+from yun.compute.service.overlay import TITLES as OVERLAY_TITLES
+from yun.compute.service.overlay import overlay_told, set_overlay
 from yun.compute.service.power import pause, reboot, resume, start, stop
 from yun.compute.service.remove import delete, purge
 from yun.compute.service.resize import resize
@@ -48,6 +49,7 @@ __all__ = [
     "CD_BUSES",
     "DISK_TITLES",
     "HARDWARE_TITLES",
+    "OVERLAY_TITLES",
     "Card",
     "CloneWish",
     "DetachWish",
@@ -119,8 +121,10 @@ __all__ = [
     "move",
     "nudged",
     "only",
+    "order_told",
     "other_pools",
     "outside_cards",
+    "overlay_told",
     "pause",
     "purge",
     "reboot",

@@ -29,9 +29,9 @@ def boot_order(ctx: Context, instance: Instance, order: Sequence[str]) -> Intent
     ctx.may("instance.boot_order", instance.project_id)
     must_be(instance, SETTLED)
     found = boot.devices(ctx.session, instance.id)
-    chosen = [_device(found, word, "boot_order") for word in order]
+    chosen = [_device(found, word, "devices") for word in order]
     if len(set(chosen)) != len(chosen):
-        raise Invalid(_("A device can have only one turn."), fields={"boot_order": _("each only once")})
+        raise Invalid(_("A device can have only one turn."), fields={"devices": _("each only once")})
     wanted, now = [d.key for d in chosen], list(instance.boot_order)
     if wanted == now or (now and wanted and boot.in_turn(found, now) == chosen):
         raise Conflict(_("Nothing would change: the instance is already so."))
@@ -41,7 +41,7 @@ def boot_order(ctx: Context, instance: Instance, order: Sequence[str]) -> Intent
         title=_("Change the boot order of instance {name}", name=instance.name),
         subject=subject(instance),
         project_id=instance.project_id,
-        arguments={"instance_id": instance.id, "order": wanted},
+        arguments={"instance_id": instance.id, "order": wanted, "was": now},
         keys=keys(instance),
         effects=tuple(_order_effects(instance, found, after)),
         depends=_depends(after[:1]),
@@ -93,6 +93,18 @@ def waiting_device(found: Sequence[Device], instance: Instance) -> Device | None
     return next((d for d in found if instance.boot_once and d.key == instance.boot_once), None)
 
 
+def order_told(ctx: Context, instance: Instance, order: Sequence[Any] | None = None) -> dict[str, Any]:
+    """The names of what starts try in turn, or of what they would by ``order``, in the words of `boot_order`. A word
+    for nothing that it has stays as it is."""
+    found = boot.devices(ctx.session, instance.id)
+    if order is None:
+        return dict(boot.told(found, instance.boot_order))
+    if not order:
+        return dict(boot.told(found, []))
+    meant = [_meant(found, str(word)) for word in order]
+    return {"devices": [device.name if device else word for device, word in zip(meant, order, strict=True)]}
+
+
 def boot_view(ctx: Context, instance: Instance) -> dict[str, Any]:
     """``order``: what starts try in turn; ``chosen``: whether somebody said so; ``once``: from what only the next start
     boots, or None; ``devices``: all that it has."""
@@ -121,6 +133,17 @@ def boot_words(ctx: Context, instance: Instance) -> dict[str, Any]:
 
 def _device(found: Sequence[Device], word: str, field: str) -> Device:
     """The device that a person means. Raises `Invalid`."""
+    meant = _meant(found, word)
+    if meant is not None:
+        return meant
+    has = [*(d.name for d in found), *(k for k in KINDS if any(d.kind == k for d in found))]
+    raise Invalid(
+        _("It has no device {device} to boot from.", device=word.strip()[:60]),
+        fields={field: _("one of {names}", names=", ".join(has))},
+    )
+
+
+def _meant(found: Sequence[Device], word: str) -> Device | None:
     text = word.strip()
     for fits in (
         lambda d: d.key == text, lambda d: d.name == text.lower(), lambda d: d.kind == text.lower(),
@@ -129,11 +152,7 @@ def _device(found: Sequence[Device], word: str, field: str) -> Device:
         meant = next((d for d in found if fits(d)), None)
         if meant is not None:
             return meant
-    has = [*(d.name for d in found), *(k for k in KINDS if any(d.kind == k for d in found))]
-    raise Invalid(
-        _("It has no device {device} to boot from.", device=text[:60]),
-        fields={field: _("one of {names}", names=", ".join(has))},
-    )
+    return None
 
 
 def _order_effects(instance: Instance, found: Sequence[Device], after: Sequence[Device]) -> list[Message]:

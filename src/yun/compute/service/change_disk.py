@@ -48,11 +48,16 @@ class DiskChange:
 
 def disk_told(disk: storage.Disk) -> dict[str, Any]:
     """A disk by the names of `TITLES`, as it is."""
-    place = disk.attachment
-    return {
-        **{name: getattr(place, name) for name in WAYS}, "limits": io_limits.rates(place.limits),
-        "limit_group": io_limits.group_of(place.limits),
-    }  # fmt: skip
+    return told({name: getattr(disk.attachment, name) for name in (*WAYS, "limits")})
+
+
+def told(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row has of these fields, by the names of `TITLES`."""
+    found = {name: values[name] for name in WAYS if name in values}
+    if "limits" in values:
+        limits = values["limits"]
+        found |= {"limits": io_limits.rates(limits), "limit_group": io_limits.group_of(limits)}
+    return found
 
 
 def change_disk(ctx: Context, instance: Instance, reference: str, change: DiskChange) -> Intent:
@@ -75,9 +80,11 @@ def change_disk(ctx: Context, instance: Instance, reference: str, change: DiskCh
         for other in group_members(ctx.session, instance.id, io_limits.group_of(limits), disk.volume.id):
             if other.attachment.limits != limits:
                 changes[other.volume.id] = {"limits": limits}
-    shared = [d for d in storage.attachments_of(ctx.session, instance.id) if d.volume.id in changes]
     if values:
         changes[disk.volume.id] = values
+    disks = {d.volume.id: d for d in storage.attachments_of(ctx.session, instance.id)}
+    was = {v: {n: getattr(disks[v].attachment, n) for n in changed} for v, changed in changes.items()}
+    shared = [d for d in disks.values() if d.volume.id in changes and d.volume.id != disk.volume.id]
     if not changes:
         raise Conflict(_("Nothing would change: the disk is already so."))
     return Intent(
@@ -85,7 +92,7 @@ def change_disk(ctx: Context, instance: Instance, reference: str, change: DiskCh
         title=_("Change the disk {slot} of instance {instance}", slot=place.slot, instance=instance.name),
         subject=subject(instance),
         project_id=instance.project_id,
-        arguments={"instance_id": instance.id, "changes": changes},
+        arguments={"instance_id": instance.id, "changes": changes, "was": was},
         keys=(*keys(instance), *(Key(f"volume:{volume_id}") for volume_id in changes)),
         subjects=(storage.subject_of(disk.volume), *(storage.subject_of(other.volume) for other in shared)),
         effects=(*_said_limits(ctx, instance, disk, values), *_said_ways(instance, disk, values)),

@@ -6,6 +6,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from yun.base.crossing import refuse
+from yun.compute import boot
 from yun.compute.model import Instance
 from yun.compute.spec import spec_of
 from yun.compute.steps.definition import define_now
@@ -37,18 +39,27 @@ def switch_on(op: Op, row: Instance, hypervisor: Hypervisor, *, once: bool) -> N
     hypervisor.restart_as_defined(row.uuid)
 
 
-def _order_back(op: Op, session: Session, output: Any, instance_id: str, order: list[str]) -> None:
+def _order_back(
+    op: Op, session: Session, output: Any, instance_id: str, order: list[str], was: list[str] | None = None
+) -> None:
     if output is not None:
         have_boot_order.call(op, session, instance_id, output)
 
 
 @tx_step(undo=_order_back)
-def have_boot_order(op: Op, session: Session, instance_id: str, order: list[str]) -> list[str]:
-    """The row says that these devices are tried in turn; what it said before is the output."""
+def have_boot_order(
+    op: Op, session: Session, instance_id: str, order: list[str], was: list[str] | None = None
+) -> list[str]:
+    """The row says that these devices are tried in turn; what it said before is the output. Raises `Conflict` where
+    somebody has chosen another order since it ``was``."""
     row = load(session, instance_id)
-    was, row.boot_order = row.boot_order, order
+    if was is not None and was != row.boot_order:
+        found = boot.devices(session, instance_id)
+        saw, wanted, now = (boot.told(found, keys) for keys in (was, order, row.boot_order))
+        refuse(saw, wanted, now, boot.TITLES)
+    old, row.boot_order = row.boot_order, order
     _tell(op, session, row, "boot_order")
-    return was
+    return old
 
 
 def _once_back(op: Op, session: Session, output: Any, instance_id: str, device: str) -> None:
