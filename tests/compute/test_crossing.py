@@ -14,9 +14,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.compute.conftest import Lab, both
-from tests.compute.test_api import api  # noqa: F401
+from tests.compute.test_api import api, asking  # noqa: F401
 from tests.compute.test_cli import Run, run  # noqa: F401
 from tests.compute.test_pages import HTMX, browser, told  # noqa: F401
+from yun.base.context import Actor
 from yun.base.units import GIB
 from yun.compute import service
 from yun.compute.service import Card, DiskChange
@@ -239,6 +240,14 @@ def test_hardware_and_size_are_told_in_their_forms(lab: Lab, browser: Browser, w
     assert refused.status_code == 409
     assert "it is now 1 vCPU, 256 MiB, you want 1 vCPU, 512 MiB" in told(refused)["yun:problem"]["detail"]
     assert lab.row().memory_mib == 256
+
+
+def test_who_may_not_lay_xml_over_it_does_not_learn_by_a_difference_what_is_laid(lab: Lab, web: str) -> None:
+    lab.do(service.set_overlay, "web", SOUND.format("ich9"))
+    with asking(lab, Actor("user", "u1", "ann", {lab.project_id: "admin"})) as colleague:
+        refused = colleague.put(f"{web}/overlay", json={"overlay": SOUND.format("ac97"), "was": {"overlay": ""}})
+    assert refused.status_code == 403
+    assert "ich9" not in refused.text
 
 
 def test_boot_order_and_extra_xml_are_told_in_their_forms(lab: Lab, browser: Browser, web: str) -> None:  # noqa: F811

@@ -30,7 +30,7 @@ def show_xml(ctx: Ctx, ref: str) -> dict[str, Any]:
 def set_overlay(ctx: Ctx, ref: str, body: Overlay, match: Match, dry_run: bool = False) -> JSONResponse:
     """Extra XML of its definition from its next start on; empty text takes it away."""
     found = service.get(ctx, ref)
-    now = service.overlay_told(found)
+    now = service.overlay_told(ctx, found)
     values = match.edit(found, {"overlay": check_overlay(body.overlay)}, now, service.OVERLAY_TITLES, body.was)
-    intent = service.set_overlay(ctx, found, **{**now, **values})
+    intent = service.set_overlay(ctx, found, {**now, **values}["overlay"])
     return answer(ctx, intent, dry_run=dry_run, row=lambda: row_of(ctx, found))

@@ -45,9 +45,10 @@ def xml(ctx: Ctx, ref: str) -> Response:
 
 
 def _intent(ctx: Context, row: Instance, typed: FormData) -> Intent:
-    now = service.overlay_told(row)
+    now = service.overlay_told(ctx, row)
     wanted = {"overlay": check_overlay(str(typed.get("overlay") or "").replace("\r\n", "\n"))}
-    return service.set_overlay(ctx, row, **{**now, **changed(typed, wanted, now, service.OVERLAY_TITLES)})
+    changes = changed(typed, wanted, now, service.OVERLAY_TITLES)
+    return service.set_overlay(ctx, row, {**now, **changes}["overlay"])
 
 
 @router.post("/instances/{ref}/overlay/preview")

@@ -12,7 +12,6 @@ from yun.base.errors import Conflict
 from yun.base.messages import _
 from yun.compute import hardware as parts
 from yun.compute.service.overlay import TITLES as OVERLAY_TITLES
-from yun.compute.service.overlay import overlay_told
 from yun.compute.service.resize import live_memory, live_vcpus
 from yun.compute.spec import spec_of
 from yun.compute.steps.definition import define_now
@@ -117,7 +116,8 @@ def try_overlay(op: Op, instance_id: str, overlay: str, was: dict[str, str] | No
     `Conflict` where somebody has laid other XML over it since it ``was``."""
     with op.read() as session:
         row = load(session, instance_id)
-        refuse(was or {}, {"overlay": overlay}, overlay_told(row), OVERLAY_TITLES)
+        now = {"overlay": parts.of(row.hardware).overlay}
+        refuse(was or {}, {"overlay": overlay}, now, OVERLAY_TITLES)
         spec = spec_of(session, row, op.settings)
     spec = replace(spec, board=replace(spec.board, overlay=overlay))
     op.drivers.on(row.host_id).hypervisor.define(spec)
