@@ -83,6 +83,9 @@ def test_edits_are_done_at_once_and_honour_if_match(lab: Lab, api: TestClient) -
     assert api.post("/instances/web/rename", json={"name": "数据库"}).json()["name"] == "数据库"
     assert api.post("/instances/数据库/tag", json={"tags": ["a"]}).json()["tags"] == ["a"]
     assert api.patch("/instances/数据库", json={"state": "running"}).status_code == 422
+    assert api.patch("/instances/数据库", json={"name": None, "tags": None}).status_code == 409  # null changes nothing
+    both = {"name": None, "description": "x", "tags": None, "shutdown_seconds": None, "on_crash": None}
+    assert api.patch("/instances/数据库", json=both).json()["description"] == "x"
 
 
 @both

@@ -298,3 +298,12 @@ def test_whoever_applies_last_has_seen_everything(
     do(lambda ctx: service.associate(ctx, service.get_floating_ip(ctx, mine.id), service.get_port(ctx, one.id)))
     nat = {(n.external, n.internal) for r in world.routers.values() for n in r.nat if n.kind == "dnat_and_snat"}
     assert nat == {(mine.address, one.address), (theirs.address, two.address)}
+
+
+def test_a_port_does_not_wait_for_its_networks_own_operation(plugged: Plugged, world: World) -> None:
+    """It may still stand in the queue when an instance of it is made: the rows are there, and the rows lead."""
+    world.networks.clear()
+    world.groups.clear()
+    port = plugged()
+    assert (list(world.networks), list(world.ports)) == ([port.network_id], [port.id])
+    assert set(world.groups) == set(world.ports[port.id].groups)

@@ -40,7 +40,8 @@ class YunError(Exception):
         private: str = "",
         details: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(message.text if not private else f"{message.render('en')} [{private}]")
+        said = message.render("en")
+        super().__init__(f"{said} [{private}]" if private else said)
         self.message = message
         self.hint = hint
         self.fields = dict(fields or {})

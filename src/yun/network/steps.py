@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from yun.base.errors import DriverError
 from yun.network import rows, spec
 from yun.network.model import DOWN, TRASHED, UP, FloatingIp, Network, Port, SecurityRule
 from yun.network.service import look
@@ -118,10 +119,25 @@ def unplug_again(op: Op, output: Any, port_id: str, host_id: str) -> None:
 def plug_port(op: Op, port_id: str, host_id: str) -> dict[str, Any]:
     """The engine has the port, pinned to the host, in its groups; returns what its card needs."""
     _set_port(op, port_id, plugged=True, host_id=host_id, state=DOWN)
-    bring(op, [("port", port_id), *_floating_routers(op, port_id)])
+    targets = [("port", port_id), *_floating_routers(op, port_id)]
+    try:
+        bring(op, targets)
+    except DriverError as error:
+        if error.retryable:
+            raise
+        # The operation that makes its network or a group of it may still wait for its turn: the rows are there, so
+        # the engine can have them now.
+        bring(op, [*_below(op, port_id), *targets])
     with op.read() as session:
         port = session.get_one(Port, port_id)
         return {"mac": port.mac, "address": port.address, "uuid": port.uuid}
+
+
+def _below(op: Op, port_id: str) -> list[tuple[str, str]]:
+    """What a port stands on in the engine: its network and its groups."""
+    with op.read() as session:
+        port = session.get_one(Port, port_id)
+        return [("network", port.network_id), *(("group", g.id) for g in look.groups_of(session, port_id))]
 
 
 def plug_again(op: Op, output: Any, port_id: str) -> None:

@@ -126,7 +126,7 @@ def update(ctx: Ctx, ref: str, body: Changes, match: Match, dry_run: bool = Fals
 
 def _agreed(match: Expected, found: Instance, body: Edit) -> dict[str, Any]:
     """What of the body is to be changed, where nobody else changed it since the caller looked."""
-    wanted = body.model_dump(exclude_unset=True, exclude={"was"})
+    wanted = body.model_dump(exclude_none=True, exclude={"was"})  # null says nothing, as everywhere
     return match.edit(found, wanted, {name: getattr(found, name) for name in wanted}, TITLES, body.was)
 
 
