@@ -315,3 +315,27 @@ def test_of_two_growths_that_wait_together_the_second_is_promised_only_what_is_l
     with lab.database.read() as session:
         paths = {h.volume_id: h.path for h in session.scalars(sa.select(Head))}
     assert store.inspect(paths[disks.volume("other").id]).virtual_bytes == GIB
+
+
+@both
+def test_disks_and_drives_asked_for_at_once_get_slots_of_their_own(lab: Lab, disks: Any) -> None:
+    """What was accepted and still waits for its turn has its slot already."""
+    with lab.asking() as ctx:
+        instance = service.get(ctx, "web")
+        asked = [submit(ctx, service.add_disk(ctx, instance, size_bytes=GIB)).id for _each in range(3)]
+        with pytest.raises(Conflict) as caught:
+            service.add_disk(ctx, instance, size_bytes=GIB, place=Place(slot="vdc"))
+    assert "slot" in caught.value.fields
+    lab.drain()
+    assert [lab.operation(identifier).state for identifier in asked] == [OperationState.SUCCEEDED] * 3
+    assert sorted(disks.live()) == ["sda", "vda", "vdb", "vdc", "vdd"]
+
+
+@both
+def test_undoing_a_removal_whose_slot_was_filled_since_asks_for_the_newer_disk_first(lab: Lab, disks: Any) -> None:
+    disks.attach()
+    removal = disks.detach()
+    disks.ask(service.add_disk, lambda ctx: service.get(ctx, "web"), size_bytes=GIB, name="newer")
+    with lab.asking() as ctx, pytest.raises(Conflict):
+        undo(ctx, removal)
+    assert sorted(disks.live()) == ["sda", "vda", "vdb"]

@@ -17,11 +17,11 @@ from yun.base.messages import Message, _
 from yun.base.units import MIB, format_size
 from yun.compute.model import Instance, State
 from yun.compute.names import check_description, check_name, hostname_for
-from yun.compute.service.disks import LETTERS
 from yun.compute.service.flavors import check_size
 from yun.compute.service.look import get, refuse_taken
 from yun.compute.service.power import HOST_SLOTS
 from yun.compute.service.remove import delete
+from yun.compute.service.slots import LETTERS
 from yun.hosts import service as hosts
 from yun.images import service as images
 from yun.images.appliance import Appliance, ApplianceDisk

@@ -7,9 +7,9 @@ from yun.base.errors import Conflict, Invalid
 from yun.base.messages import Message, _
 from yun.compute.model import LIVE, SETTLED, Instance
 from yun.compute.service.bus_fit import refuse_unfit
-from yun.compute.service.disks import LETTERS, free_slot
 from yun.compute.service.look import must_be
 from yun.compute.service.power import keys, subject
+from yun.compute.service.slots import LETTERS, free_slot
 from yun.operations.intent import Intent, Key
 from yun.storage import service as storage
 from yun.storage.model import Attachment, Volume

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import string
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -15,12 +13,12 @@ from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.base.units import format_size
 from yun.compute.guest.model import InstanceGuest
-from yun.compute.media.model import CdDrive
-from yun.compute.model import DISKS_CHANGE_IN, HOT_BUSES, LIVE, Adoption, Instance
+from yun.compute.model import DISKS_CHANGE_IN, HOT_BUSES, LIVE, Instance
 from yun.compute.service.bus_fit import refuse_unfit
 from yun.compute.service.disk_ways import DiskWish, Ways, checked_ways, refuse_bad_ways, said_ways
 from yun.compute.service.look import must_be
 from yun.compute.service.power import keys, subject
+from yun.compute.service.slots import LETTERS, free_slot, refuse_taken, slots_of
 from yun.operations.intent import Intent, Key, Subject
 from yun.operations.model import Operation
 from yun.operations.opposites import opposite
@@ -28,10 +26,6 @@ from yun.storage import capacity, names
 from yun.storage import service as storage
 from yun.storage.model import Attachment, Pool, TrashItem, Volume, VolumeState
 
-LETTERS = {
-    "virtio": ("vd", string.ascii_lowercase), "scsi": ("sd", "bcdefg"), "sata": ("sd", "hijklm"), "ide": ("hd", "abcd"),
-}  # fmt: skip
-"""The slots of each bus: the first of SCSI is the seed's, and one controller holds seven; there is one of IDE."""
 DETACH_SECONDS = 30
 
 
@@ -59,13 +53,13 @@ def attach(ctx: Context, volume: Volume, instance: Instance, place: Place | None
     _same_home(ctx.session, volume, instance)
     place = _checked(place or Place())
     refuse_unfit(ctx.session, instance, place.bus, readonly=place.readonly)
-    slot = _slot(ctx.session, instance, place)
+    slot = free_slot(ctx.session, instance, place.bus, place.slot)
     ways = checked_ways(ctx.session, instance, place)
     now = instance.state in LIVE and place.bus in HOT_BUSES
 
     def write(session: Session) -> None:
         storage.refuse_attached(session, volume)
-        _refuse_taken(session, instance, slot)
+        refuse_taken(session, instance, slot)
 
     return Intent(
         kind="volume.attach",
@@ -102,7 +96,7 @@ def add_disk(
     must_be(instance, DISKS_CHANGE_IN)
     place = _checked(place or Place())
     refuse_unfit(ctx.session, instance, place.bus, readonly=place.readonly)
-    slot = _slot(ctx.session, instance, place)
+    slot = free_slot(ctx.session, instance, place.bus, place.slot)
     ways = checked_ways(ctx.session, instance, place)
     plan = storage.plan_volume(
         ctx, name=name or f"{instance.name}-{slot}", size_bytes=size_bytes, project_id=instance.project_id, pool=pool,
@@ -114,7 +108,7 @@ def add_disk(
 
     def write(session: Session) -> None:
         plan.write(session)
-        _refuse_taken(session, instance, slot)
+        refuse_taken(session, instance, slot)
 
     return Intent(
         kind="instance.add_disk",
@@ -278,45 +272,6 @@ def _placed(place: Place, slot: str, ways: Ways) -> dict[str, object]:
     return {
         "id": new_id(Attachment.PREFIX), "slot": slot, "bus": place.bus, "readonly": place.readonly, **ways.values(),
     }  # fmt: skip
-
-
-def slots_of(bus: str) -> list[str]:
-    """The names that disks and CD drives can have on a bus."""
-    prefix, letters = LETTERS[bus]
-    return [prefix + letter for letter in letters]
-
-
-def _slot(session: Session, instance: Instance, place: Place) -> str:
-    return free_slot(session, instance, place.bus, place.slot)
-
-
-def free_slot(session: Session, instance: Instance, bus: str, slot: str = "") -> str:
-    """``slot``, or the first free one of the bus. Raises `Conflict` where it, or every one, is taken."""
-    if slot:
-        _refuse_taken(session, instance, slot)
-        return slot
-    taken = _taken(session, instance)
-    free = [slot for slot in slots_of(bus) if slot not in taken]
-    if not free:
-        raise Conflict(_("The instance {name} has no free place on this bus.", name=instance.name))
-    return free[0]
-
-
-def _taken(session: Session, instance: Instance) -> Sequence[str]:
-    drives = session.scalars(sa.select(CdDrive.slot).where(CdDrive.instance_id == instance.id))
-    slots = [*(disk.attachment.slot for disk in storage.attachments_of(session, instance.id)), *drives]
-    came = session.get(Adoption, instance.id)
-    if came is not None:  # CDs and the like stay the definition's own
-        slots += [disk["slot"] for disk in came.facts["disks"] if disk["slot"] not in came.disks]
-    return slots
-
-
-def _refuse_taken(session: Session, instance: Instance, slot: str) -> None:
-    if slot in _taken(session, instance):
-        raise Conflict(
-            _("The instance {name} has a disk {slot} already.", name=instance.name, slot=slot),
-            fields={"slot": _("a free one, or none: then the first free one is taken")},
-        )
 
 
 def _same_home(session: Session, volume: Volume, instance: Instance) -> None:

@@ -13,9 +13,9 @@ from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.compute.media.model import CdDrive
 from yun.compute.model import DISKS_CHANGE_IN, LIVE, Instance
-from yun.compute.service.disks import free_slot, slots_of
 from yun.compute.service.look import must_be
 from yun.compute.service.power import keys, subject
+from yun.compute.service.slots import free_slot, slots_of
 from yun.images import service as images
 from yun.images.model import Image
 from yun.images.model import State as ImageState

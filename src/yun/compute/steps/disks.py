@@ -56,6 +56,7 @@ def put_in_place(op: Op, session: Session, volume_id: str, instance_id: str, wan
     storage.must_allow(volume, "attach")
     name = load(session, instance_id).name
     storage.refuse_attached(session, volume)
+    _refuse_filled(session, instance_id, wanted["slot"])
     group = io_limits.group_of(wanted.get("limits", {}))
     shared = [d.attachment.limits for d in storage.attachments_of(session, instance_id) if group]
     now = next((limits for limits in shared if io_limits.group_of(limits) == group), wanted.get("limits", {}))
@@ -69,10 +70,17 @@ def put_in_place(op: Op, session: Session, volume_id: str, instance_id: str, wan
     _tell(op, session, "volume.attached", volume_id, instance_id)
 
 
+def _refuse_filled(session: Session, instance_id: str, slot: str) -> None:
+    instance = load(session, instance_id)
+    if slot in {disk.attachment.slot for disk in storage.attachments_of(session, instance_id)}:
+        raise Conflict(_("The instance {name} has a disk {slot} already.", name=instance.name, slot=slot))
+
+
 def _place_again(op: Op, session: Session, output: Any, volume_id: str, instance_id: str) -> None:
     if output is None or storage.attachment_of(session, volume_id) is not None:
         return
     name = load(session, instance_id).name
+    _refuse_filled(session, instance_id, output["slot"])
     session.add(
         Attachment(volume_id=volume_id, instance_id=instance_id, instance_name=name, **_put_back(output))
     )
