@@ -24,11 +24,14 @@ from yun.storage.service import disk_path
 
 
 def _give_back(op: Op, output: Any, upload_id: str, path: str) -> None:
-    """One that only met a full disk, or whose import was cancelled, waits for another try; any other goes: the file
-    itself may be at fault, and must not be taken for the one that is sent next."""
+    """An appliance that only met a full disk, or whose import was cancelled, waits for another try. Any other goes: the
+    file itself may be at fault, and must not be taken for the one that is sent next; and what becomes a volume as soon
+    as it is here cannot be asked for again."""
     with op.read() as session:
         row = session.scalars(sa.select(Operation).where(Operation.id == op.id)).one()
-    if row.outcome != State.CANCELLED and (row.error or {}).get("code") != NoCapacity.code:
+        upload = session.get(Upload, upload_id)
+    may_be_fine = row.outcome == State.CANCELLED or (row.error or {}).get("code") == NoCapacity.code
+    if upload is None or upload.purpose != "appliance" or not may_be_fine:
         drop_upload.call(op, upload_id, path)
         return
     Path(part_of(path)).unlink(missing_ok=True)
