@@ -31,6 +31,8 @@ def _careless(connection: Any, record: Any) -> None:
 
 
 db._sqlite_connect = _careless
+# Processors that guests and other tests share may keep a test waiting for longer than a process of ours ever should.
+db.NEVER_FOR_EVER["options"] = "-c idle_in_transaction_session_timeout=60000"
 
 # Thousands of databases are opened, and each would translate every statement anew: they share what was learnt.
 KNOWN = sa.create_engine("sqlite://", json_serializer=db.serialized, query_cache_size=5000)
