@@ -201,3 +201,14 @@ def test_an_instance_is_resized_and_what_waits_is_told(run: Run) -> None:
     assert resized["pending"] == [
         {"field": "vcpus", "now": 1, "next": 2}, {"field": "memory_mib", "now": 128, "next": 1024}
     ]  # fmt: skip
+
+
+def test_a_nouns_help_shows_every_verb_with_its_whole_line(run: Run) -> None:
+    shown = run("instance", "--help").stdout
+    assert "..." not in shown.replace("ARGS]...", "")
+    assert "Add an empty disk, while the instance runs where its bus" in shown
+
+
+def test_states_in_tables_are_said_in_the_persons_language(run: Run) -> None:
+    assert "可用" in run("--lang", "zh", "image", "list").stdout
+    assert '"active"' in run("--lang", "zh", "-o", "json", "image", "list").stdout

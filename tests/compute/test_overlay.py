@@ -64,7 +64,7 @@ def test_what_runs_is_shown_with_the_size_and_hardware_it_was_started_with(lab: 
         "<commandline/>", "<os><kernel>/etc/shadow</kernel></os>", "<devices><hostdev/></devices>", "<devices>",
         "</domain><domain>", "<!DOCTYPE x [<!ENTITY a 'b'>]><pm/>", "<seclabel type='none'/>", "<pm/>" * 5000,
         "<devices><filesystem type='mount'/></devices>", "<cpu mode='host-passthrough'/>",
-        "<devices><serial type='file'/></devices>", "<devices><rng/></devices>",
+        "<devices><serial type='file'/></devices>", "<devices><rng/></devices>", "12", "<pm/> and more",
     ],
 )  # fmt: skip
 def test_what_could_take_the_machine_out_of_the_clouds_hands_is_refused(text: str) -> None:

@@ -34,7 +34,7 @@ def definitions(ctx: Context, instance: Instance) -> dict[str, Any]:
 def check_overlay(text: Any) -> str:
     """Extra XML as it is kept. Raises `Invalid` saying what it may hold."""
     try:
-        overlay.parse(text)
+        overlay.check(text)
     except ValueError as error:
         raise Invalid(
             _("This XML cannot be laid over a machine: {reason}", reason=str(error)[:200]),

@@ -43,6 +43,7 @@ __all__ = [
     "wait_for",
 ]  # fmt: skip
 
+WHOLE = 500  # characters of a verb's line in its noun's help: none is cut
 EXIT_CODES = {
     "invalid": 2,
     "unauthenticated": 3,
@@ -195,6 +196,14 @@ class Group(_Spoken, click.Group):
     def __init__(self, name: str | None = None, *, help: Message | str | None = None, **rest: Any) -> None:
         super().__init__(name, **rest)
         self._help = help
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Every verb with its whole first sentence."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, verb.get_short_help_str(WHOLE)) for name, verb in found if verb and not verb.hidden]
+        if rows:
+            with formatter.section(say(_("Commands"))):
+                formatter.write_dl(rows)
 
 
 Group.group_class = Group

@@ -55,6 +55,8 @@ def _cell(row: Row, key: str | Callable[[Row], Any]) -> str:
         return "–"
     if isinstance(value, bool):
         return _said(_("yes") if value else _("no"))
+    if key == "state":
+        return _printable(_said(_(str(value))))
     if isinstance(value, list | tuple | dict):
         return ", ".join(map(str, value)) if value else "–"
     return _printable(str(value))

@@ -45,9 +45,10 @@ def _free(ctx: Context, row: Instance) -> str:
 def _wanted(ctx: Context, ref: str, typed: FormData) -> Intent:
     memory = word(typed, "memory_mib")
     project = word(typed, "project")
+    count = number(typed, "count")
     row = service.get(ctx, ref)
     wish = service.CloneWish(
-        name=word(typed, "name") or "", count=number(typed, "count") or 1, full=ticked(typed, "full"),
+        name=word(typed, "name") or "", count=1 if count is None else count, full=ticked(typed, "full"),
         flavor=word(typed, "flavor"), vcpus=number(typed, "vcpus"),
         memory_mib=parse_size(memory, field="memory_mib", default_unit="m") // MIB if memory else None,
         network=word(typed, "network"), project=None if project == row.project_id else project,

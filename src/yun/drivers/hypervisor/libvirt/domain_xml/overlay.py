@@ -19,6 +19,18 @@ INSIDE = {
 
 def parse(text: str) -> list[ET.Element]:
     """The elements of an overlay. Raises ``ValueError`` saying what is wrong."""
+    return list(_read(text))
+
+
+def check(text: str) -> None:
+    """Raises ``ValueError`` for what `parse` refuses, and for words outside of elements, which would say nothing."""
+    root = _read(text)
+    for words in (root.text, *(element.tail for element in root)):
+        if words and words.strip():
+            raise ValueError(words.strip()[:60])
+
+
+def _read(text: str) -> ET.Element:
     if len(text.encode()) > LIMIT:
         raise ValueError(f"more than {LIMIT} bytes")
     try:
@@ -33,7 +45,7 @@ def parse(text: str) -> list[ET.Element]:
                 raise ValueError(f"<{element.tag}><{child.tag}>")
         if element.tag in INSIDE and element.attrib:
             raise ValueError(f"<{element.tag} {next(iter(element.attrib))}=…>")
-    return list(root)
+    return root
 
 
 def lay(root: ET.Element, text: str) -> None:
