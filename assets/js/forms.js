@@ -59,10 +59,13 @@ document.addEventListener("change", (event) => {
 });
 
 // A preview names the fields that are still wrong as the form does.
-onLoad("[data-field-name]", (line) => {
-  const label = document.querySelector(`#form [data-field="${CSS.escape(line.dataset.fieldName)}"] :is(label, legend, .form-label)`);
-  const title = label?.textContent.trim();
-  if (title && line.firstElementChild) line.firstElementChild.replaceWith(Object.assign(document.createElement("b"), { textContent: title }));
+// After every swap: a morph keeps the line and takes only its words.
+document.addEventListener("htmx:afterSwap", (event) => {
+  for (const code of event.target.querySelectorAll?.("[data-field-name] > code:first-child") ?? []) {
+    const name = CSS.escape(code.parentElement.dataset.fieldName);
+    const title = document.querySelector(`#form [data-field="${name}"] :is(label, legend, .form-label)`)?.textContent.trim();
+    if (title) code.replaceWith(Object.assign(document.createElement("b"), { textContent: title }));
+  }
 });
 
 // A choice shows the parts of the form that belong to it: data-show-when="name=value|value".

@@ -102,6 +102,19 @@ def test_failures_that_come_together_are_told_together(page: Page) -> None:
 # ── forms ──
 
 
+def test_the_preview_names_each_wrong_field_as_the_form_does(page: Page) -> None:
+    page.goto("/instances/new")
+    wrong = page.locator("#plan [data-field-name]")
+    expect(wrong).to_contain_text("Name ")
+    page.fill("input[name=name]", "fine")
+    page.locator(".choice-card", has_text="Own size").click()
+    page.fill("input[name=memory_mib]", "12abc")
+    expect(wrong).to_contain_text("Memory ")
+    page.fill("input[name=memory_mib]", "128M")
+    page.fill("input[name=disk_bytes]", "-4")
+    expect(wrong).to_contain_text("Disk ")
+
+
 def test_a_colleagues_change_of_the_same_field_is_shown_and_saving_again_means_it(
     page: Page, cloud: Cloud, machine: Any
 ) -> None:
