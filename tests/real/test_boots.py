@@ -107,6 +107,7 @@ def test_a_machine_of_old_hardware_becomes_a_modern_one(desk: Desk) -> None:
     assert inside(desk, identifier, "test -d /sys/firmware/efi && echo uefi") == "uefi"
     assert inside(desk, identifier, "cat /root/mark") == "mine"
     memory_grows_and_shrinks(desk, identifier)
+    copied_with_its_firmware_and_tpm(desk, identifier)
     desk.yun("instance", "delete", identifier, "--force")
     desk.yun("instance", "purge", identifier, "--yes")
     desk.yun("image", "delete", "tiny-generic")
@@ -126,3 +127,80 @@ def memory_grows_and_shrinks(desk: Desk, identifier: str) -> None:
     desk.yun("instance", "resize", identifier, "--memory", "512M")
     until(lambda: mib() <= grown - 200, 60)
     assert time.monotonic() - float(inside(desk, identifier, "cut -d. -f1 /proc/uptime")) < begun, "it never restarted"
+
+
+def copied_with_its_firmware_and_tpm(desk: Desk, identifier: str) -> None:
+    """Running and stopped: a linked clone has files of its own for what UEFI and TPM keep, as the source's are; it
+    boots, its TPM has the source's keys, and the source goes on as it was."""
+    key, ours = endorsement_key(desk, identifier), places(desk, identifier)
+    warm = desk.yun("instance", "clone", identifier, "warm", "--no-start")["id"]
+    theirs = places(desk, warm)
+    assert set(theirs).isdisjoint(ours)
+    assert digests(desk, theirs) == digests(desk, ours)
+    assert endorsement_key(desk, identifier) == key, "the running source's TPM works on"
+    desk.yun("instance", "delete", warm, "--force")
+    desk.yun("instance", "purge", warm, "--yes")
+    assert digests(desk, theirs) == ["", ""], "it leaves nothing behind"
+
+    desk.yun("instance", "stop", identifier)
+    before = digests(desk, ours)
+    assert "" not in before
+    cold = desk.yun("instance", "clone", identifier, "cold", "--no-start")["id"]
+    assert digests(desk, places(desk, cold)) == before, "byte by byte"
+    assert depth(desk, cold) == depth(desk, identifier), "linked: both stand on the same layer"
+    desk.yun("instance", "start", cold)
+    booted(desk, cold)
+    assert inside(desk, cold, "hostname; test -d /sys/firmware/efi && echo uefi; cat /root/mark") == "cold\nuefi\nmine"
+    assert endorsement_key(desk, cold) == key, "what was sealed by the source's TPM can be opened"
+    xml = desk.host.run("virsh", "dumpxml", cold)
+    assert places(desk, cold)[0] in xml
+    assert identifier not in xml, "nothing of the source's"
+    assert digests(desk, ours) == before, "the copy's boot wrote to its own files alone"
+    desk.yun("instance", "delete", cold, "--force")
+    desk.yun("instance", "purge", cold, "--yes")
+    desk.yun("instance", "start", identifier)
+    booted(desk, identifier)
+    assert inside(desk, identifier, "cat /root/mark") == "mine"
+    assert endorsement_key(desk, identifier) == key
+
+
+def places(desk: Desk, identifier: str) -> list[str]:
+    """Where the host keeps the variables of a machine's UEFI, and the state of its TPM."""
+    uuid = desk.host.run("virsh", "domuuid", identifier).strip()
+    return [f"{STATE}/pool/seeds/{identifier}.nvram", f"/var/lib/libvirt/swtpm/{uuid}/tpm2/tpm2-00.permall"]
+
+
+def digests(desk: Desk, files: list[str]) -> list[str]:
+    """Of each file; empty for what is not there."""
+    return [desk.host.run("sha256sum", file, check=False)[:64] for file in files]
+
+
+def depth(desk: Desk, identifier: str) -> int:
+    """Layers below its disk."""
+    return int(desk.yun("volume", "show", desk.shown(identifier)["disks"][0]["volume_id"])["depth"])
+
+
+EK_TEMPLATE = (
+    "0023" "000b" "000300b2"  # an elliptic key, named by SHA-256, restricted to decryption
+    "0020" "837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa"
+    "0006" "0080" "0043" "0010" "0003" "0010" "0000" "0000"
+)  # fmt: skip
+"""The public area of the endorsement key by which a TPM is known (TCG EK credential profile, P-256)."""
+
+
+def endorsement_key(desk: Desk, identifier: str) -> str:
+    """The key that the guest's TPM makes of its seed: TPM2_CreatePrimary by hand, since the guest has no tools."""
+    body = (
+        "00000131" "4000000b" "00000009" "40000009" "0000" "00" "0000"  # below the endorsement hierarchy, no password
+        "0004" "0000" "0000" f"{len(EK_TEMPLATE) // 2:04x}{EK_TEMPLATE}" "0000" "00000000"
+    )  # fmt: skip
+    command = f"8002{len(body) // 2 + 6:08x}{body}"
+    octal = "".join(f"\\{byte:03o}" for byte in bytes.fromhex(command))
+    talk = f"exec 3<>/dev/tpmrm0; printf '{octal}' >&3; dd bs=4096 count=1 <&3 2>/dev/null | od -An -v -tx1"
+    said = inside(desk, identifier, talk)
+    answer = bytes.fromhex("".join(said.split()))
+    assert answer[:2] == b"\x80\x02", said
+    assert answer[6:10] == bytes(4), said
+    public = answer[20 : 20 + int.from_bytes(answer[18:20], "big")]
+    assert public[:8] == bytes.fromhex(EK_TEMPLATE[:16])
+    return public.hex()
