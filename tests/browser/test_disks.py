@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,15 @@ def with_disks(cloud: Cloud, machine: Any, name: str, *names: str) -> str:
         cloud.api("POST", f"/instances/{identifier}/add-disk", {"size_bytes": GIB, "name": disk})
         settle(cloud, identifier)
     return identifier
+
+
+def until(so: Callable[[], bool]) -> None:
+    """Wait until it is so."""
+    for _attempt in range(300):
+        if so():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it did not come to be so")
 
 
 def dialog_of(page: Page) -> Locator:
@@ -113,8 +124,11 @@ def test_a_file_becomes_a_volume_and_a_wrong_checksum_is_told_first(page: Page, 
     page.fill("[name=checksum]", f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}")
     send.click()
     expect(page).to_have_url(re.compile("/volumes$"))
-    page.goto("/volumes?q=up-whole")
     line = page.locator("#list tbody tr", has_text="up-whole")
+    expect(line).to_be_visible()
+    made = cloud.api("GET", "/volumes?q=up-whole")["items"][0]["id"]
+    until(lambda: cloud.api("GET", f"/volumes/{made}")["state"] == "available")
+    page.goto("/volumes?q=up-whole")
     expect(line).to_contain_text("available")
     expect(line).to_contain_text("1 MiB")
 
