@@ -39,6 +39,10 @@ class RealRoom:
     def unprotect(self, path: str) -> None:
         os.chmod(path, 0o644)
 
+    def write_header(self, path: str, naming: str) -> None:
+        with open(path, "r+b") as file:
+            file.write(qcow2(backing=naming.encode()))
+
     def lose(self, path: str) -> None:
         os.unlink(path)
 

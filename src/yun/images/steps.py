@@ -254,14 +254,16 @@ def _unconvert(op: Op, output: Any, image_id: str, pool_id: str, *_rest: Any) ->
 
 @step(undo=_unconvert)
 def convert(op: Op, image_id: str, pool_id: str, got: dict[str, Any], compress: bool) -> str:
-    """A copy in our own format, free of whatever else the file held; returns its path. Raises `NoCapacity` before or
+    """A copy in our own format, free of whatever else the file held; returns its path. ``got`` says with ``told``
+    what the file must be taken for, where it must not be found by looking. Raises `NoCapacity` before or
     while it would touch the pool's reserve."""
     pool = pool_of(op, pool_id)
     target = f"{pool.path}/incoming/{image_id}.qcow2"
-    check_copy(op, pool, got["path"])
+    told = got.get("told", "")
+    check_copy(op, pool, got["path"], source_format=told)
     progress = watched(op, pool, share(op, "convert", 0.7, 0.9))
     op.drivers.on(pool.host_id).volume.convert(
-        got["path"], target, format="qcow2", progress=progress, compress=compress
+        got["path"], target, format="qcow2", progress=progress, compress=compress, source_format=told
     )  # fmt: skip
     return target
 
@@ -304,7 +306,7 @@ def copy_out(op: Op, export_id: str, compress: bool) -> dict[str, Any]:
     progress = watched(op, pool, share(op, "convert", 0.0, 0.8))
     store.convert(layer.path, export.path, format=form, progress=progress, compress=compress)
     sha256 = store.digest(export.path, share(op, "check", 0.8, 1.0))
-    facts = store.inspect(export.path)
+    facts = store.inspect(export.path, "raw" if form == "raw" else "")
     with op.write() as session:
         row = session.get_one(Export, export_id)
         row.state, row.size_bytes, row.checksum = "ready", facts.length, sha256

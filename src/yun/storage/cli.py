@@ -145,6 +145,12 @@ def volume() -> None:
     """The noun."""
 
 
+form = option(
+    "--format", "form", type=click.Choice(["qcow2", "raw"]), default="qcow2", show_default=True,
+    help=_("Format of the file."),
+)  # fmt: skip
+
+
 @volume.command("list", help=_("List volumes."))
 @option("--state", help=_("Only those in this state."))
 @option("--pool", "pool_", help=_("Only those in this pool."))
@@ -168,10 +174,13 @@ def show_volume(client: Client, ref: str) -> None:
 @option("--size", required=True, help=_("Its size, such as 10G."))
 @option("--pool", "pool_", help=_("The pool it lies in."))
 @option("--description", default="", help=_("What it is for."))
+@form
 @pass_client
-def create_volume(client: Client, name: str, size: str, pool_: str | None, description: str) -> None:
+def create_volume(client: Client, name: str, size: str, pool_: str | None, description: str, form: str) -> None:
     """Create."""
-    body = {"name": name, "size_bytes": size_of(size, "size"), "pool": pool_, "description": description}
+    body = {
+        "name": name, "size_bytes": size_of(size, "size"), "pool": pool_, "description": description, "format": form,
+    }  # fmt: skip
     client.change("POST", "/volumes", body)
 
 

@@ -91,7 +91,7 @@ def volume_form(ctx: Ctx) -> Response:
 def _new_volume(ctx: Context, form: FormData) -> Intent:
     return service.create_volume(
         ctx, name=word(form, "name") or "", size_bytes=_size(form, "size_bytes"), pool=word(form, "pool"),
-        description=word(form, "description") or "",
+        description=word(form, "description") or "", format=word(form, "format") or "qcow2",
     )  # fmt: skip
 
 

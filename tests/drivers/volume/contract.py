@@ -20,6 +20,7 @@ class Room(Protocol):
     def truncate(self, path: str) -> None: ...
     def write(self, path: str) -> None: ...
     def unprotect(self, path: str) -> None: ...
+    def write_header(self, path: str, naming: str) -> None: ...
     def lose(self, path: str) -> None: ...
     def everything(self) -> set[str]: ...
 
@@ -110,6 +111,63 @@ class VolumeContract:
         assert room.store.inspect(path) == before
         assert before.backing == base
         assert before.virtual_bytes == 2 * GIB
+
+    def test_a_raw_head_is_sparse_and_stands_on_nothing(self, room: Room) -> None:
+        path = f"{room.pool}/heads/r.raw"
+        for _again in range(2):
+            room.store.create_head(path, size=GIB, backing=None, format="raw")
+        facts = room.store.inspect(path, "raw")
+        assert (facts.format, facts.virtual_bytes, facts.backing, facts.writable) == ("raw", GIB, "", True)
+        assert facts.file_bytes < MIB
+        assert room.store.glance(path, "raw") == facts
+        assert room.store.usage(room.pool)[path] == facts.file_bytes
+        with pytest.raises(DriverError):
+            room.store.create_head(path, size=GIB, backing=None)
+        with pytest.raises(Invalid):
+            room.store.inspect(path, "qcow2")
+        with pytest.raises(Invalid):
+            room.store.create_head(f"{room.pool}/heads/s.raw", size=GIB, backing=layer(room), format="raw")
+        room.store.grow(path, 2 * GIB, format="raw")
+        with pytest.raises(Invalid):
+            room.store.grow(path, GIB, format="raw")
+        assert room.store.inspect(path, "raw").virtual_bytes == 2 * GIB
+        room.store.protect(path)
+        with pytest.raises(DriverError):
+            room.store.grow(path, 3 * GIB, format="raw")
+
+    def test_what_a_guest_wrote_into_a_raw_head_is_never_taken_for_a_header(self, room: Room) -> None:
+        path, heads = f"{room.pool}/heads/r.raw", [f"{room.pool}/heads/h{number}.qcow2" for number in range(3)]
+        room.store.create_head(path, size=GIB, backing=None, format="raw")
+        room.write_header(path, "/etc/hostname")
+        with pytest.raises(Invalid):
+            room.store.inspect(path)
+        for look in (room.store.inspect, room.store.glance):
+            assert (look(path, "raw").virtual_bytes, look(path, "raw").backing) == (GIB, "")
+        room.store.create_head(path, size=GIB, backing=None, format="raw")
+        room.store.grow(path, 2 * GIB, format="raw")
+        assert room.store.measure(path, source_format="raw") > 0
+        with pytest.raises(Invalid):
+            room.store.create_head(heads[0], size=2 * GIB, backing=path, live=True)
+        below = path
+        for head in heads:
+            form = "raw" if below == path else "qcow2"
+            for _again in range(2):
+                room.store.create_head(head, size=2 * GIB, backing=below, backing_format=form, live=True)
+            room.store.protect(below)
+            below = head
+        assert room.store.inspect(heads[0]).backing == path
+        for number, (source, told) in enumerate([(path, "raw"), (heads[2], "")]):
+            target = f"{room.pool}/heads/c{number}.qcow2"
+            room.store.convert(source, target, format="qcow2", progress=quiet, source_format=told)
+            assert (room.store.inspect(target).virtual_bytes, room.store.inspect(target).backing) == (2 * GIB, "")
+        again = f"{room.pool}/heads/c.raw"
+        room.store.convert(path, again, format="raw", progress=quiet, source_format="raw")
+        assert room.store.inspect(again, "raw").virtual_bytes == 2 * GIB
+        room.store.flatten(heads[2], path, quiet, base_format="raw")
+        assert room.store.inspect(heads[2]).backing == path
+        assert room.store.measure(heads[2]) > 0
+        room.store.flatten(heads[2], "", quiet)
+        assert room.store.inspect(heads[2]).backing == ""
 
     def test_another_file_of_the_name_is_not_overwritten(self, room: Room) -> None:
         base, path = layer(room), f"{room.pool}/heads/b.qcow2"

@@ -28,6 +28,9 @@ class FakeRoom:
     def unprotect(self, path: str) -> None:
         self.world.files[path].writable = True
 
+    def write_header(self, path: str, naming: str) -> None:
+        self.world.files[path].header = naming
+
     def lose(self, path: str) -> None:
         del self.world.files[path]
 

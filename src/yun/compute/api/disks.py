@@ -12,6 +12,7 @@ from yun.storage.service import get_volume
 from yun.web.api import Ctx, Match
 
 LIMITS = "Such as `read_iops_sec`, with `_max` for a burst and `_max_length` for its seconds; total, read, write."
+FORMAT = "qcow2, or raw: a file that is sparse, independent and a little faster."
 LIMIT_GROUP = "Disks of the instance with the same name share one budget."
 
 
@@ -48,6 +49,7 @@ class NewDisk(NewPlace):
     size_bytes: int
     name: str | None = Field(None, max_length=400, description="The volume's name.")
     pool: str | None = Field(None, max_length=70, description="Pool by name or id; the default one otherwise.")
+    format: str = Field("qcow2", max_length=10, description=FORMAT)
 
 
 class Target(NewPlace):
@@ -87,7 +89,8 @@ def add_disk(ctx: Ctx, ref: str, body: NewDisk, match: Match, dry_run: bool = Fa
     found = service.get(ctx, ref)
     match.check(found)
     intent = service.add_disk(
-        ctx, found, size_bytes=body.size_bytes, name=body.name, pool=body.pool, place=body.place()
+        ctx, found, size_bytes=body.size_bytes, name=body.name, pool=body.pool, place=body.place(),
+        format=body.format,
     )
     return answer(ctx, intent, dry_run=dry_run, row=lambda: row_of(ctx, found))
 

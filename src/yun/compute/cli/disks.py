@@ -11,7 +11,7 @@ from yun.base.messages import _
 from yun.compute.cli.first_disk import CACHES, IO_MODES
 from yun.compute.cli.limits import LIMIT_HELP, limits_of
 from yun.compute.cli.shared import instance
-from yun.storage.cli import size_of, volume
+from yun.storage.cli import form, size_of, volume
 from yun.web.client import Client
 from yun.web.command import option, pass_client
 
@@ -46,17 +46,19 @@ def told(place: dict[str, object], limits: tuple[str, ...]) -> dict[str, object]
 @option("--size", required=True, help=_("Its size, such as 10G."))
 @option("--name", help=_("The volume's name."))
 @option("--pool", help=_("The pool it lies in."))
+@form
 @bus
 @slot
 @readonly
 @ways
 @pass_client
 def add_disk(
-    client: Client, ref: str, size: str, name: str | None, pool: str | None, limits: tuple[str, ...], **place: object
-) -> None:
+    client: Client, ref: str, size: str, name: str | None, pool: str | None, form: str, limits: tuple[str, ...],
+    **place: object,
+) -> None:  # fmt: skip
     """Add a disk."""
     body = {
-        "size_bytes": size_of(size, "size"), "name": name, "pool": pool, **told(place, limits),
+        "size_bytes": size_of(size, "size"), "name": name, "pool": pool, "format": form, **told(place, limits),
     }  # fmt: skip
     client.change("POST", f"/instances/{quote(ref, safe='')}/add-disk", body)
 

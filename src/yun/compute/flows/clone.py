@@ -66,8 +66,8 @@ def make_image(
     """The boot disk becomes a layer; its copy in our own format becomes the image's file."""
     op.step(images.begin, image_id)
     frozen = op.step(steps.freeze_source, source_id, freezes, False)
-    path = op.step(steps.layer_path, frozen["layers"][freezes[0]["volume_id"]])
-    copied = op.step(images.convert, image_id, pool_id, {"path": path}, compress)
+    file = op.step(steps.layer_file, frozen["layers"][freezes[0]["volume_id"]])
+    copied = op.step(images.convert, image_id, pool_id, file, compress)
     layer = op.step(storage.adopt_layer, layer_id, pool_id, copied, holder(image_id))
     op.step(images.activate, image_id, layer["layer_id"], {"sha256": layer["digest"]}, {"format": "qcow2"})
     return {"image_id": image_id, "consistency": frozen["consistency"]}

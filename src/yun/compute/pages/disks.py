@@ -53,7 +53,8 @@ def disk_form(ctx: Ctx, ref: str) -> Response:
 
 def _new_disk(ctx: Context, row: Instance, form: FormData) -> Intent:
     return service.add_disk(
-        ctx, row, size_bytes=_size(form), name=word(form, "name"), pool=word(form, "pool"), place=_place(form)
+        ctx, row, size_bytes=_size(form), name=word(form, "name"), pool=word(form, "pool"), place=_place(form),
+        format=word(form, "format") or "qcow2",
     )
 
 

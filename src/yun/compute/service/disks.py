@@ -85,11 +85,12 @@ def attach(ctx: Context, volume: Volume, instance: Instance, place: Place | None
 
 def add_disk(
     ctx: Context, instance: Instance, *, size_bytes: int, name: str | None = None, pool: str | None = None,
-    place: Place | None = None,
+    place: Place | None = None, format: str = "qcow2",
 ) -> Intent:  # fmt: skip
     """Make an empty volume and put it into the instance, in one operation.
 
-    Without a ``name`` it is called like the instance and its slot. Raises as `attach`, and as creating a volume does.
+    Without a ``name`` it is called like the instance and its slot. Its file is of this ``format``. Raises as `attach`,
+    and as creating a volume does.
     Undo takes it out; the volume stays with what was written to it.
     """
     ctx.may("instance.add_disk", instance.project_id)
@@ -102,6 +103,7 @@ def add_disk(
         ctx, name=name or f"{instance.name}-{slot}", size_bytes=size_bytes, project_id=instance.project_id, pool=pool,
         exact=name is not None,
     )  # fmt: skip
+    plan = storage.in_format(plan, format)
     if plan.pool.host_id != instance.host_id:
         raise Conflict(_("The volume lies in the pool {pool}, which another host has.", pool=plan.pool.name))
     now = instance.state in LIVE and place.bus in HOT_BUSES
@@ -122,6 +124,7 @@ def add_disk(
         subjects=(Subject("volume", plan.volume_id, plan.name),),
         effects=(
             _("An empty disk of {size} in the pool {pool}.", size=format_size(plan.size_bytes), pool=plan.pool.name),
+            *storage.said_format(plan),
             _("The instance {name} has it as {slot} ({bus}).", name=instance.name, slot=slot, bus=place.bus),
             _when(instance, now),
             *said_ways(ctx.session, instance, ways),

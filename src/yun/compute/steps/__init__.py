@@ -9,7 +9,7 @@ from yun.compute.steps.clone import (
     copy_still,
     copy_tpm,
     freeze_source,
-    layer_path,
+    layer_file,
     stand_on,
 )
 from yun.compute.steps.configure import (
@@ -69,7 +69,7 @@ __all__ = [
     "define_now", "drop_errand", "edit", "find", "find_all", "finish_purge", "finish_stopped", "flatten_disk",
     "flatten_due", "forget_machine", "freeze_now", "freeze_source", "give_back_blocks", "give_password", "go_on",
     "grow_volume", "hand_over", "have_boot_once", "have_boot_order", "have_drive", "have_hardware", "have_overlay",
-    "have_size", "is_written", "launch", "layer_path", "layers_below", "learn", "learn_all", "live_now", "load",
+    "have_size", "is_written", "launch", "layer_file", "layers_below", "learn", "learn_all", "live_now", "load",
     "load_drive", "look", "look_at_all", "make_download", "make_flavor", "measure", "move_over", "parts", "place",
     "plug_card", "plug_in", "power_off", "power_on", "promise_growth", "pull_card", "pull_out", "put_in_place",
     "redefine", "refuse_mounted", "release_kept", "remember", "remove_files", "set_clock", "set_state", "settle",

@@ -24,6 +24,7 @@ from yun.storage.model import Head, Layer, Volume, VolumeState
 from yun.storage.spec import pool_path_of
 from yun.storage.steps import freezing
 from yun.storage.steps.freezing import Freeze
+from yun.storage.steps.shared import told_format
 from yun.storage.steps.volumes import unmake_volume
 
 UP = (Power.RUNNING, Power.PAUSED)
@@ -141,9 +142,10 @@ def _moved(op: Op, hypervisor: Hypervisor, uuid: str, source_id: str, freezes: l
 
 
 @tx_step()
-def layer_path(op: Op, session: Session, layer_id: str) -> str:
-    """Where a frozen file lies."""
-    return storage.get_layer(session, layer_id).path
+def layer_file(op: Op, session: Session, layer_id: str) -> dict[str, str]:
+    """Where a frozen file lies, and what it must be taken for."""
+    layer = storage.get_layer(session, layer_id)
+    return {"path": layer.path, "told": told_format(layer)}
 
 
 @tx_step()
@@ -152,12 +154,6 @@ def stand_on(op: Op, session: Session, layers: dict[str, str]) -> None:
     for volume_id, layer_id in layers.items():
         storage.get_layer(session, layer_id, lock=True)
         session.execute(sa.update(Head).where(Head.volume_id == volume_id).values(layer_id=layer_id))
-
-
-def told_format(file: Layer | Head) -> str:
-    """The format of a file where it must not be found by looking: its guest could have written a header into a raw
-    one, and what was taken over lies outside of the pools. Empty for all others."""
-    return file.format if file.adopted or file.format == "raw" else ""
 
 
 def _uncopy(op: Op, output: Any, volume_id: str, source_id: str, share: list[float]) -> None:

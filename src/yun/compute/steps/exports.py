@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from yun.base.errors import Conflict
 from yun.base.messages import _
 from yun.compute.model import LIVE
-from yun.compute.steps.clone import STOPPED, told_format
+from yun.compute.steps.clone import STOPPED
 from yun.compute.steps.shared import load
 from yun.images.appliance.bundling import Source, bundle, unbundle
 from yun.images.appliance.writing import Card, DiskFile, Machine
@@ -19,6 +19,7 @@ from yun.network.service import ports_of
 from yun.operations.flow import Op, step, tx_step
 from yun.storage.model import Layer
 from yun.storage.service import attachments_of
+from yun.storage.steps.shared import told_format
 
 
 def _unexport(op: Op, session: Session, output: Any, export_id: str, instance_id: str) -> None:

@@ -27,7 +27,7 @@ from yun.operations.service import submit
 from yun.storage import service as storage
 from yun.storage.model import Head, Layer, Pool, Volume
 from yun.storage.steps.layers import collect
-from yun.storage.steps.shared import store_of
+from yun.storage.steps.shared import store_of, told_format
 
 LOOK_EVERY = 0.2
 UP = (Power.RUNNING, Power.PAUSED)
@@ -45,6 +45,7 @@ class _Work:
     volume: Volume
     head: Head
     floor: str
+    floor_format: str
     pool: Pool
     store: VolumeStore
     instance: Instance | None
@@ -54,7 +55,7 @@ class _Work:
     @property
     def stands(self) -> bool:
         """Whether its header says so already."""
-        return self.store.glance(self.head.path).backing == self.floor
+        return self.store.glance(self.head.path, told_format(self.head)).backing == self.floor
 
     @property
     def live(self) -> bool:
@@ -71,12 +72,15 @@ def _work(op: Op, volume_id: str, floor_id: str | None) -> _Work:
     with op.read() as session:
         volume = session.get_one(Volume, volume_id)
         head = session.scalars(sa.select(Head).where(Head.volume_id == volume_id)).one()
-        floor = session.get_one(Layer, floor_id).path if floor_id else ""
+        layer = session.get_one(Layer, floor_id) if floor_id else None
+        floor, form = (layer.path, layer.format) if layer is not None else ("", "qcow2")
         pool = session.get_one(Pool, volume.pool_id)
         place = storage.attachment_of(session, volume_id)
         instance = session.get(Instance, place.instance_id) if place is not None else None
     hypervisor = op.drivers.on(instance.host_id).hypervisor if instance is not None else None
-    return _Work(volume, head, floor, pool, store_of(op, pool), instance, hypervisor, place.slot if place else "")
+    return _Work(
+        volume, head, floor, form, pool, store_of(op, pool), instance, hypervisor, place.slot if place else ""
+    )
 
 
 def _leave_off(op: Op, output: object, volume_id: str, floor_id: str | None, gives_way: bool) -> None:
@@ -104,7 +108,8 @@ def flatten_disk(op: Op, volume_id: str, floor_id: str | None, gives_way: bool) 
             if work.live:
                 _pull(op, work, gives_way)
             else:
-                work.store.flatten(work.head.path, work.floor, watched(op, work.pool, _reporter(op, work, gives_way)))
+                report = watched(op, work.pool, _reporter(op, work, gives_way))
+                work.store.flatten(work.head.path, work.floor, report, base_format=work.floor_format)
     except _GiveWay:
         _leave_off(op, None, volume_id, floor_id, gives_way)
         return False

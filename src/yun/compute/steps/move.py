@@ -17,9 +17,9 @@ from yun.base.units import MIB
 from yun.compute import places
 from yun.compute.model import Instance
 from yun.compute.spec import FIRMWARE
-from yun.compute.steps.clone import told_format
 from yun.compute.steps.definition import define_now, write_seed
 from yun.drivers.hypervisor.port import Hypervisor, Power
+from yun.drivers.volume.port import HeadFormat
 from yun.images.space import MAKE_ROOM, check_copy, left, watched
 from yun.operations.events import emit
 from yun.operations.flow import Op, step
@@ -29,7 +29,7 @@ from yun.storage import service as storage
 from yun.storage.model import Head, Pool, Volume
 from yun.storage.service.volumes import head_of
 from yun.storage.steps.layers import collect
-from yun.storage.steps.shared import refuse_base, store_of
+from yun.storage.steps.shared import refuse_base, store_of, told_format
 
 SCARCE = 16 * MIB
 """What is left of a disk on which a hypervisor's write found no room: it writes a megabyte at a time, several at
@@ -129,7 +129,7 @@ def bring_over(op: Op, volume_id: str, way: dict[str, Any]) -> str:
     if not (live and hypervisor is not None and _under_way(hypervisor, scene)):
         with op.read() as session:  # others may have been promised the space while it waited
             capacity.check(session, session.get_one(Pool, road.to_pool), scene.volume.size_bytes)
-        check_copy(op, scene.new, road.source)
+        check_copy(op, scene.new, road.source, source_format=told_format(scene.head))
     if live and hypervisor is not None:
         _mirror(op, hypervisor, scene, road)
         return LIVE
@@ -145,10 +145,15 @@ def _under_way(hypervisor: Hypervisor, scene: _Scene) -> bool:
 def _convert(op: Op, scene: _Scene, road: Way) -> None:
     store = store_of(op, scene.new)
     report = watched(op, scene.new, lambda part: op.progress(part, COPYING))
-    store.convert(
-        road.source, road.target, format="qcow2", progress=report, source_format=told_format(scene.head)
-    )
-    store.grow(road.target, max(scene.volume.size_bytes, store.inspect(road.target).virtual_bytes))
+    form, told = _format(scene), told_format(scene.head)
+    store.convert(road.source, road.target, format=form, progress=report, source_format=told)
+    size = store.inspect(road.target, told).virtual_bytes
+    store.grow(road.target, max(scene.volume.size_bytes, size), format=told)
+
+
+def _format(scene: _Scene) -> HeadFormat:
+    """A raw disk stays one, wherever it lies."""
+    return "raw" if scene.head.format == "raw" else "qcow2"
 
 
 def _mirror(op: Op, hypervisor: Hypervisor, scene: _Scene, road: Way) -> None:
@@ -159,8 +164,8 @@ def _mirror(op: Op, hypervisor: Hypervisor, scene: _Scene, road: Way) -> None:
     if not _under_way(hypervisor, scene):
         store.delete(road.target)
         size = hypervisor.disks(uuid)[scene.slot].size or scene.volume.size_bytes
-        store.create_head(road.target, size=size, backing=None)
-        hypervisor.begin_copy(uuid, scene.slot, road.target)
+        store.create_head(road.target, size=size, backing=None, format=_format(scene))
+        hypervisor.begin_copy(uuid, scene.slot, road.target, format=_format(scene))
     report = watched(op, scene.new, lambda part: op.progress(part, COPYING))
     begun = op.clock.monotonic()
     while True:

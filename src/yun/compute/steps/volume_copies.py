@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from yun.base.errors import Conflict
 from yun.base.messages import _
 from yun.compute.model import Instance
-from yun.compute.steps.clone import STOPPED, told_format
+from yun.compute.steps.clone import STOPPED
 from yun.compute.steps.move import COPYING
 from yun.drivers.hypervisor.port import Power
 from yun.images.filling import fill_volume
@@ -20,6 +20,7 @@ from yun.operations.flow import Op, step
 from yun.storage import service as storage
 from yun.storage.model import Head, Layer, Volume, VolumeState
 from yun.storage.service.volumes import head_of
+from yun.storage.steps.shared import told_format
 from yun.storage.steps.volumes import unmake_volume
 
 UP = (Power.RUNNING, Power.PAUSED)
@@ -100,7 +101,7 @@ def make_download(op: Op, export_id: str, source_id: str, layer_id: str | None, 
         progress=watched(op, pool, share(op, "copy", 0.0, 0.8)), source_format=told, alone=layer_id is None,
     )  # fmt: skip
     sha256 = store.digest(export.path, share(op, "check", 0.8, 1.0))
-    facts = store.inspect(export.path)
+    facts = store.inspect(export.path, "raw" if export.format == "raw" else "")
     with op.write() as session:
         row = session.get_one(Export, export_id)
         row.state, row.size_bytes, row.checksum = "ready", facts.length, sha256

@@ -7,6 +7,9 @@ from typing import Literal
 
 from yun.drivers.hypervisor.board import DiskFull
 
+DiskFormat = Literal["qcow2", "raw"]
+"""What the file of a disk may be."""
+
 
 @dataclass(frozen=True)
 class IoLimits:
@@ -61,7 +64,7 @@ class DiskSpec:
 
     slot: str
     path: str
-    format: Literal["qcow2", "raw"] = "qcow2"
+    format: DiskFormat = "qcow2"
     device: Literal["disk", "cdrom"] = "disk"
     bus: Literal["virtio", "scsi", "sata", "ide"] = "virtio"
     cache: Literal["none", "writeback", "writethrough", "unsafe", "directsync"] = "none"

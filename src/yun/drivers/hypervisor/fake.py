@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
+from yun.drivers.hypervisor.disk import DiskFormat
 from yun.drivers.hypervisor.fake_boots import FakeBoots
 from yun.drivers.hypervisor.fake_devices import FakeDevices
 from yun.drivers.hypervisor.fake_limits import FakeLimits, refuse_impossible, refuse_uneven
@@ -246,12 +247,12 @@ class FakeHypervisor(FakeBoots, FakeLimits, FakeNics, FakeDevices, PullingDisks)
                 domain.guest.agent("guest-fsfreeze-thaw", {})
             return rests
 
-    def begin_copy(self, uuid: str, slot: str, path: str) -> None:
+    def begin_copy(self, uuid: str, slot: str, path: str, *, format: DiskFormat = "qcow2") -> None:
         with self._call("begin_copy", uuid):
             domain = self._active(uuid)
             if slot not in self._plugged(domain):
                 raise DriverError(_("The slot {slot} is empty.", slot=slot))
-            domain.mirrors.setdefault(slot, Mirror(path))
+            domain.mirrors.setdefault(slot, Mirror(path, format))
 
     def copy_state(self, uuid: str, slot: str) -> BlockCopy | None:
         with self._call("copy_state", uuid):
@@ -272,8 +273,8 @@ class FakeHypervisor(FakeBoots, FakeLimits, FakeNics, FakeDevices, PullingDisks)
             if mirror.looks < self.world.copy_looks:
                 raise DriverError(_("The copy of {slot} is not ready yet.", slot=slot), retryable=True)
             old = {slot: self._plugged(domain)[slot].path}
-            domain.live = onto(domain.live, old, {slot: mirror.path})
-            domain.spec = onto(domain.spec, old, {slot: mirror.path})
+            domain.live = onto(domain.live, old, {slot: mirror.path}, mirror.format)
+            domain.spec = onto(domain.spec, old, {slot: mirror.path}, mirror.format)
             self.world.sizes[mirror.path] = self.world.sizes.get(old[slot], 0)
             del domain.mirrors[slot]
 
@@ -461,10 +462,12 @@ class FakeHypervisor(FakeBoots, FakeLimits, FakeNics, FakeDevices, PullingDisks)
         self.world.nudges.unsubscribe(self)
 
 
-def onto(spec: DomainSpec, old: Mapping[str, str], new: Mapping[str, str]) -> DomainSpec:
-    """The spec with each slot that holds its ``old`` file holding its ``new`` one."""
+def onto(
+    spec: DomainSpec, old: Mapping[str, str], new: Mapping[str, str], format: DiskFormat = "qcow2"
+) -> DomainSpec:
+    """The spec with each slot that holds its ``old`` file holding its ``new`` one, of this ``format``."""
     disks = tuple(
-        replace(d, path=new[d.slot], format="qcow2") if d.slot in new and d.path == old[d.slot] else d
+        replace(d, path=new[d.slot], format=format) if d.slot in new and d.path == old[d.slot] else d
         for d in spec.disks
     )
     return replace(spec, disks=disks)

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from yun.drivers.hypervisor.disk import DiskFormat
 from yun.drivers.hypervisor.fake_guest import FakeGuest
 from yun.drivers.hypervisor.fake_room import DEVICES
 from yun.drivers.hypervisor.host_device import HostDevice, HostDeviceSpec
@@ -25,6 +26,7 @@ class Mirror:
     """A copy of a disk that is under way: ready once it was looked at often enough."""
 
     path: str
+    format: DiskFormat = "qcow2"
     looks: int = 0
 
 

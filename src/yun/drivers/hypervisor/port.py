@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 
 from yun.drivers.hypervisor.board import Board
 from yun.drivers.hypervisor.boots import Boots
-from yun.drivers.hypervisor.disk import DiskSpec, IoLimits
+from yun.drivers.hypervisor.disk import DiskFormat, DiskSpec, IoLimits
 from yun.drivers.hypervisor.host_device import GivesDevices, HostDeviceSpec
 
 
@@ -304,9 +304,9 @@ class Hypervisor(Boots, GivesDevices, Protocol):
         """
         ...
 
-    def begin_copy(self, uuid: str, slot: str, path: str) -> None:
+    def begin_copy(self, uuid: str, slot: str, path: str, *, format: DiskFormat = "qcow2") -> None:
         """Begin to copy the disk in ``slot`` of a running or paused domain, with all that it stands on, to ``path``: a
-        qcow2 file that is there, stands on nothing and is as large. The domain goes on with its old file.
+        file of this ``format`` that is there, stands on nothing and is as large. The domain goes on with its old file.
 
         Nothing happens where a copy of this slot is under way. `DriverError` (not retryable) for an empty slot.
         """

@@ -22,7 +22,7 @@ from yun.drivers.volume.inspection import (
     refuse,
     sniff,
 )
-from yun.drivers.volume.port import FINISHED, FOLDERS, FileFacts, OutFormat, PoolFacts, Progress
+from yun.drivers.volume.port import FINISHED, FOLDERS, FileFacts, HeadFormat, OutFormat, PoolFacts, Progress
 from yun.drivers.volume.tool import image, image_json, image_progress
 
 MARK = ".yun-pool"
@@ -113,18 +113,18 @@ class DirectoryStore:
 
     # looking -----------------------------------------------------------------------------------------------
 
-    def inspect(self, path: str) -> FileFacts:
-        return self._look(path, by_tool=True)
+    def inspect(self, path: str, format: str = "") -> FileFacts:
+        return self._look(path, format, by_tool=True)
 
-    def glance(self, path: str) -> FileFacts:
-        return self._look(path, by_tool=False)
+    def glance(self, path: str, format: str = "") -> FileFacts:
+        return self._look(path, format, by_tool=False)
 
     def unwritten(self, path: str) -> bool:
         seen = self.glance(path)
         with atomic.translated(path):
             return seen.exists and seen.format == "qcow2" and bool(seen.backing) and maps_nothing(path)
 
-    def _look(self, path: str, *, by_tool: bool) -> FileFacts:
+    def _look(self, path: str, format: str, *, by_tool: bool) -> FileFacts:
         with atomic.translated(path):
             try:
                 status = os.lstat(path)
@@ -132,7 +132,8 @@ class DirectoryStore:
                 return FileFacts(path, exists=False)
             if not stat.S_ISREG(status.st_mode):
                 raise refuse(path, _("it is not a regular file"))
-            header = sniff(path)
+            header = sniff(path) if format != "raw" else Header("raw", status.st_size)
+        rules.check_made_as(path, format, header.format)
         rules.check_references(path, header.backing, data_file=header.external_data)
         virtual = self._vetted(path, header) if by_tool else header.virtual_bytes
         writable = bool(status.st_mode & 0o222)
@@ -144,6 +145,7 @@ class DirectoryStore:
     def _vetted(self, path: str, header: Header) -> int:
         """The virtual size as the tool sees it, once it agrees with what the header said about other files."""
         if header.format in ("raw", "iso"):
+            check_size(path, header.virtual_bytes)
             return header.virtual_bytes
         answer = image_json(
             ["info", "-U", "-f", header.format, "--", path], path=path, timeout=self.timeout
@@ -161,8 +163,8 @@ class DirectoryStore:
             raise refuse(path, _("its header is damaged or lies"))
         return virtual
 
-    def _present(self, path: str) -> FileFacts:
-        facts = self.inspect(path)
+    def _present(self, path: str, format: str = "") -> FileFacts:
+        facts = self.inspect(path, format)
         if not facts.exists:
             raise faults.missing(path)
         return facts
@@ -228,26 +230,30 @@ class DirectoryStore:
         return pool
 
     def create_head(
-        self, path: str, *, size: int, backing: str | None, backing_format: str = "qcow2", live: bool = False
-    ) -> None:
+        self, path: str, *, size: int, backing: str | None, backing_format: str = "qcow2", live: bool = False,
+        format: HeadFormat = "qcow2",
+    ) -> None:  # fmt: skip
         self._place(path)
         check_size(path, size)
+        rules.check_kind(path, format, backing)
         base: list[str] = []
         if backing:
-            under = self.glance(backing)  # its header was held against the tool when it came into the house
+            # Its header was held against the tool when it came into the house.
+            under = self.glance(backing, backing_format)
             if under.exists and not under.virtual_bytes:
-                under = self.inspect(backing)
+                under = self.inspect(backing, backing_format)
             writable = under.writable if under.exists else None
             rules.check_base(path, backing, writable, under.virtual_bytes, size, live=live)
             # A backing that a machine has open must not be opened by a second program: its header was read above.
             base = [*(["-u"] if live else []), "-b", backing, "-F", backing_format]
         if os.path.lexists(path):
-            there = self.inspect(path)
-            rules.check_same(path, there.backing == (backing or "") and there.virtual_bytes >= size and there.writable)
+            there = self.inspect(path, "raw" if format == "raw" else "")
+            same = there.format == format and there.backing == (backing or "")
+            rules.check_same(path, same and there.virtual_bytes >= size and there.writable)
             return
         with atomic.whole(path, atomic.HEAD) as part:
             image(
-                ["create", "-q", "-f", "qcow2", *base, "--", part, str(size)], path=path, timeout=self.timeout
+                ["create", "-q", "-f", format, *base, "--", part, str(size)], path=path, timeout=self.timeout
             )  # fmt: skip
 
     def freeze(self, path: str, into: str) -> None:
@@ -292,14 +298,14 @@ class DirectoryStore:
         with atomic.whole(target, atomic.HEAD) as part:
             return bundle.write(part, members, progress)
 
-    def flatten(self, path: str, base: str, progress: Progress) -> None:
+    def flatten(self, path: str, base: str, progress: Progress, *, base_format: str = "qcow2") -> None:
         self._place(path)
         facts = self._present(path)
         if not facts.writable or rules.folder_of(path) != "heads":
             raise faults.frozen(path)
         if facts.backing == base:
             return
-        onto = ["-b", base, "-F", self._present(base).format] if base else ["-b", ""]
+        onto = ["-b", base, "-F", self._present(base, base_format).format] if base else ["-b", ""]
         image_progress(["rebase", "-p", "-f", facts.format, *onto, "--", path], path=path, progress=progress)
         with atomic.translated(path):
             atomic.settle(path, atomic.HEAD)
@@ -310,12 +316,12 @@ class DirectoryStore:
     def discard(self, path: str) -> None:
         foreign.discard(path)
 
-    def grow(self, path: str, size: int, *, adopted: str = "") -> None:
+    def grow(self, path: str, size: int, *, format: str = "", adopted: str = "") -> None:
         if adopted:
             foreign.grow(path, size, adopted, timeout=self.timeout)
             return
         self._place(path)
-        facts = self._present(path)
+        facts = self._present(path, format)
         if not facts.writable or rules.folder_of(path) != "heads":
             raise faults.frozen(path)
         check_size(path, size)

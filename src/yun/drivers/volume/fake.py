@@ -20,15 +20,18 @@ from yun.base.errors import DriverError
 from yun.base.messages import _
 from yun.drivers.volume import faults, foreign, rules
 from yun.drivers.volume.inspection import check_size, sniff
-from yun.drivers.volume.port import FINISHED, FileFacts, OutFormat, PoolFacts, Progress
+from yun.drivers.volume.port import FINISHED, FileFacts, HeadFormat, OutFormat, PoolFacts, Progress
 
 CLUSTERS = 196608
 """What an empty qcow2 takes."""
+SECTORS = 4096
+"""What an empty raw file takes."""
 
 
 @dataclass
 class FakeFile:
-    """A file of the world. ``content`` stands for its bytes: equal contents are equal files."""
+    """A file of the world. ``content`` stands for its bytes: equal contents are equal files. ``header`` is the file
+    that a qcow2 header names which the guest of a raw one wrote to its start: who guesses what it is believes that."""
 
     format: str
     virtual: int
@@ -38,6 +41,7 @@ class FakeFile:
     writable: bool = True
     truncated: bool = False
     mtime_ns: int = 1
+    header: str = ""
 
 
 @dataclass
@@ -129,12 +133,15 @@ class FakeVolumeStore:
             capacity, free = self.world.capacity, max(self.world.capacity - self.world.used(), 0)
             return PoolFacts(path, capacity, free, used, writable=True)
 
-    def inspect(self, path: str) -> FileFacts:
+    def inspect(self, path: str, format: str = "") -> FileFacts:
         with self._call("inspect") as files:
             if (file := files.get(path)) is None:
                 return _real_facts(path)
             if file.truncated:
                 raise faults.damaged(path)
+            if file.header and format != "raw":
+                rules.check_references(path, file.header, data_file=False)
+            rules.check_made_as(path, format, file.format)
             rules.check_references(path, file.backing, data_file=False)
             check_size(path, file.virtual)
             return FileFacts(
@@ -142,11 +149,11 @@ class FakeVolumeStore:
                 file.mtime_ns,
             )  # fmt: skip
 
-    def glance(self, path: str) -> FileFacts:
-        return self.inspect(path)
+    def glance(self, path: str, format: str = "") -> FileFacts:
+        return self.inspect(path, format)
 
     def measure(self, path: str, *, source_format: str = "") -> int:
-        facts = self.inspect(path)
+        facts = self.inspect(path, "raw" if source_format == "raw" else "")
         with self._call("measure") as files:
             if not facts.exists:
                 raise faults.missing(path)
@@ -180,21 +187,26 @@ class FakeVolumeStore:
             return file is not None and base is not None and file.content == f"on:{base.content}:{file.virtual}"
 
     def create_head(
-        self, path: str, *, size: int, backing: str | None, backing_format: str = "qcow2", live: bool = False
-    ) -> None:
+        self, path: str, *, size: int, backing: str | None, backing_format: str = "qcow2", live: bool = False,
+        format: HeadFormat = "qcow2",
+    ) -> None:  # fmt: skip
         with self._call("create_head") as files:
             self._pool_of(path)
             check_size(path, size)
+            rules.check_kind(path, format, backing)
             base = files.get(backing) if backing else None
             if backing:
                 writable, virtual = (base.writable, base.virtual) if base else (None, 0)
                 rules.check_base(path, backing, writable, virtual, size, live=live)
+                rules.check_made_as(backing, backing_format, base.format if base else "")
             if (there := files.get(path)) is not None:
-                rules.check_same(path, there.backing == (backing or "") and there.virtual >= size and there.writable)
+                same = there.format == format and there.backing == (backing or "")
+                rules.check_same(path, same and there.virtual >= size and there.writable)
                 return
-            self._room(CLUSTERS, path)
+            length = SECTORS if format == "raw" else CLUSTERS
+            self._room(length, path)
             content = f"empty:{size}" if base is None else f"on:{base.content}:{size}"
-            files[path] = FakeFile("qcow2", size, content, backing=backing or "")
+            files[path] = FakeFile(format, size, content, length, backing=backing or "")
 
     def freeze(self, path: str, into: str) -> None:
         with self._call("freeze") as files:
@@ -220,7 +232,7 @@ class FakeVolumeStore:
         self, source: str, target: str, *, format: OutFormat, progress: Progress, compress: bool = False,
         source_format: str = "", alone: bool = False,
     ) -> None:  # fmt: skip
-        facts = self.inspect(source)
+        facts = self.inspect(source, "raw" if source_format == "raw" else "")
         if not facts.exists:
             raise faults.missing(source)
         progress(0.0)
@@ -234,7 +246,8 @@ class FakeVolumeStore:
         with self.world.lock:
             self._room(need, target)
             same = content if content.startswith(f"{format}:") else f"{format}:{content}"  # a copy of a copy is as good
-            files[target] = FakeFile(format, facts.virtual_bytes, same, need)
+            header = files[source].header if source in files and format == "raw" else ""
+            files[target] = FakeFile(format, facts.virtual_bytes, same, need, header=header)
         try:
             progress(1.0)
         except BaseException:
@@ -269,7 +282,7 @@ class FakeVolumeStore:
             return max(self.world.files[p].length for p in self._chain(source))
         return max(facts.length, CLUSTERS)
 
-    def flatten(self, path: str, base: str, progress: Progress) -> None:
+    def flatten(self, path: str, base: str, progress: Progress, *, base_format: str = "qcow2") -> None:
         progress(0.0)
         with self._call("flatten") as files:
             self._pool_of(path)
@@ -279,6 +292,7 @@ class FakeVolumeStore:
                 raise faults.frozen(path)
             if base and base not in self._chain(path):
                 raise faults.missing(base)
+            rules.check_made_as(base, base_format, files[base].format if base else base_format)
             files[path].backing = base
         progress(1.0)
 
@@ -305,7 +319,9 @@ class FakeVolumeStore:
         with self._call("discard") as files:
             files.pop(path, None)
 
-    def grow(self, path: str, size: int, *, adopted: str = "") -> None:
+    def grow(self, path: str, size: int, *, format: str = "", adopted: str = "") -> None:
+        if not adopted:
+            self.inspect(path, format)
         with self._call("grow") as files:
             if not adopted:
                 self._pool_of(path)

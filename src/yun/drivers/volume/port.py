@@ -24,6 +24,9 @@ FINISHED = ("layers", "heads")
 MAX_VIRTUAL = 64 * 1024**4
 """No disk is larger than this, in bytes."""
 
+HeadFormat = Literal["qcow2", "raw"]
+"""What a writable file may be."""
+
 OutFormat = Literal["qcow2", "raw", "vmdk"]
 """What `VolumeStore.convert` writes."""
 
@@ -79,14 +82,18 @@ class VolumeStore(Protocol):
         """Space of the pool, as the file system says. `DriverError` where it is not a pool (any more)."""
         ...
 
-    def inspect(self, path: str) -> FileFacts:
+    def inspect(self, path: str, format: str = "") -> FileFacts:
         """What a file is, in a pool or anywhere on the host; ``exists=False`` for a missing one. A backing file is
         allowed only for a file in ``heads`` or ``layers``, and only in those of the same pool. Raises `Invalid`
         for a file that cannot be trusted (other backing, data file, lying header, absurd virtual size) and for what
-        is no disk image at all."""
+        is no disk image at all.
+
+        ``format`` is what the file was made as, where that is known: of one that is ``raw`` not a byte is read then,
+        since its guest could have written a header into it that names any file; one that was made as something else
+        and is not that any more is refused."""
         ...
 
-    def glance(self, path: str) -> FileFacts:
+    def glance(self, path: str, format: str = "") -> FileFacts:
         """As `inspect`, by the file's first bytes alone: for looking at thousands. ``virtual_bytes`` is 0 where only
         a tool can tell."""
         ...
@@ -122,11 +129,13 @@ class VolumeStore(Protocol):
         ...
 
     def create_head(
-        self, path: str, *, size: int, backing: str | None, backing_format: str = "qcow2", live: bool = False
-    ) -> None:
-        """A writable qcow2 of ``size`` virtual bytes on ``backing`` (a frozen file of the pool, or nothing). One that
-        is there already and is so stays as it is; `DriverError` where something else is there, `Invalid` for a size
-        that is absurd or smaller than the backing's, `DriverError` for a backing that is missing or writable. With
+        self, path: str, *, size: int, backing: str | None, backing_format: str = "qcow2", live: bool = False,
+        format: HeadFormat = "qcow2",
+    ) -> None:  # fmt: skip
+        """A writable file of ``size`` virtual bytes on ``backing`` (a frozen file of the pool, or nothing), which is
+        taken for a ``backing_format`` whatever is written in it. A ``raw`` one is sparse and stands on nothing. One
+        that is there already and is so stays as it is; `DriverError` where something else is there, `Invalid` for a
+        size that is absurd or smaller than the backing's, `DriverError` for a backing that is missing or writable. With
         ``live`` the backing may still be written to, by a running machine: it is about to be frozen, and the caller
         lets nobody write to the new head before that."""
         ...
@@ -157,15 +166,16 @@ class VolumeStore(Protocol):
         them besides; when it fails, those that were not yet read stay. Replaces what is there."""
         ...
 
-    def flatten(self, path: str, base: str, progress: Progress) -> None:
-        """A head that no machine has open stands on ``base`` (a file of its chain; empty: on nothing), with all that it
-        had from the files between. In place: at every moment it has all its data, and what breaks off can be done
-        again. A frozen file is refused with `DriverError`; a full disk raises `NoCapacity`, and it is as it was."""
+    def flatten(self, path: str, base: str, progress: Progress, *, base_format: str = "qcow2") -> None:
+        """A qcow2 head that no machine has open stands on ``base`` (a file of its chain; empty: on nothing), which is
+        taken for a ``base_format``, with all that it had from the files between. In place: at every moment it has all
+        its data, and what breaks off can be done again. A frozen file is refused with `DriverError`; a full disk raises `NoCapacity`, and it is as it was."""
         ...
 
-    def grow(self, path: str, size: int, *, adopted: str = "") -> None:
+    def grow(self, path: str, size: int, *, format: str = "", adopted: str = "") -> None:
         """Enlarge a stopped head to ``size``; a smaller size is refused with `Invalid`, a frozen file with
-        `DriverError`. ``adopted`` is the format of one that was taken over and lies anywhere; empty for a pool's."""
+        `DriverError`. ``format`` as in `inspect`. ``adopted`` is the format of one that was taken over and lies
+        anywhere; empty for a pool's."""
         ...
 
     def digest(self, path: str, progress: Progress) -> str:

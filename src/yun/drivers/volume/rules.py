@@ -75,6 +75,18 @@ def check_growth(virtual: int, size: int) -> None:
         )
 
 
+def check_made_as(path: str, format: str, found: str) -> None:
+    """Pass where a file is what it was made as (empty: nobody knows). Raises `Invalid`."""
+    if format and format != found:
+        raise refuse(path, _("it was made as {format}, and it is {found}", format=format, found=found))
+
+
+def check_kind(path: str, format: str, backing: str | None) -> None:
+    """Pass where a file of this format can stand on ``backing``: a raw one cannot say of anything that it does."""
+    if format == "raw" and backing:
+        raise refuse(path, _("a raw file stands on nothing"))
+
+
 def check_same(path: str, same: bool) -> None:
     """Pass where the file that is there already is the wanted one."""
     if not same:

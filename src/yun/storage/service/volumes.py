@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,6 +28,8 @@ SORTS = {
     "name": Volume.name, "created_at": Volume.created_at, "size_bytes": Volume.size_bytes,
     "used_bytes": Volume.used_bytes, "state": Volume.state,
 }  # fmt: skip
+FORMATS = ("qcow2", "raw")
+"""What the file of a new empty volume can be."""
 HEAD_BYTES = 1024 * 1024
 POOL_SLOTS = 16
 
@@ -60,6 +62,7 @@ class VolumePlan:
     description: str = ""
     exact: bool = False
     room: capacity.Room | None = None
+    format: str = "qcow2"
 
     def write(self, session: Session) -> None:
         """Add the rows, state ``building``; capacity, base and name are checked again, now that nobody else writes."""
@@ -81,9 +84,9 @@ class VolumePlan:
             )
         )  # fmt: skip
         session.flush()
-        path = f"{pool.path}/heads/{self.head_id}.qcow2"
+        path = f"{pool.path}/heads/{self.head_id}.{self.format}"
         layer_id = self.layer.id if self.layer else None
-        session.add(Head(id=self.head_id, volume_id=self.volume_id, layer_id=layer_id, path=path))
+        session.add(Head(id=self.head_id, volume_id=self.volume_id, layer_id=layer_id, path=path, format=self.format))
         session.flush()
 
 
@@ -215,6 +218,28 @@ def plan_volume(
     )  # fmt: skip
 
 
+def in_format(plan: VolumePlan, format: str) -> VolumePlan:
+    """The plan of an empty volume whose file is of this format. Raises `Invalid` for one that there is not."""
+    if format not in FORMATS:
+        raise Invalid(
+            _("A disk cannot be of the format {format}.", format=format[:40]),
+            fields={"format": _("one of {names}", names=", ".join(FORMATS))},
+        )
+    return replace(plan, format=format)
+
+
+def said_format(plan: VolumePlan) -> tuple[Message, ...]:
+    """What its format means, for a preview; nothing of the usual one."""
+    if plan.format != "raw":
+        return ()
+    return (
+        _("Its file is raw: it takes what its guest has written, shares nothing with others, and is a little faster "
+          "than qcow2."),
+        _("The first time that it is frozen, for a clone, an image, or a copy while it is in use, a qcow2 file comes "
+          "to stand on it."),
+    )  # fmt: skip
+
+
 def taken(session: Session, project_id: str, name: str) -> bool:
     """Whether a volume of the project (the trash included) has the name."""
     query = sa.select(Volume.id).where(Volume.project_id == project_id, Volume.name == name)
@@ -242,9 +267,10 @@ def name_taken(name: str) -> Conflict:
 
 
 def create_volume(
-    ctx: Context, *, name: str, size_bytes: int, pool: str | None = None, description: str = ""
+    ctx: Context, *, name: str, size_bytes: int, pool: str | None = None, description: str = "", format: str = "qcow2"
 ) -> Intent:
-    """Make an empty volume in the context's project. Raises as `plan_volume`, and `Conflict` for a taken name."""
+    """Make an empty volume in the context's project, its file of this ``format``. Raises as `plan_volume` and
+    `in_format`, and `Conflict` for a taken name."""
     ctx.may("volume.create")
     project_id = ctx.project_id
     if project_id is None:
@@ -255,6 +281,7 @@ def create_volume(
     plan = plan_volume(
         ctx, name=name, size_bytes=size_bytes, project_id=project_id, pool=pool, exact=True, description=description
     )
+    plan = in_format(plan, format)
     return Intent(
         kind="volume.create",
         title=_("Create volume {name}", name=plan.name),
@@ -264,6 +291,7 @@ def create_volume(
         keys=(Key(f"volume:{plan.volume_id}"), Key(f"pool-work:{plan.pool.id}", POOL_SLOTS)),
         effects=(
             _("An empty disk of {size} in the pool {pool}.", size=format_size(plan.size_bytes), pool=plan.pool.name),
+            *said_format(plan),
         ),
         capacity=capacity_left(plan),
         write=plan.write,

@@ -35,6 +35,7 @@ class Freeze:
 class _Found:
     pool: Pool
     now: str
+    format: str
     size: int
     done: bool
 
@@ -46,9 +47,9 @@ def lay(op: Op, freeze: Freeze) -> str:
     if found.done:
         return _base(op, freeze.layer_id)
     store = store_of(op, found.pool)
-    facts = _facts(store, found.now)
+    facts = _facts(store, found)
     store.create_head(
-        freeze.path, size=max(found.size, facts.virtual_bytes), backing=found.now, backing_format=facts.format,
+        freeze.path, size=max(found.size, facts.virtual_bytes), backing=found.now, backing_format=found.format,
         live=True,
     )  # fmt: skip
     return found.now
@@ -86,7 +87,7 @@ def finish(op: Op, freezes: Sequence[Freeze]) -> None:
         if not found.done:
             store = store_of(op, found.pool)
             store.protect(found.now)
-            facts[freeze.volume_id] = _facts(store, found.now)
+            facts[freeze.volume_id] = _facts(store, found)
     with op.write() as session:
         for freeze in freezes:
             if freeze.volume_id in facts:
@@ -107,13 +108,14 @@ def _look(op: Op, freeze: Freeze) -> _Found:
         done = head.path == freeze.path
         if not done:
             refuse_frozen(session, head.path)
-        return _Found(session.get_one(Pool, volume.pool_id), head.path, volume.size_bytes, done)
+        return _Found(session.get_one(Pool, volume.pool_id), head.path, head.format, volume.size_bytes, done)
 
 
-def _facts(store: VolumeStore, path: str) -> FileFacts:
-    """What the head is. Its header tells, which costs nothing, unless it is of a kind that only the tool can read."""
-    seen = store.glance(path)
-    return seen if seen.virtual_bytes or not seen.exists else store.inspect(path)
+def _facts(store: VolumeStore, found: _Found) -> FileFacts:
+    """What the head is. Its header tells, which costs nothing, unless it is of a kind that only the tool can read; a
+    raw one has none, whatever its guest wrote there."""
+    seen = store.glance(found.now, found.format)
+    return seen if seen.virtual_bytes or not seen.exists else store.inspect(found.now, found.format)
 
 
 def _base(op: Op, layer_id: str) -> str:
@@ -129,12 +131,12 @@ def _write(op: Op, session: Session, freeze: Freeze, facts: FileFacts) -> None:
     session.add(
         Layer(
             id=freeze.layer_id, pool_id=volume.pool_id, parent_id=under, digest=freeze.layer_id, path=old,
-            format=facts.format, virtual_bytes=facts.virtual_bytes, file_bytes=facts.file_bytes, length=facts.length,
+            format=head.format, virtual_bytes=facts.virtual_bytes, file_bytes=facts.file_bytes, length=facts.length,
             mtime_ns=facts.mtime_ns,
         )
     )  # fmt: skip
     session.flush()
-    head.path, head.layer_id = freeze.path, freeze.layer_id
+    head.path, head.layer_id, head.format = freeze.path, freeze.layer_id, "qcow2"
     session.flush()
     emit(
         session, "layer.added", subject=Subject("layer", freeze.layer_id, freeze.layer_id), operation_id=op.id,

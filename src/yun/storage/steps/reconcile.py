@@ -27,7 +27,7 @@ from yun.storage.service.pools import subject_of as pool_subject
 from yun.storage.service.volumes import subject_of as volume_subject
 from yun.storage.steps.layers import adopt_layer, tell_unusable
 from yun.storage.steps.layers import subject_of as layer_subject
-from yun.storage.steps.shared import store_of
+from yun.storage.steps.shared import store_of, told_format
 from yun.storage.steps.strangers import tell_unknown
 from yun.storage.steps.volumes import erase
 
@@ -198,9 +198,16 @@ def _compare_layer(op: Op, store: VolumeStore, layer: Layer, found: Findings) ->
         tell_unusable(session, row, why)
 
 
+def _facts(store: VolumeStore, file: Layer | Head) -> FileFacts:
+    """What lies there now. Where a guest could have written a header, the row says what it must be taken for."""
+    if file.adopted:
+        return store.trace(file.path, file.format)[0]
+    return store.glance(file.path, told_format(file))
+
+
 def _judge_layer(op: Op, store: VolumeStore, layer: Layer, found: Findings) -> tuple[str, Message]:
     try:
-        facts = store.trace(layer.path, layer.format)[0] if layer.adopted else store.glance(layer.path)
+        facts = _facts(store, layer)
     except Invalid as error:
         return LayerState.DAMAGED, error.message
     if not facts.exists:
@@ -267,7 +274,7 @@ def _compare_head(
 
 def _judge_head(store: VolumeStore, head: Head, volume: Volume, base: str) -> tuple[str, Message]:
     try:
-        facts = store.trace(head.path, head.format)[0] if head.adopted else store.glance(head.path)
+        facts = _facts(store, head)
     except Invalid as error:
         return VolumeState.DAMAGED, error.message
     if not facts.exists:

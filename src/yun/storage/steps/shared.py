@@ -23,6 +23,12 @@ def pool_of(session: Session, volume: Volume) -> Pool:
     return session.get_one(Pool, volume.pool_id)
 
 
+def told_format(file: Layer | Head) -> str:
+    """The format of a file where it must not be found by looking: its guest could have written a header into a raw
+    one, and what was taken over lies outside of the pools. Empty for all others."""
+    return file.format if file.adopted or file.format == "raw" else ""
+
+
 def refuse_base(session: Session, path: str) -> None:
     """Pass for a file that nothing stands on and nobody holds: asked before each deletion and each write.
 

@@ -19,7 +19,7 @@ from yun.storage.service import due, kept_until, purge_intent
 from yun.storage.service.volumes import refuse_attached, subject_of
 from yun.storage.steps.clock import watch_clock
 from yun.storage.steps.layers import collect
-from yun.storage.steps.shared import pool_of, refuse_base, refuse_frozen, store_of
+from yun.storage.steps.shared import pool_of, refuse_base, refuse_frozen, store_of, told_format
 
 
 def _forget_volume(op: Op, session: Session, output: Any, volume_id: str) -> None:
@@ -48,10 +48,13 @@ def make_volume(op: Op, volume_id: str) -> str:
     with op.read() as session:
         volume = session.get_one(Volume, volume_id)
         head = session.scalars(sa.select(Head).where(Head.volume_id == volume_id)).one()
-        base = session.get_one(Layer, head.layer_id).path if head.layer_id else None
+        base = session.get_one(Layer, head.layer_id) if head.layer_id else None
         refuse_frozen(session, head.path)
         pool, path, size = pool_of(session, volume), head.path, volume.size_bytes
-    store_of(op, pool).create_head(path, size=size, backing=base)
+    store_of(op, pool).create_head(
+        path, size=size, backing=base.path if base else None, backing_format=base.format if base else "qcow2",
+        format="raw" if head.format == "raw" else "qcow2",
+    )  # fmt: skip
     with op.write() as session:
         volume = session.get_one(Volume, volume_id)
         if volume.state == VolumeState.BUILDING:
@@ -109,7 +112,9 @@ def grow_file(op: Op, volume_id: str, size_bytes: int) -> None:
         head = session.scalars(sa.select(Head).where(Head.volume_id == volume_id)).one()
         refuse_frozen(session, head.path)
         pool = pool_of(session, volume)
-    store_of(op, pool).grow(head.path, size_bytes, adopted=head.format if head.adopted else "")
+    store_of(op, pool).grow(
+        head.path, size_bytes, format=told_format(head), adopted=head.format if head.adopted else ""
+    )
 
 
 @tx_step()

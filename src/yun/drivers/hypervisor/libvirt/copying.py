@@ -14,7 +14,7 @@ from yun.drivers.hypervisor.port import BlockCopy
 INACTIVE = 2
 
 
-def begin(domain: Any, slot: str, path: str) -> None:
+def begin(domain: Any, slot: str, path: str, format: str) -> None:
     """Start the copy unless one is under way."""
     libvirt = binding()
     there = find(domain, slot)
@@ -23,7 +23,7 @@ def begin(domain: Any, slot: str, path: str) -> None:
     if there.find("mirror") is not None:
         return
     target = ET.Element("disk", {"type": "file"})
-    ET.SubElement(target, "driver", {"name": "qemu", "type": "qcow2"})
+    ET.SubElement(target, "driver", {"name": "qemu", "type": format})
     ET.SubElement(target, "source", {"file": path})
     flags = libvirt.VIR_DOMAIN_BLOCK_COPY_REUSE_EXT | libvirt.VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB
     domain.blockCopy(slot, ET.tostring(target, encoding="unicode"), None, flags)

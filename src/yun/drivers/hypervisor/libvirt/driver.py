@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
+from yun.drivers.hypervisor.disk import DiskFormat
 from yun.drivers.hypervisor.host_device import HostDevice, HostDeviceSpec
 from yun.drivers.hypervisor.libvirt import (
     boots,
@@ -227,8 +228,8 @@ class LibvirtHypervisor:
 
         return self._on(uuid, freeze)
 
-    def begin_copy(self, uuid: str, slot: str, path: str) -> None:
-        self._on_running(uuid, lambda domain: copying.begin(domain, slot, path))
+    def begin_copy(self, uuid: str, slot: str, path: str, *, format: DiskFormat = "qcow2") -> None:
+        self._on_running(uuid, lambda domain: copying.begin(domain, slot, path, format))
 
     def copy_state(self, uuid: str, slot: str) -> BlockCopy | None:
         return self._on(
