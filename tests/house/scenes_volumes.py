@@ -16,6 +16,7 @@ def of(verb: Any, volume: str, **values: Any) -> Ask:
 
 
 DISK = on(compute.add_disk, size_bytes=1 << 30)
+RAW = on(compute.add_disk, size_bytes=1 << 30, format="raw")
 SCENES: dict[str, Scene] = {
     "volume.copy": Scene(of(compute.copy, "m1", name="c1"), (instance(),)),
     "instance.detach": Scene(
@@ -24,6 +25,17 @@ SCENES: dict[str, Scene] = {
     "volume.download": Scene(of(compute.download, "m1"), (instance(),), undoable=False),
 }
 MORE: dict[str, Scene] = {
+    "instance.add_disk in raw": Scene(RAW, (instance(),)),
+    "instance.add_disk in raw while it is off": Scene(RAW, (instance(start=False),)),
+    "instance.clone with a raw disk": Scene(on(compute.clone, wish=compute.CloneWish("c{n}")), (instance(), RAW)),
+    "volume.move of a raw disk": Scene(of(compute.move, "m1-vdb", pool="p2"), (instance(), RAW, MAKE_POOL)),
+    "volume.move of a raw disk while it is off": Scene(
+        of(compute.move, "m1-vdb", pool="p2"), (instance(start=False), RAW, MAKE_POOL)
+    ),
+    "volume.flatten of what stands on a raw file": Scene(
+        of(compute.flatten, "m1-vdb"),
+        (instance(), RAW, on(compute.clone, wish=compute.CloneWish("c{n}", start=False))), undoable=False,
+    ),
     "volume.copy of a stopped machine": Scene(
         of(compute.copy, "m1", pool="p2"), (instance(start=False), MAKE_POOL)
     ),

@@ -115,14 +115,14 @@ class LibvirtRoom(Room):
     def spec(self, **changes: object) -> DomainSpec:
         return blank(**changes)
 
-    def blank_disk(self, size: int) -> str:
-        path = self.folder / f"{new_id('hed')}.qcow2"
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), str(size)], check=True)
+    def blank_disk(self, size: int, format: str = "qcow2") -> str:
+        path = self.folder / f"{new_id('hed')}.{format}"
+        subprocess.run(["qemu-img", "create", "-q", "-f", format, str(path), str(size)], check=True)
         return str(path)
 
-    def head_on(self, path: str, size: int) -> str:
+    def head_on(self, path: str, size: int, format: str = "qcow2") -> str:
         head = self.folder / f"{new_id('hed')}.qcow2"
-        under = ["-u", "-b", path, "-F", "qcow2"]
+        under = ["-u", "-b", path, "-F", format]
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *under, str(head), str(size)], check=True)
         return str(head)
 

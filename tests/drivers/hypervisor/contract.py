@@ -57,12 +57,12 @@ class Room(ABC):
         """Somebody else powers the machine off, not through our driver."""
 
     @abstractmethod
-    def blank_disk(self, size: int) -> str:
-        """The path of a fresh qcow2 file of ``size`` virtual bytes."""
+    def blank_disk(self, size: int, format: str = "qcow2") -> str:
+        """The path of a fresh file of ``size`` virtual bytes."""
 
     @abstractmethod
-    def head_on(self, path: str, size: int) -> str:
-        """The path of a fresh qcow2 file of ``size`` virtual bytes that stands on the one at ``path``."""
+    def head_on(self, path: str, size: int, format: str = "qcow2") -> str:
+        """The path of a fresh qcow2 file of ``size`` virtual bytes; it stands on ``path``, which is a ``format``."""
 
     @abstractmethod
     def backing_of(self, path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,15 @@ if TYPE_CHECKING:
     from tests.drivers.hypervisor.contract import Room
 
 MIB = 1024 * 1024
+
+
+def _format(xml: str, path: str) -> str:
+    """What the machine takes the file of one of its disks for."""
+    for disk in ET.fromstring(xml).iterfind("./devices/disk"):
+        source, driver = disk.find("source"), disk.find("driver")
+        if source is not None and driver is not None and source.get("file") == path:
+            return driver.get("type", "")
+    return ""
 
 
 class DiskContract:
@@ -189,6 +199,28 @@ class DiskContract:
         assert room.driver.disks(uuid) == {"vda": PluggedDisk(new, 16 * MIB)}
         assert room.driver.copy_state(uuid, "vda") is None
         assert room.driver.defined_disks(uuid) == {"vda": new}, "the next start knows it too"
+        room.driver.destroy(uuid)
+
+    def test_a_raw_disk_is_copied_to_a_raw_file_and_frozen_below_a_qcow2_one(self, room: Room) -> None:
+        from tests.drivers.hypervisor.contract import until
+
+        uuid = room.machine(running=True)
+        old, new = room.blank_disk(16 * MIB, "raw"), room.blank_disk(16 * MIB, "raw")
+        for _again in range(2):
+            room.driver.attach_disk(uuid, DiskSpec("vdb", old, format="raw"))
+        room.driver.begin_copy(uuid, "vdb", new, format="raw")
+        until(lambda: (now := room.driver.copy_state(uuid, "vdb")) is not None and now.ready)
+        room.driver.finish_copy(uuid, "vdb")
+        assert room.driver.disks(uuid)["vdb"] == PluggedDisk(new, 16 * MIB)
+        assert _format(room.driver.xml(uuid, live=True), new) == "raw"
+        room.driver.resize_disk(uuid, "vdb", 32 * MIB)
+        head = room.head_on(new, 32 * MIB, "raw")
+        room.driver.freeze_disks(uuid, {"vdb": head}, quiesce=False)
+        assert room.driver.disks(uuid)["vdb"] == PluggedDisk(head, 32 * MIB)
+        assert _format(room.driver.xml(uuid, live=True), head) == "qcow2"
+        room.driver.begin_pull(uuid, "vdb", "")
+        until(lambda: room.driver.pull_state(uuid, "vdb") is None)
+        assert room.backing_of(head) == ""
         room.driver.destroy(uuid)
 
     def test_a_copy_ends_with_its_machine_and_leaves_it_as_it_was(self, room: Room) -> None:

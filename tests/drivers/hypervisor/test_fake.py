@@ -26,12 +26,12 @@ class FakeRoom(Room):
     def spec(self, **changes: object) -> DomainSpec:
         return blank(**changes)
 
-    def blank_disk(self, size: int) -> str:
-        path = f"/pool/heads/{new_id('hed')}.qcow2"
+    def blank_disk(self, size: int, format: str = "qcow2") -> str:
+        path = f"/pool/heads/{new_id('hed')}.{format}"
         self.world.sizes[path] = size
         return path
 
-    def head_on(self, path: str, size: int) -> str:
+    def head_on(self, path: str, size: int, format: str = "qcow2") -> str:
         return self.blank_disk(size)
 
     def backing_of(self, path: str) -> str:

@@ -169,7 +169,8 @@ class VolumeStore(Protocol):
     def flatten(self, path: str, base: str, progress: Progress, *, base_format: str = "qcow2") -> None:
         """A qcow2 head that no machine has open stands on ``base`` (a file of its chain; empty: on nothing), which is
         taken for a ``base_format``, with all that it had from the files between. In place: at every moment it has all
-        its data, and what breaks off can be done again. A frozen file is refused with `DriverError`; a full disk raises `NoCapacity`, and it is as it was."""
+        its data, and what breaks off can be done again. A frozen file is refused with `DriverError`; a full disk
+        raises `NoCapacity`, and it is as it was."""
         ...
 
     def grow(self, path: str, size: int, *, format: str = "", adopted: str = "") -> None:
