@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 from tests.compute.conftest import Lab
+from tests.compute.test_cli import Run, parsed, run  # noqa: F401 (a fixture)
 from tests.compute.test_clone import clone, files, head
 from tests.compute.test_flatten import flatten
+from tests.compute.test_pages import HTMX, browser  # noqa: F401 (a fixture)
 from tests.compute.test_volume_copies import ask
 from yun.base.errors import Invalid
 from yun.base.messages import _
@@ -164,3 +168,39 @@ def test_an_image_is_made_of_a_raw_boot_disk_without_believing_it(lab: Lab) -> N
     assert image.state == "active"
     made_of(lab, "data", "qcow2", before.path)
     reconcile(lab)
+
+
+def test_the_command_and_the_api_make_raw_disks_and_say_of_each_what_it_is(lab: Lab, run: Run) -> None:  # noqa: F811
+    lab.create()
+    run("instance", "add-disk", "web", "--size", "1G", "--name", "data", "--format", "raw")
+    run("volume", "create", "mine", "--size", "1G", "--format", "raw")
+    lab.drain()
+    for name, form in (("data", "raw"), ("mine", "raw"), ("web", "qcow2")):
+        assert head(lab, name).format == form
+        assert parsed(run("-o", "json", "volume", "show", name))["format"] == form
+    refused = run("volume", "create", "other", "--size", "1G", "--format", "vmdk")
+    assert refused.exit_code == 2
+
+
+def test_the_panel_makes_raw_disks_and_previews_them(lab: Lab, browser: Callable[..., TestClient]) -> None:  # noqa: F811
+    lab.create()
+    page = browser()
+    base = f"/instances/{lab.row().id}/disks"
+    for new, to, fields in (
+        (f"{base}/new", base, {"size_bytes": "1", "bus": "virtio", "cache": "none", "discard": "true", "name": "data"}),
+        ("/volumes/new", "/volumes", {"size_bytes": "1", "name": "mine"}),
+    ):
+        form = page.get(new)
+        assert form.status_code == 200, form.text
+        assert 'value="raw"' in form.text
+        typed = {**fields, "format": "raw"}
+        assert "Its file is raw" in page.post(f"{new}/preview", data=typed, headers=HTMX).text
+        wrong = page.post(f"{new}/preview", data={**typed, "format": "vdi"}, headers=HTMX)
+        assert "A disk cannot be of the format vdi." in wrong.text
+        done = page.post(to, data=typed, headers=HTMX)
+        assert done.status_code in (200, 202, 204), done.text
+        lab.drain()
+    for name in ("data", "mine"):
+        shown = head(lab, name)
+        assert shown.format == "raw"
+        assert "<dd>raw</dd>" in page.get(f"/volumes/{shown.volume_id}").text

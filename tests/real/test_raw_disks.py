@@ -67,11 +67,11 @@ class Desk:
         self.secret.write_bytes(b"SECRET! " * (2 * MIB))
         self.wanted = ""
 
-    def do(self, verb: Any, name: str, **values: Any) -> Operation:
+    def do(self, verb: Any, of: str, /, **values: Any) -> Operation:
         """Ask a verb of a volume, or of the machine ``web``; it succeeds."""
 
         def ask(ctx: Any) -> Any:
-            subject = service.get(ctx, "web") if name == "web" else storage.get_volume(ctx, name)
+            subject = service.get(ctx, "web") if of == "web" else storage.get_volume(ctx, of)
             return verb(ctx, subject, **values)
 
         done = self.place.ask(ask)
@@ -117,7 +117,9 @@ class Desk:
     def reconcile(self) -> None:
         """What is on the disk is what the rows say."""
         intent = Intent("storage.reconcile", _("Compare"), Subject("periodic", "storage.reconcile"), quiet=True)
-        assert self.place.ask(lambda _ctx: intent).state == State.SUCCEEDED
+        with self.place.lab.asking() as ctx:  # what found nothing to write leaves no operation behind
+            submit(ctx, intent)
+        self.place.lab.drain()
         assert {v.state for v in self.place.lab.rows(Volume)} == {VolumeState.AVAILABLE}
         assert {x.state for x in self.place.lab.rows(Layer)} <= {"active"}
 
@@ -209,7 +211,7 @@ def test_a_raw_disk_goes_out_as_what_it_is(desk: Desk) -> None:
             assert plain(made.path, form) == desk.wanted
         with tarfile.open(desk.export(desk.do(service.export, "web")).path) as tar:
             name = next(n for n in tar.getnames() if n.endswith("disk2.vmdk"))
-            tar.extract(name, desk.place.home, filter="data")
+            tar.extract(name, desk.place.home)
         assert plain(desk.place.home / name, "vmdk") == desk.wanted
         assert (desk.head().format, plain(desk.head().path, "raw")) == ("raw", desk.wanted)
         start(desk.place)
