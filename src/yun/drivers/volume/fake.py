@@ -141,13 +141,13 @@ class FakeVolumeStore:
                 raise faults.damaged(path)
             if file.header and format != "raw":
                 rules.check_references(path, file.header, data_file=False)
-            rules.check_made_as(path, format, file.format)
-            rules.check_references(path, file.backing, data_file=False)
+            form, backing = ("raw", "") if format == "raw" else (file.format, file.backing)
+            rules.check_made_as(path, format, form)
+            rules.check_references(path, backing, data_file=False)
             check_size(path, file.virtual)
             return FileFacts(
-                path, True, file.format, file.virtual, file.length, file.backing, file.writable, "", file.length,
-                file.mtime_ns,
-            )  # fmt: skip
+                path, True, form, file.virtual, file.length, backing, file.writable, "", file.length, file.mtime_ns
+            )
 
     def glance(self, path: str, format: str = "") -> FileFacts:
         return self.inspect(path, format)
