@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from tests.compute.conftest import Lab
 from tests.compute.test_clone import clone, files, head, written
-from yun.base.errors import Conflict
+from yun.base.errors import Conflict, DriverError
 from yun.base.messages import _
 from yun.compute import service
 from yun.compute.service.flatten import DEEP, flatten_intent
@@ -151,14 +151,55 @@ def test_where_the_hypervisor_gives_up_the_chain_is_as_before(lab: Lab) -> None:
     agrees(lab)
 
 
-def test_a_failure_after_all_was_copied_is_followed_by_the_row(lab: Lab) -> None:
+def test_a_failure_after_all_was_copied_leaves_the_chain_as_it_was(lab: Lab) -> None:
     lab.create(start=False)
     deepen(lab, 2)
     world = lab.cloud.drivers.on(lab.row().host_id).volume.world  # type: ignore[attr-defined]
     world.fail("flatten", after=True)
     failed = flatten(lab)
     assert failed.state == OperationState.FAILED
+    assert depth(lab) == 3
+    agrees(lab)
+
+
+def test_what_was_pulled_is_flushed_before_anything_below_goes(lab: Lab) -> None:
+    lab.create()
+    deepen(lab, 2)
+    hypervisor: Any = lab.cloud.drivers.on(lab.row().host_id).hypervisor
+    real, seen = hypervisor.flush_disk, []
+
+    def flush(uuid: str, slot: str) -> None:
+        seen.append((depth(lab), {x.path for x in lab.rows(Layer)} <= set(files(lab))))
+        real(uuid, slot)
+
+    hypervisor.flush_disk = flush
+    assert flatten(lab).state == OperationState.SUCCEEDED
+    assert seen == [(3, True)], "the row still says the old, and all files are there"
     assert depth(lab) == 1
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["goes on", "taken back"])
+def test_a_machine_that_dies_before_it_has_flushed_loses_nothing(lab: Lab, fails: bool) -> None:
+    """Its head's header says already that it needs the files below no more, and where the copies lie is lost."""
+    lab.create(on_crash="leave")
+    deepen(lab, 2)
+    hypervisor: Any = lab.cloud.drivers.on(lab.row().host_id).hypervisor
+    store: Any = lab.cloud.drivers.on(lab.row().host_id).volume
+    now, below = head(lab, "web").path, files(lab)[head(lab, "web").path].backing
+    again: list[tuple[str, str]] = []
+
+    def dies(uuid: str, slot: str) -> None:
+        assert files(lab)[now].backing != below
+        lab.world.crash(uuid)
+        raise DriverError(_("It is gone."), retryable=not fails)
+
+    stand_again = store.stand_again
+    hypervisor.flush_disk = dies
+    store.stand_again = lambda *words: (again.append(words[:2]), stand_again(*words))
+    done = flatten(lab)
+    assert again == [(now, below)], "what it stood on is beneath it again"
+    assert done.state == (OperationState.FAILED if fails else OperationState.SUCCEEDED), done.error
+    assert depth(lab) == (3 if fails else 1)
     agrees(lab)
 
 

@@ -257,6 +257,12 @@ class DiskContract:
         room.driver.begin_pull(uuid, "vda", "")
         until(lambda: room.driver.pull_state(uuid, "vda") is None)
         assert room.backing_of(top) == ""
+        for _again in range(2):
+            room.driver.flush_disk(uuid, "vda")
+        with pytest.raises(DriverError):
+            room.driver.flush_disk(uuid, "vdb")
         room.driver.abandon_pull(uuid, "vda")
         room.driver.destroy(uuid)
         assert room.driver.pull_state(uuid, "vda") is None
+        with pytest.raises(DriverError):
+            room.driver.flush_disk(uuid, "vda")

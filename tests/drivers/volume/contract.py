@@ -214,6 +214,19 @@ class VolumeContract:
         with pytest.raises(DriverError):
             room.store.create_head(itself, size=GIB, backing=itself, live=True)
 
+    def test_a_head_is_put_back_on_what_it_stood_on(self, room: Room) -> None:
+        base, path = layer(room), f"{room.pool}/heads/b.qcow2"
+        room.store.create_head(path, size=2 * GIB, backing=base)
+        room.store.flatten(path, "", quiet)
+        for _again in range(2):
+            room.store.stand_again(path, base)
+        facts = room.store.inspect(path)
+        assert (facts.backing, facts.virtual_bytes, facts.writable) == (base, 2 * GIB, True)
+        with pytest.raises(DriverError):
+            room.store.stand_again(base, path)
+        with pytest.raises(DriverError):
+            room.store.stand_again(path, f"{room.pool}/layers/none.qcow2")
+
     def test_a_head_is_unwritten_until_its_guest_writes(self, room: Room) -> None:
         base, path = layer(room), f"{room.pool}/heads/b.qcow2"
         room.store.create_head(path, size=GIB, backing=base)

@@ -1,7 +1,8 @@
 """Steps of flattening: a head comes to stand lower in its chain, by the hypervisor while it runs, else by the store.
 
-The file's own header is the truth: it changes in one moment, once all data are there. The row follows; only then may
-files that the head stood on go.
+The file's own header changes in one moment, once all data are there. But a machine that has pulled them keeps in its
+memory where they lie until it is told to flush, so the row follows only after that, and only then may files that the
+head stood on go. A head whose machine went down before is put back on what it stood on: all of it is still there.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class _Work:
     head: Head
     floor: str
     floor_format: str
+    below: Layer | None
     pool: Pool
     store: VolumeStore
     instance: Instance | None
@@ -74,22 +76,29 @@ def _work(op: Op, volume_id: str, floor_id: str | None) -> _Work:
         head = session.scalars(sa.select(Head).where(Head.volume_id == volume_id)).one()
         layer = session.get_one(Layer, floor_id) if floor_id else None
         floor, form = (layer.path, layer.format) if layer is not None else ("", "qcow2")
+        below = session.get(Layer, head.layer_id) if head.layer_id else None
         pool = session.get_one(Pool, volume.pool_id)
         place = storage.attachment_of(session, volume_id)
         instance = session.get(Instance, place.instance_id) if place is not None else None
     hypervisor = op.drivers.on(instance.host_id).hypervisor if instance is not None else None
     return _Work(
-        volume, head, floor, form, pool, store_of(op, pool), instance, hypervisor, place.slot if place else ""
+        volume, head, floor, form, below, pool, store_of(op, pool), instance, hypervisor, place.slot if place else ""
     )
 
 
 def _leave_off(op: Op, output: object, volume_id: str, floor_id: str | None, gives_way: bool) -> None:
-    """No job is left; where the header has changed already the row follows it, else nothing has happened."""
+    """No job is left. Where all has been pulled already and is on the disk, the row follows; else nothing has
+    happened."""
     work = _work(op, volume_id, floor_id)
     if work.hypervisor is not None and work.instance is not None and work.live:
         work.hypervisor.abandon_pull(work.instance.uuid, work.slot)
-    if work.stands:
+    if work.head.layer_id == floor_id or not work.stands:
+        return
+    if work.hypervisor is not None and work.instance is not None and work.live:
+        work.hypervisor.flush_disk(work.instance.uuid, work.slot)
         _follow(op, work, floor_id)
+    else:
+        _put_back(work)
 
 
 @step(undo=_leave_off)
@@ -101,20 +110,34 @@ def flatten_disk(op: Op, volume_id: str, floor_id: str | None, gives_way: bool) 
     gone on with where it lies.
     """
     work = _work(op, volume_id, floor_id)
+    on_disk = work.head.layer_id == floor_id
     try:
-        while not work.stands:
+        while not on_disk:
             if gives_way:
                 _look_around(op, work)
-            if work.live:
+            if not work.stands and work.live:
                 _pull(op, work, gives_way)
-            else:
+            elif not work.stands:
                 report = watched(op, work.pool, _reporter(op, work, gives_way))
                 work.store.flatten(work.head.path, work.floor, report, base_format=work.floor_format)
+                on_disk = True
+            elif work.live and work.hypervisor is not None and work.instance is not None:
+                work.hypervisor.flush_disk(work.instance.uuid, work.slot)
+                on_disk = True
+            else:
+                _put_back(work)
     except _GiveWay:
         _leave_off(op, None, volume_id, floor_id, gives_way)
         return False
     _follow(op, work, floor_id)
     return True
+
+
+def _put_back(work: _Work) -> None:
+    """The head stands on what its row says again: of what it was given since, some may have been in the memory of a
+    machine that is gone. All that its guest has been told to be safe is in the file itself."""
+    if work.below is not None:
+        work.store.stand_again(work.head.path, work.below.path, work.below.format)
 
 
 def _pull(op: Op, work: _Work, gives_way: bool) -> None:

@@ -59,6 +59,12 @@ class PullingDisks:
             job.looks += 1
             return job.looks / (self.world.pull_looks + 1)
 
+    def flush_disk(self, uuid: str, slot: str) -> None:
+        with self._call("flush_disk", uuid):
+            domain = self._active(uuid)
+            if domain.live is None or slot not in {d.slot for d in domain.live.disks}:
+                raise DriverError(_("The slot {slot} is empty.", slot=slot))
+
     def abandon_pull(self, uuid: str, slot: str) -> None:
         with self._call("abandon_pull", uuid):
             self.world.pulls.pop((uuid, slot), None)

@@ -347,12 +347,18 @@ class Hypervisor(Boots, GivesDevices, Protocol):
     def begin_pull(self, uuid: str, slot: str, base: str) -> None:
         """Begin to copy into the file of a running or paused domain's slot what it has from the files below it, down to
         but without ``base`` (a path of its chain; empty: all of it), and return at once. The guest goes on; once all is
-        there the file's header says that it stands on ``base``. Where that job runs already nothing happens.
-        `DriverError` (not retryable) for an empty slot or a base that is not below it."""
+        there the file's header says that it stands on ``base``; where the copies lie may be known to the process alone
+        until `flush_disk`. Where that job runs already nothing happens. `DriverError` (not retryable) for an empty slot
+        or a base that is not below it."""
         ...
 
     def pull_state(self, uuid: str, slot: str) -> float | None:
         """How far that job is (0…1); None where none runs: it is done or was given up, which the header tells."""
+        ...
+
+    def flush_disk(self, uuid: str, slot: str) -> None:
+        """All that a running or paused domain's disk holds is in its file and on the host's disk, whatever becomes of
+        the process. `DriverError` for an empty slot, a domain that is off, or a disk that cannot be written."""
         ...
 
     def abandon_pull(self, uuid: str, slot: str) -> None:

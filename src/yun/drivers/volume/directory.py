@@ -310,6 +310,16 @@ class DirectoryStore:
         with atomic.translated(path):
             atomic.settle(path, atomic.HEAD)
 
+    def stand_again(self, path: str, backing: str, backing_format: str = "qcow2") -> None:
+        self._place(path)
+        facts = self._present(path)
+        if not facts.writable or rules.folder_of(path) != "heads" or facts.format != "qcow2":
+            raise faults.frozen(path)
+        form = self._present(backing, backing_format).format
+        image(["rebase", "-u", "-f", "qcow2", "-b", backing, "-F", form, "--", path], path=path, timeout=self.timeout)
+        with atomic.translated(path):
+            atomic.settle(path, atomic.HEAD)
+
     def trace(self, path: str, format: str) -> list[FileFacts]:
         return foreign.trace(path, format)
 

@@ -296,6 +296,16 @@ class FakeVolumeStore:
             files[path].backing = base
         progress(1.0)
 
+    def stand_again(self, path: str, backing: str, backing_format: str = "qcow2") -> None:
+        with self._call("stand_again") as files:
+            self._pool_of(path)
+            for needed in (path, backing):
+                if needed not in files:
+                    raise faults.missing(needed)
+            if not files[path].writable:
+                raise faults.frozen(path)
+            files[path].backing = backing
+
     def trace(self, path: str, format: str) -> list[FileFacts]:
         with self._call("trace") as files:
             if path not in files:

@@ -166,6 +166,11 @@ class VolumeStore(Protocol):
         them besides; when it fails, those that were not yet read stay. Replaces what is there."""
         ...
 
+    def stand_again(self, path: str, backing: str, backing_format: str = "qcow2") -> None:
+        """A head's header names ``backing`` again, a frozen file of the pool that it stood on before; no other byte
+        changes. What it has not of its own is read from there then. Precondition: nobody has it open."""
+        ...
+
     def flatten(self, path: str, base: str, progress: Progress, *, base_format: str = "qcow2") -> None:
         """A qcow2 head that no machine has open stands on ``base`` (a file of its chain; empty: on nothing), which is
         taken for a ``base_format``, with all that it had from the files between. In place: at every moment it has all

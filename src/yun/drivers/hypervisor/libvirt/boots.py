@@ -19,7 +19,7 @@ def restart_order(domain: Any) -> tuple[str, ...]:
     """The devices by slot or MAC in the order that QEMU has now."""
     found = []
     for name, alias in _aliases(domain.XMLDesc(0)).items():
-        turn = _ask(domain, "qom-get", path=f"/machine/peripheral/{alias}", property="bootindex")
+        turn = ask(domain, "qom-get", path=f"/machine/peripheral/{alias}", property="bootindex")
         if isinstance(turn, int) and turn >= 0:
             found.append((turn, name))
     return tuple(name for _turn, name in sorted(found))
@@ -32,7 +32,7 @@ def restart_as_defined(domain: Any) -> None:
     turns = [(name, NEVER) for name in aliases] + [(name, turn) for turn, name in enumerate(wanted, start=1)]
     for name, turn in turns:
         path = f"/machine/peripheral/{aliases[name]}"
-        _ask(domain, "qom-set", path=path, property="bootindex", value=turn)
+        ask(domain, "qom-set", path=path, property="bootindex", value=turn)
 
 
 def _aliases(xml: str) -> dict[str, str]:
@@ -45,7 +45,8 @@ def _aliases(xml: str) -> dict[str, str]:
     return found
 
 
-def _ask(domain: Any, command: str, **arguments: object) -> object:
+def ask(domain: Any, command: str, **arguments: object) -> Any:
+    """QEMU's answer to a command of its own protocol."""
     import libvirt_qemu  # type: ignore[import-untyped]
 
     answer = json.loads(

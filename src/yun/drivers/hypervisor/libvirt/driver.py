@@ -265,6 +265,9 @@ class LibvirtHypervisor:
             uuid, lambda domain: pulling.state(domain, slot) if domain.isActive() else None, missing=lambda: None
         )
 
+    def flush_disk(self, uuid: str, slot: str) -> None:
+        self._on_running(uuid, lambda domain: pulling.flush(domain, slot))
+
     def abandon_pull(self, uuid: str, slot: str) -> None:
         def abandon(domain: Any) -> None:
             if domain.isActive():
