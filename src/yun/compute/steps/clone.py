@@ -206,9 +206,10 @@ def copy_nvram(op: Op, source_id: str, instance_id: str) -> bool:
         source = places.nvram(pool_path_of(session, source_id), source_id)
         target = places.nvram(pool_path_of(session, instance_id), instance_id)
     store = op.drivers.on(row.host_id).volume
-    if row.firmware not in FIRMWARE or not store.glance(source).exists:
+    if row.firmware not in FIRMWARE or not store.glance(source, "raw").exists:
         return False
-    store.convert(source, target, format="raw", progress=lambda _part: op.check_cancel())
+    # Its guest writes to it, so what it is must not be found by looking.
+    store.convert(source, target, format="raw", progress=lambda _part: op.check_cancel(), source_format="raw")
     return True
 
 

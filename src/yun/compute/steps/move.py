@@ -259,8 +259,8 @@ def _bring_beside(op: Op, scene: _Scene) -> None:
     write_seed.call(op, scene.instance.id)
     store = store_of(op, scene.new)
     (_seed, old), (_new_seed, new) = _beside(scene, scene.old), _beside(scene, scene.new)
-    if scene.instance.firmware in FIRMWARE and store.glance(old).exists and not store.glance(new).exists:
-        store.convert(old, new, format="raw", progress=lambda _part: None)
+    if scene.instance.firmware in FIRMWARE and store.glance(old, "raw").exists and not store.glance(new, "raw").exists:
+        store.convert(old, new, format="raw", progress=lambda _part: None, source_format="raw")
 
 
 # ── away with the old ──
