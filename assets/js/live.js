@@ -6,6 +6,7 @@ import { toast } from "./toasts.js";
 
 const GATHER = 250;
 const PAUSE = 1000;
+const AWAY = 5000;
 const MINE = "yun-mine";
 const mine = new Set(JSON.parse(sessionStorage.getItem(MINE) ?? "[]"));
 const remember = () => sessionStorage.setItem(MINE, JSON.stringify([...mine].slice(-600)));
@@ -23,6 +24,27 @@ const gathered = new Set();
 let timer = null;
 let busy = false;
 let last = 0;
+const postponed = new Set();
+
+// The newest event that this page shows or has heard of: the stream goes on after it, so that what happens between
+// the drawing of the page and the opening of the stream, or while the page lies in the browser's store, is not missed.
+let seen = 0;
+const drawn = () => document.getElementById("main")?.dataset.newest;
+
+function stream() {
+  const after = drawn();
+  return after === undefined ? "/live" : `/live?after=${Math.max(seen, Number(after))}`;
+}
+
+function everything() {
+  for (const element of document.querySelectorAll("[data-live]")) note(...element.dataset.live.split(/\s+/)[0].split(":"));
+}
+
+// What could not be shown now is shown later: nothing else would bring it.
+function later(kinds, pause) {
+  for (const kind of kinds) gathered.add(kind);
+  timer ??= setTimeout(renew, pause);
+}
 
 function note(kind, id) {
   gathered.add(kind);
@@ -43,22 +65,39 @@ async function renew() {
   busy = true;
   try {
     const response = await fetch(location.href, { headers: { Accept: "text/html", "HX-Request": "true" }, credentials: "same-origin" });
+    if (response.status >= 500) later(kinds, AWAY);
     if (!response.ok || response.redirected || response.headers.has("HX-Redirect")) return;
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     for (const element of elements) {
       const fresh = element.id && page.getElementById(element.id);
-      if (fresh && element.isConnected && !element.contains(htmx.find("#main .menu[open]"))) {
+      if (!fresh || !element.isConnected) continue;
+      if (element.contains(htmx.find("#main .menu[open]"))) {
+        for (const kind of kinds) postponed.add(kind);
+      } else {
         htmx.swap(element, fresh.outerHTML, { swapStyle: "morph:outerHTML" }, { contextElement: element });
       }
     }
     document.dispatchEvent(new CustomEvent("yun:renewed"));
   } catch {
     // The stream itself tells when the cloud is away.
+    later(kinds, AWAY);
   } finally {
     busy = false;
     last = Date.now();
   }
 }
+
+// A part whose menu is open stays as it is until the menu is closed.
+document.addEventListener("toggle", ({ target }) => {
+  if (!target.matches?.(".menu:not([open])") || !postponed.size) return;
+  later(postponed, GATHER);
+  postponed.clear();
+}, true);
+
+// A page that came in place of another one was perhaps drawn before something that the one before it has heard of.
+htmx.onLoad((root) => {
+  if (root.id === "main" && Number(drawn()) < seen) everything();
+});
 
 function count() {
   for (const badge of document.querySelectorAll("[data-open-operations]")) {
@@ -115,6 +154,7 @@ document.addEventListener("yun:done", (event) => {
 });
 
 function heard(event) {
+  seen = Math.max(seen, Number(event.lastEventId) || 0);
   let data = {};
   try {
     data = JSON.parse(event.data);
@@ -165,14 +205,14 @@ async function again() {
 
 function connect() {
   if (!document.getElementById("lost")) return;
-  source = new EventSource("/live");
+  source = new EventSource(stream());
   source.onopen = () => {
     if (lost) clearTimeout(lost);
     lost = null;
     const sign = document.getElementById("lost");
     if (sign && !sign.hidden) {
       sign.hidden = true;
-      for (const element of document.querySelectorAll("[data-live]")) note(...element.dataset.live.split(/\s+/)[0].split(":"));
+      everything();
     }
   };
   source.onerror = () => {

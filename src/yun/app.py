@@ -20,6 +20,7 @@ from yun.drivers.bundle import Drivers
 from yun.identity import service as identity
 from yun.operations.engine import Engine
 from yun.operations.model import Reply
+from yun.operations.service import last_event
 from yun.operations.stream import follow
 from yun.rooms import furniture
 from yun.web import api as web_api
@@ -74,6 +75,10 @@ class WebCloud:
     def remember(self, session: Session, actor_id: str, key: str, kept: Kept) -> None:
         """Keep an answer."""
         session.add(Reply(actor_id=actor_id, key=key, request=kept.request, status=kept.status, body=kept.body))
+
+    def newest_event(self, session: Session) -> int:
+        """The number that a page's stream goes on after."""
+        return last_event(session)
 
     def events(
         self, asker: Asker, after: int | None, credentials: Credentials

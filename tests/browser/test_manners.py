@@ -86,12 +86,12 @@ def test_failures_that_come_together_are_told_together(page: Page) -> None:
         error = {"message": "the host is away", "hint": None}
         route.fulfill(json={"title": f"Stop {identifier}", "error": error})
 
-    page.route("**/live", lambda route: route.fulfill(content_type="text/event-stream", body="retry: 100\n\n"))
+    page.route("**/live*", lambda route: route.fulfill(content_type="text/event-stream", body="retry: 100\n\n"))
     page.route("**/api/v1/operations/op_*", one)
     page.goto("/instances")
     page.evaluate("ids => document.dispatchEvent(new CustomEvent('yun:done', {detail: {operations: ids}}))", ids)
-    page.unroute("**/live")
-    page.route("**/live", lambda route: route.fulfill(content_type="text/event-stream", body=news))
+    page.unroute("**/live*")
+    page.route("**/live*", lambda route: route.fulfill(content_type="text/event-stream", body=news))
     toast = page.locator(".toast-danger")
     expect(toast).to_have_count(1)
     expect(toast).to_contain_text("3 operations failed.")
@@ -207,11 +207,11 @@ def test_an_ended_session_is_told_and_the_page_asks_no_more(
     context = chromium.new_context(storage_state=logged_in, base_url=cloud.url, locale="en-US")
     page = context.new_page()
     asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/live") else None)
+    page.on("request", lambda request: asked.append(request.url) if "/live" in request.url else None)
     page.goto("/instances?q=web")
     page.wait_for_timeout(500)
     end_session(context)
-    page.route("**/live", lambda route: route.fulfill(status=401, json={"status": 401}))
+    page.route("**/live*", lambda route: route.fulfill(status=401, json={"status": 401}))
     page.goto("/login")  # a page without a stream, so that the next one begins with a refused one
     context.add_cookies(logged_in["cookies"])
     page.goto("/instances?q=web")

@@ -260,13 +260,13 @@ def test_a_stranger_form_from_another_origin_is_refused(chromium: Browser, cloud
 
 def test_a_lost_connection_is_told_and_what_was_missed_is_fetched(page: Page, cloud: Cloud, machine: Any) -> None:
     made = machine("missed")
-    page.route("**/live", lambda route: route.abort())
+    page.route("**/live*", lambda route: route.abort())
     page.goto("/instances?q=missed")
     expect(page.locator("#lost")).to_be_visible()
     cloud.api("POST", f"/instances/{made['id']}/stop?force=true")
     settle(cloud, made["id"])
     expect(row(page, "missed").locator(".state")).to_have_text("running")
-    page.unroute("**/live")
+    page.unroute("**/live*")
     expect(page.locator("#lost")).not_to_be_visible()
     expect(row(page, "missed").locator(".state")).to_have_text("stopped")
 

@@ -75,6 +75,9 @@ class SmallCloud:
     def remember(self, session: Session, actor_id: str, key: str, kept: Kept) -> None:
         self.kept[actor_id, key] = kept
 
+    def newest_event(self, session: Session) -> int:
+        return max((number for number, _kind, _data in self.news), default=0)
+
     async def events(
         self, asker: Asker, after: int | None, credentials: Credentials
     ) -> AsyncIterator[tuple[int, str, dict[str, Any]]]:

@@ -14,9 +14,11 @@ from jinja2 import DictLoader
 from starlette.responses import Response
 from starlette.testclient import TestClient
 
+from tests.web.conftest import SmallCloud
 from yun.base.errors import Conflict, Invalid
 from yun.base.messages import Message, _
 from yun.base.paging import Page
+from yun.base.permissions import NEEDS, Need
 from yun.web import filters
 from yun.web.pages import (
     Ctx,
@@ -116,6 +118,28 @@ def test_what_people_typed_is_escaped(browser: TestClient) -> None:
     text = browser.get("/page", params={"name": "<script>alert('云')</script>"}).text
     assert "<script>alert" not in text
     assert "&lt;script&gt;" in text
+
+
+def test_a_page_names_the_newest_event_from_before_it_was_drawn(
+    app: FastAPI, browser: TestClient, small: SmallCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(NEEDS, "event.list", Need("reader"))
+    router = APIRouter(route_class=PageRoute)
+
+    @router.get("/meanwhile")
+    def meanwhile(ctx: Ctx) -> Response:
+        small.news.append((8, "thing.changed", {"name": "while it was drawn"}))
+        return render(ctx, "test/page.html", name="x")
+
+    app.include_router(router)
+    assert 'data-newest="0"' in browser.get("/page").text
+    small.news = [(7, "thing.made", {"name": "before"})]
+    text = browser.get("/meanwhile").text
+    assert 'data-newest="7"' in text
+    told = browser.get("/live", params={"after": 7}).text
+    assert "id: 8" in told
+    assert "id: 7" not in told
+    assert 'data-newest="8"' in browser.get("/no-such-page", headers={"Accept": "text/html"}).text
 
 
 def test_a_block_alone_can_be_asked_for(browser: TestClient) -> None:

@@ -63,11 +63,17 @@ T = TypeVar("T")
 
 
 class Opened:
-    """A request's transaction: opened by the first use of its context, ended once by `commit` or `abort`."""
+    """A request's transaction: opened by the first use of its context, ended once by `commit` or `abort`.
 
-    def __init__(self, connection: HTTPConnection, *, write: bool) -> None:
+    ``draws`` is for pages: ``newest`` is then the number of the newest event before anything else was read, so that
+    the page's stream can go on there and nothing that happens while it is loaded is missed.
+    """
+
+    def __init__(self, connection: HTTPConnection, *, write: bool, draws: bool = False) -> None:
         self.connection = connection
         self.write = write
+        self.draws = draws
+        self.newest: int | None = None
         self.session: Session | None = None
         self.ctx: Context | None = None
         self.asker = Asker()
@@ -80,6 +86,8 @@ class Opened:
             self.session = cloud.database.session(write=self.write)
             found = credentials(self.connection)
             with translated():
+                if self.draws:
+                    self.newest = cloud.newest_event(self.session)
                 self.asker = cloud.authenticate(self.session, found)
             self.ctx = Context(
                 actor=self.asker.actor,
@@ -160,11 +168,14 @@ class Opened:
 class Route(APIRoute):
     """The route class of every room's routers."""
 
+    draws = False
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         inner = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
-            opened = request.state.opened = Opened(request, write=request.method not in SAFE_METHODS)
+            write = request.method not in SAFE_METHODS
+            opened = request.state.opened = Opened(request, write=write, draws=self.draws)
             current = enter(request)
             subject = log.subject.set(problem.request_id(request))
             try:

@@ -177,6 +177,7 @@ def values_of(ctx: Context | None) -> dict[str, Any]:
         "theme": theme if theme in ("light", "dark") else "auto",
         "actor": ctx.actor if ctx else NOBODY,
         "asker": asker,
+        "newest": opened.newest if opened else None,
         "may": ctx.allowed if ctx else (lambda *_: False),
         "nav_main": navigation.entries(ctx, navigation.MAIN) if ctx else [],
         "nav_admin": navigation.entries(ctx, navigation.ADMIN) if ctx else [],
@@ -296,6 +297,8 @@ def go(location: str) -> Response:
 class PageRoute(Route):
     """The route class of pages: errors become pages, toasts and marks on fields; nobody is sent to the login page."""
 
+    draws = True
+
     def on_error(self, error: Exception, request: Request, opened: Opened) -> Response:
         fault = problem.problem_of(error, request, opened.locale)
         if isinstance(error, Unauthenticated):
@@ -383,7 +386,7 @@ def install(app: FastAPI) -> None:
     def missing(request: Request, error: Exception) -> Response:
         if not wants_page(request):
             return problem.respond(error, request)
-        opened = Opened(request, write=False)
+        opened = Opened(request, write=False, draws=True)
         request.state.opened = opened
         token = enter(request)
         try:

@@ -91,6 +91,10 @@ class Cloud(Protocol):
         """Keep an answer, in the transaction of the change it tells."""
         ...
 
+    def newest_event(self, session: Session) -> int:
+        """The number of the newest event that ``session`` sees, 0 where there is none."""
+        ...
+
     def events(
         self, asker: Asker, after: int | None, credentials: Credentials
     ) -> AsyncIterator[tuple[int, str, dict[str, Any]]]:
