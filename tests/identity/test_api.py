@@ -34,6 +34,9 @@ class FrontDoor:
     def refused(self, ctx: Context, error: Forbidden) -> None:
         self.house.gate.refused(ctx, error)
 
+    def newest_event(self, session: Any) -> int:
+        return 0
+
     def events(self, asker: Asker, after: int | None, credentials: Credentials) -> Any:
         raise NotImplementedError
 
