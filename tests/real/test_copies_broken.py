@@ -238,7 +238,7 @@ def slowly(monkeypatch: pytest.MonkeyPatch, then: Callable[[], None]) -> None:
             then()
         return now
 
-    monkeypatch.setattr(copying, "begin", lambda domain, slot, path: calm(Slow(domain), slot, path))
+    monkeypatch.setattr(copying, "begin", lambda domain, *how: calm(Slow(domain), *how))
     monkeypatch.setattr(copying, "state", state)
 
 
