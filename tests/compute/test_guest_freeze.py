@@ -13,7 +13,7 @@ from yun.base.errors import Conflict, Invalid
 from yun.compute import service
 from yun.compute.guest.model import InstanceFreeze
 from yun.compute.service.tending import TEND_ALL
-from yun.drivers.hypervisor.fake_agent import FakeAgent
+from yun.drivers.hypervisor.fake.agent import FakeAgent
 from yun.operations.model import Notice, State
 from yun.operations.service import submit
 

@@ -19,7 +19,7 @@ from yun.compute import service
 from yun.compute.devices.model import HostDevice
 from yun.compute.model import FoundMachine, State
 from yun.compute.steps.seeing import identities
-from yun.drivers.hypervisor.fake_room import DEVICES
+from yun.drivers.hypervisor.fake.room import DEVICES
 from yun.drivers.hypervisor.host_device import HostDevice as Seen
 from yun.operations.model import Event, Notice
 from yun.operations.model import State as OperationState

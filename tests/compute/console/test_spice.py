@@ -18,7 +18,7 @@ from tests.drivers.hypervisor.screen_contract import ticket_for
 from yun.compute.console import bridge
 from yun.compute.console.bridge import Bridge, connection_file, owner
 from yun.drivers.hypervisor.board import Board
-from yun.drivers.hypervisor.fake_spice import HEADER, KEY_BYTES, MAGIC, link
+from yun.drivers.hypervisor.fake.spice import HEADER, KEY_BYTES, MAGIC, link
 
 MAIN = 1
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from yun.base.errors import DriverError
 from yun.drivers.hypervisor.board import Board
-from yun.drivers.hypervisor.fake_spice import HEADER, KEY_BYTES, MAGIC, PADDING
+from yun.drivers.hypervisor.fake.spice import HEADER, KEY_BYTES, MAGIC, PADDING
 
 if TYPE_CHECKING:
     import socket

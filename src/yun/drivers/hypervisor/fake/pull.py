@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
-from yun.drivers.hypervisor.fake_world import ACTIVE, FakeDomain, FakeWorld
-
-if TYPE_CHECKING:
-    from yun.drivers.volume.fake import FakeVolumeStore
+from yun.drivers.hypervisor.fake.calls import Calls
+from yun.drivers.hypervisor.fake.world import ACTIVE
 
 
 @dataclass
@@ -24,16 +20,8 @@ class FakePull:
     looks: int = 0
 
 
-class PullingDisks:
+class FakePulls(Calls):
     """The part of the driver in memory that pulls. ``world.pull_looks`` says after how many looks a job is done."""
-
-    world: FakeWorld
-    files: FakeVolumeStore | None
-
-    if TYPE_CHECKING:
-
-        def _call(self, method: str, uuid: str = "") -> AbstractContextManager[None]: ...
-        def _active(self, uuid: str) -> FakeDomain: ...
 
     def begin_pull(self, uuid: str, slot: str, base: str) -> None:
         with self._call("begin_pull", uuid):

@@ -9,8 +9,8 @@ import threading
 from collections.abc import Sequence
 from functools import lru_cache
 
-from yun.drivers.hypervisor.fake_agent import FakeAgent
-from yun.drivers.hypervisor.fake_spice import link
+from yun.drivers.hypervisor.fake.agent import FakeAgent
+from yun.drivers.hypervisor.fake.spice import link
 from yun.drivers.hypervisor.port import DomainSpec, GuestCard, GuestFacts, GuestFileSystem
 
 WIDTH, HEIGHT = 640, 400

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import replace
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
 from yun.drivers.hypervisor.disk import DiskSpec, IoLimits
-from yun.drivers.hypervisor.fake_world import ACTIVE, FakeDomain, FakeWorld
+from yun.drivers.hypervisor.fake.calls import Calls
+from yun.drivers.hypervisor.fake.world import ACTIVE
 from yun.drivers.hypervisor.port import DomainSpec
 
 
@@ -35,12 +35,8 @@ def refuse_impossible(spec: DomainSpec) -> None:
             raise DriverError(_("The hypervisor refused: {reason}", reason=reason))
 
 
-class FakeLimits:
-    """The part of the driver in memory that limits disks; the driver gives the calls and their domains."""
-
-    world: FakeWorld
-    _call: Callable[..., AbstractContextManager[None]]
-    _active: Callable[[str], FakeDomain]
+class FakeLimits(Calls):
+    """The part of the driver in memory that limits disks."""
 
     def limit_disk(self, uuid: str, slot: str, limits: IoLimits) -> None:
         with self._call("limit_disk", uuid):

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
-from yun.drivers.hypervisor.fake_world import ACTIVE, FakeDomain, FakeWorld
+from yun.drivers.hypervisor.fake.calls import Calls
+from yun.drivers.hypervisor.fake.world import ACTIVE, FakeDomain
 from yun.drivers.hypervisor.host_device import HostDevice, HostDeviceSpec
 
 
-class FakeDevices:
-    """The part of the driver in memory that concerns devices of the host; the driver gives the calls and their
-    domains."""
-
-    world: FakeWorld
-    _call: Callable[..., AbstractContextManager[None]]
-    _active: Callable[[str], FakeDomain]
+class FakeDevices(Calls):
+    """The part of the driver in memory that concerns devices of the host."""
 
     def host_devices(self) -> list[HostDevice]:
         with self._call("host_devices"):

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from yun.drivers.hypervisor.disk import DiskFormat
-from yun.drivers.hypervisor.fake_guest import FakeGuest
-from yun.drivers.hypervisor.fake_room import DEVICES
+from yun.drivers.hypervisor.fake.guest import FakeGuest
+from yun.drivers.hypervisor.fake.room import DEVICES
 from yun.drivers.hypervisor.host_device import HostDevice, HostDeviceSpec
 from yun.drivers.hypervisor.nudges import Nudges
 from yun.drivers.hypervisor.port import DomainSpec, Power
 
 if TYPE_CHECKING:
-    from yun.drivers.hypervisor.fake_pull import FakePull
+    from yun.drivers.hypervisor.fake.pull import FakePull
 
 ACTIVE = (Power.RUNNING, Power.PAUSED)
 

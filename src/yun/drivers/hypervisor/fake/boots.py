@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-
-from yun.drivers.hypervisor.fake_world import ACTIVE, FakeDomain, FakeWorld, tried
+from yun.drivers.hypervisor.fake.calls import Calls
+from yun.drivers.hypervisor.fake.world import ACTIVE, tried
 
 
-class FakeBoots:
-    """The part of the driver in memory that concerns what is booted from; the driver gives calls and domains."""
-
-    world: FakeWorld
-    _call: Callable[..., AbstractContextManager[None]]
-    _active: Callable[[str], FakeDomain]
+class FakeBoots(Calls):
+    """The part of the driver in memory that concerns what is booted from."""
 
     def restart_order(self, uuid: str) -> tuple[str, ...]:
         with self._call("restart_order", uuid):

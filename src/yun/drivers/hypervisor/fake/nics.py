@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
-from yun.drivers.hypervisor.fake_world import ACTIVE, FakeDomain, FakeWorld
+from yun.drivers.hypervisor.fake.calls import Calls
+from yun.drivers.hypervisor.fake.world import ACTIVE
 from yun.drivers.hypervisor.port import NicSpec, PluggedNic
 
 NIC_PLACES = 12
 
 
-class FakeNics:
-    """The part of the driver in memory that concerns network cards; the driver gives the calls and their domains."""
-
-    world: FakeWorld
-    _call: Callable[..., AbstractContextManager[None]]
-    _active: Callable[[str], FakeDomain]
+class FakeNics(Calls):
+    """The part of the driver in memory that concerns network cards."""
 
     def attach_nic(self, uuid: str, nic: NicSpec) -> None:
         with self._call("attach_nic", uuid):

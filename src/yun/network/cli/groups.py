@@ -1,0 +1,101 @@
+"""Commands of security groups."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from yun.base.messages import _
+from yun.network.cli.shared import given, quote
+from yun.web.command import Group, failure, option, output, pass_client, searching
+
+if TYPE_CHECKING:
+    from yun.web.client import Client
+
+
+@click.group("security-group", cls=Group, help=_("Security groups: who may reach an instance."))
+def security_group() -> None:
+    """Security groups."""
+
+
+@security_group.command("list", help=_("List security groups."))
+@searching("port:22 text")
+@pass_client
+def list_groups(client: Client, q: str | None) -> None:
+    """List security groups."""
+    columns: list[Any] = [
+        (_("NAME"), "name"), (_("RULES"), lambda r: len(r["rules"])), (_("DESCRIPTION"), "description"),
+        (_("ID"), "id"),
+    ]  # fmt: skip
+    output(client.items("/security-groups", q=q), columns)
+
+
+@security_group.command("show", help=_("Show a security group and its rules."))
+@click.argument("ref")
+@pass_client
+def show_group(client: Client, ref: str) -> None:
+    """Show a security group."""
+    found = client.get(f"/security-groups/{quote(ref)}")
+    columns: list[Any] = [(_("Name"), "name"), (_("Description"), "description"), (_("Id"), "id")]
+    for index, rule in enumerate(found["rules"]):
+        columns.append((rule["id"], lambda r, i=index: f"{r['rules'][i]['text']} ({r['rules'][i]['family']})"))
+    output(found, columns)
+
+
+@security_group.command("create", help=_("Create a security group."))
+@click.argument("name")
+@option("--description", help=_("A line about it."))
+@pass_client
+def create_group(client: Client, name: str, description: str | None) -> None:
+    """Create a security group."""
+    client.change("POST", "/security-groups", given(name=name, description=description))
+
+
+@security_group.command("delete", help=_("Delete a security group."))
+@click.argument("ref")
+@pass_client
+def delete_group(client: Client, ref: str) -> None:
+    """Delete a security group."""
+    client.change("DELETE", f"/security-groups/{quote(ref)}")
+
+
+@security_group.command("add-rule", help=_("Allow one more thing."))
+@click.argument("ref")
+@option("--protocol", help=_("any, tcp, udp or icmp."), default="tcp", show_default=True)
+@option("--port", "ports", metavar="PORT[-PORT]", help=_("A port or a range of ports."))
+@option("--from", "source", metavar="WHO", help=_("Incoming, from a range, an address or a security group."))
+@option("--to", "target", metavar="WHO", help=_("Outgoing, to a range, an address or a security group."))
+@option("--egress", is_flag=True, help=_("Outgoing, to anybody."))
+@option("--ipv6", is_flag=True, help=_("For IPv6."))
+@option("--description", help=_("A line about it."))
+@pass_client
+def add_rule(
+    client: Client, ref: str, protocol: str, ports: str | None, source: str | None, target: str | None, egress: bool,
+    ipv6: bool, description: str | None,
+) -> None:  # fmt: skip
+    """Add a rule."""
+    body = given(protocol=protocol, remote=source or target, description=description)
+    body |= {"direction": "egress" if target or egress else "ingress", "family": "ipv6" if ipv6 else "ipv4"}
+    body |= _ports(ports)
+    client.change("POST", f"/security-groups/{quote(ref)}/rules", body)
+
+
+def _ports(text: str | None) -> dict[str, int]:
+    if not text:
+        return {}
+    first, dash, last = text.partition("-")
+    try:
+        return {"port_min": int(first)} | ({"port_max": int(last)} if dash else {})
+    except ValueError as error:
+        message = _("{value} is not a port or a range of ports.", value=text[:40])
+        raise failure(message, "invalid", _("a number such as 80, or a range such as 8000-8080")) from error
+
+
+@security_group.command("remove-rule", help=_("Allow one thing less."))
+@click.argument("ref")
+@click.argument("rule")
+@pass_client
+def remove_rule(client: Client, ref: str, rule: str) -> None:
+    """Remove a rule."""
+    client.change("DELETE", f"/security-groups/{quote(ref)}/rules/{quote(rule)}")
