@@ -1,4 +1,4 @@
-"""REST of networks, subnets and routers."""
+"""REST of networks and subnets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from yun.base.context import Context
 from yun.network import service
 from yun.network.api import show
-from yun.network.model import Network, Router, Subnet
+from yun.network.model import Network, Subnet
 from yun.network.service import NewNetwork, NewSubnet
 from yun.operations.answer import answer
 from yun.web.api import Ctx, Match, Route, tag
@@ -173,22 +173,3 @@ def delete_subnet(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> JS
     match.check(row)
     intent = service.delete_subnet(ctx, row)
     return answer(ctx, intent, dry_run=dry_run, row=lambda: show.subnet(row, ctx.session))
-
-
-@router.get("/routers", summary="List routers")
-def list_routers(
-    ctx: Ctx, sort: str = Query("name", max_length=40), cursor: str | None = Query(None, max_length=1000),
-    limit: int = Query(100, ge=1, le=1000),
-    q: str = Query("", max_length=1000, description="Such as `snat:yes text`."),
-) -> dict[str, Any]:  # fmt: skip
-    """The project's routers."""
-    page = service.list_of(ctx, Router, sort=sort, cursor=cursor, limit=limit, q=q)
-    return {"items": [show.router(r, service.legs_of(ctx.session, r.id)) for r in page.items], "next": page.next}
-
-
-@router.get("/routers/{ref}", summary="Show a router")
-def show_router(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
-    """One router, by name or id."""
-    row = service.get_router(ctx, ref)
-    tag(response, row)
-    return show.router(row, service.legs_of(ctx.session, row.id))

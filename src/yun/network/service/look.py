@@ -19,6 +19,7 @@ from yun.network.model import (
     FloatingIp,
     Network,
     Port,
+    PortAddress,
     PortSecurityGroup,
     Router,
     RouterInterface,
@@ -239,6 +240,17 @@ def ports_of(session: Session, instance_id: str) -> list[Port]:
     """The ports of an instance in the order of its cards, those in the trash too."""
     query = sa.select(Port).where(Port.instance_id == instance_id)
     return list(session.scalars(query.order_by(Port.device_index, Port.id)))
+
+
+def places_of(session: Session, port: Port) -> list[tuple[str, str]]:
+    """All addresses of a port as (subnet id, address): its first one, then the others as their subnets were made."""
+    query = (
+        sa.select(PortAddress.subnet_id, PortAddress.address)
+        .join(Subnet, Subnet.id == PortAddress.subnet_id)
+        .where(PortAddress.port_id == port.id)
+        .order_by(Subnet.created_at, Subnet.id, PortAddress.address)
+    )
+    return [(port.subnet_id, port.address), *((subnet, address) for subnet, address in session.execute(query))]
 
 
 def floating_of(session: Session, port_ids: list[str]) -> dict[str, FloatingIp]:

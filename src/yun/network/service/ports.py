@@ -13,7 +13,7 @@ from yun.base.errors import Conflict, Invalid
 from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.network import addresses, checks
-from yun.network.model import ACTIVE, FloatingIp, Network, Port, PortSecurityGroup, SecurityGroup, Subnet
+from yun.network.model import ACTIVE, FloatingIp, Network, Port, PortAddress, PortSecurityGroup, SecurityGroup, Subnet
 from yun.network.service import look
 from yun.network.service.networks import tenancy
 from yun.operations.intent import Subject
@@ -207,6 +207,7 @@ def forget_these(session: Session, ports: Sequence[Port]) -> list[str]:
     session.flush()
     for port in ports:
         session.execute(sa.delete(PortSecurityGroup).where(PortSecurityGroup.port_id == port.id))
+        session.execute(sa.delete(PortAddress).where(PortAddress.port_id == port.id))
         addresses.give_back(session, port.id)
         session.delete(port)
     session.flush()

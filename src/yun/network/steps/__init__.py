@@ -6,28 +6,23 @@ a flow that changes rows begins with `follow_undo`, whose undo comes last and br
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from yun.base.errors import DriverError
-from yun.network import rows, spec
+from yun.network import rows
 from yun.network.model import DOWN, TRASHED, UP, FloatingIp, Network, Port, SecurityRule
 from yun.network.service import look
 from yun.network.service.groups import rule_values
 from yun.network.service.ports import forget_ports
+from yun.network.spec import SPECS
 from yun.operations.events import emit
 from yun.operations.flow import Op, step, tx_step
 from yun.operations.intent import Subject
 
-ORDER = ("network", "group", "router", "port")
-SPECS: dict[str, Callable[[Session, str], Any]] = {
-    "network": spec.network_spec,
-    "group": spec.group_spec,
-    "router": spec.router_spec,
-    "port": spec.port_spec,
-}
+ORDER = tuple(SPECS)
 ROUNDS = 10
 
 

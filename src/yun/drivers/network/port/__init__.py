@@ -1,0 +1,17 @@
+"""What the house asks of the network engine; one object serves the whole cloud (OVN's northbound database).
+
+Every thing is named by its id of ours, kept in ``external_ids``, so repeating a call finds what is there: "make it
+so". One call is one transaction. Rows of strangers are never touched. All methods may raise `DriverError`.
+"""
+
+from __future__ import annotations
+
+from yun.drivers.network.port.engine import NetworkEngine
+from yun.drivers.network.port.groups import GroupSpec, RuleSpec
+from yun.drivers.network.port.networks import NetworkSpec, PortSpec, SubnetSpec
+from yun.drivers.network.port.routers import NatSpec, RouterInterfaceSpec, RouterSpec
+
+__all__ = [
+    "GroupSpec", "NatSpec", "NetworkEngine", "NetworkSpec", "PortSpec", "RouterInterfaceSpec", "RouterSpec", "RuleSpec",
+    "SubnetSpec",
+]  # fmt: skip

@@ -1,0 +1,73 @@
+"""What the network engine does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from yun.drivers.network.port.groups import GroupSpec
+from yun.drivers.network.port.networks import NetworkSpec, PortSpec
+from yun.drivers.network.port.routers import RouterSpec
+
+
+class NetworkEngine(Protocol):
+    """The logical side of all networks."""
+
+    def own(self, cloud: str) -> None:
+        """From now on what is made carries the mark of ``cloud`` (its id), and what carries another's mark is a
+        stranger's: not found, not listed, not removed. What carries no mark is found by its id and marked when it is
+        applied. An engine that was never told counts everything that any Yun made as its own."""
+        ...
+
+    def alive(self) -> str:
+        """The engine's version; `DriverError` where it does not answer."""
+        ...
+
+    def apply_network(self, spec: NetworkSpec) -> None:
+        """Switch, DHCP options and DNS records are as in ``spec``; ports of the network stay."""
+        ...
+
+    def remove_network(self, network_id: str) -> None:
+        """Switch, its ports, DHCP options and DNS records are gone."""
+        ...
+
+    def apply_router(self, spec: RouterSpec) -> None:
+        """Router, legs, routes and NAT are exactly as in ``spec``."""
+        ...
+
+    def remove_router(self, router_id: str) -> None:
+        """Router and all its legs are gone."""
+        ...
+
+    def apply_group(self, spec: GroupSpec) -> None:
+        """Port group and ACLs are exactly as in ``spec``; its ports stay."""
+        ...
+
+    def remove_group(self, group_id: str) -> None:
+        """Port group and ACLs are gone."""
+        ...
+
+    def apply_port(self, spec: PortSpec) -> None:
+        """The logical port exists as in ``spec`` and is in exactly its groups."""
+        ...
+
+    def remove_port(self, port_id: str) -> None:
+        """The logical port is gone, also from its groups."""
+        ...
+
+    def ports_up(self, port_ids: Sequence[str]) -> dict[str, bool]:
+        """Whether each port is bound to a chassis and wired; missing ports are left out."""
+        ...
+
+    def inventory(self) -> dict[str, set[str]]:
+        """Ids of ours that the engine has: ``{'network': …, 'router': …, 'group': …, 'port': …}``; after `own` only of
+        what carries our mark."""
+        ...
+
+    def subscribe(self, nudge: Callable[[str], None]) -> None:
+        """Call ``nudge(port_id)`` when a port of ours went up or down, ``nudge('')`` after a reconnection."""
+        ...
+
+    def close(self) -> None:
+        """Let the connection go; networks stay as they are."""
+        ...

@@ -1,0 +1,40 @@
+"""What the engine is told of routers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class RouterInterfaceSpec:
+    """A leg of a router: address with prefix length (``10.0.0.1/24``) in a network."""
+
+    id: str
+    network_id: str
+    mac: str
+    address: str
+
+
+@dataclass(frozen=True)
+class NatSpec:
+    """``snat`` of a range to one address, or ``dnat_and_snat`` (floating IP) of one address to one."""
+
+    kind: Literal["snat", "dnat_and_snat"]
+    external: str
+    internal: str
+
+
+@dataclass(frozen=True)
+class RouterSpec:
+    """A logical router: inner legs, at most one outside leg, routes (prefix → next hop), NAT, and the chassis
+    (host name) that carries the outside leg."""
+
+    id: str
+    name: str
+    interfaces: tuple[RouterInterfaceSpec, ...] = ()
+    external: RouterInterfaceSpec | None = None
+    routes: Mapping[str, str] = field(default_factory=dict)
+    nat: tuple[NatSpec, ...] = ()
+    gateway_chassis: str | None = None

@@ -1,0 +1,28 @@
+"""The networks' operations, and the watch on the network engine's notices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from yun.network.flows import (  # noqa: F401 (they declare operations)
+    floating,
+    groups,
+    keeping,
+    networks,
+)
+from yun.operations.intent import Subject
+
+if TYPE_CHECKING:
+    from yun.operations.engine import Engine
+
+
+def attach(engine: Engine) -> None:
+    """Let the network engine's notices wake the operations that look."""
+
+    def nudge(port_id: str) -> None:
+        if port_id:
+            engine.nudge("network.tend", Subject("port", port_id), port_ids=[port_id])
+        else:
+            engine.nudge("network.reconcile", Subject("network", "cloud"))
+
+    engine.drivers.network.subscribe(nudge)

@@ -1,0 +1,53 @@
+"""Operations of networks and subnets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from yun.network import steps
+from yun.operations.flow import Op, operation
+
+Targets = list[list[str]]
+
+
+@operation("network.create")
+def create_network(op: Op, network_id: str, targets: Targets) -> Any:
+    """Make a network, with its first subnet if it has one."""
+    op.step(steps.follow_undo, targets)
+    op.step(steps.keep, "network", network_id)
+    op.step(steps.follow, targets)
+    return {"network_id": network_id}
+
+
+@operation("network.tag")
+def tag_network(op: Op, network_id: str, tags: list[str]) -> Any:
+    """Other tags."""
+    op.step(steps.tag, network_id, tags)
+    return {"network_id": network_id}
+
+
+@operation("network.delete")
+def delete_network(op: Op, network_id: str, targets: Targets) -> Any:
+    """Put a network into the trash."""
+    op.step(steps.follow_undo, targets)
+    op.step(steps.trash, "network", network_id)
+    op.step(steps.follow, targets)
+    return {"network_id": network_id}
+
+
+@operation("subnet.create")
+def create_subnet(op: Op, subnet_id: str, targets: Targets) -> Any:
+    """Make a subnet."""
+    op.step(steps.follow_undo, targets)
+    op.step(steps.keep, "subnet", subnet_id)
+    op.step(steps.follow, targets)
+    return {"subnet_id": subnet_id}
+
+
+@operation("subnet.delete")
+def delete_subnet(op: Op, subnet_id: str, targets: Targets) -> Any:
+    """Put a subnet into the trash."""
+    op.step(steps.follow_undo, targets)
+    op.step(steps.trash, "subnet", subnet_id)
+    op.step(steps.follow, targets)
+    return {"subnet_id": subnet_id}

@@ -1,0 +1,24 @@
+"""Tables of the networks, what each verb asks of a role, and the states of each thing."""
+
+from __future__ import annotations
+
+from yun.network.model import floating, groups, networks, ports, routers
+from yun.network.model.floating import FloatingIp
+from yun.network.model.groups import PortSecurityGroup, SecurityGroup, SecurityRule
+from yun.network.model.networks import Network, NetworkDefault, Reservation, Subnet
+from yun.network.model.ports import Port, PortAddress
+from yun.network.model.routers import Router, RouterInterface
+from yun.network.model.states import ACTIVE, DOWN, TRASHED, UP, Trashable
+
+PARTS = (networks, routers, ports, groups, floating)
+
+ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
+    noun: verbs for part in PARTS for noun, verbs in part.ALLOWED.items()
+}
+"""Which verb is allowed in which state, by noun."""
+
+__all__ = [
+    "ACTIVE", "ALLOWED", "DOWN", "TRASHED", "UP", "FloatingIp", "Network", "NetworkDefault", "Port", "PortAddress",
+    "PortSecurityGroup", "Reservation", "Router", "RouterInterface", "SecurityGroup", "SecurityRule", "Subnet",
+    "Trashable",
+]  # fmt: skip

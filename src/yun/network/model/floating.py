@@ -1,0 +1,35 @@
+"""Floating IPs."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from yun.base.db import Base, Row
+from yun.base.permissions import declare
+from yun.network.model.states import ACTIVE, Trashable
+
+declare(
+    "floating_ip", list="reader", show="reader", allocate="member", associate="member", disassociate="member",
+    release="member",
+)  # fmt: skip
+
+ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
+    "floating_ip": {"associate": (ACTIVE,), "disassociate": (ACTIVE,), "release": (ACTIVE,)},
+}
+
+
+class FloatingIp(Trashable, Row, Base):
+    """An outside address of a project; with ``port_id`` it leads to that port."""
+
+    PREFIX = "fip"
+    __tablename__ = "floating_ip"
+
+    project_id: Mapped[str] = mapped_column(sa.ForeignKey("project.id"), index=True)
+    network_id: Mapped[str] = mapped_column(sa.ForeignKey("network.id"), index=True)
+    subnet_id: Mapped[str] = mapped_column(sa.ForeignKey("subnet.id"))
+    address: Mapped[str] = mapped_column(sa.String(45))
+    port_id: Mapped[str | None] = mapped_column(sa.ForeignKey("port.id"), unique=True)
+    description: Mapped[str] = mapped_column(sa.String(200), default="")
+
+    __table_args__ = (sa.UniqueConstraint("subnet_id", "address"),)

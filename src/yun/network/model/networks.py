@@ -1,0 +1,82 @@
+"""Networks, their subnets, and who has which address."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from yun.base.db import Base, Row
+from yun.base.permissions import declare
+from yun.network.model.states import ACTIVE, Trashable
+
+declare("network", list="reader", show="reader", create="member", tag="member", delete="member")
+declare("network", "cloud", ensure_default="admin", reconcile="admin", tend="admin")
+declare("subnet", list="reader", show="reader", create="member", delete="member")
+
+ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
+    "network": {"delete": (ACTIVE,), "tag": (ACTIVE,)},
+    "subnet": {"delete": (ACTIVE,)},
+}
+
+
+class Network(Trashable, Row, Base):
+    """A layer-2 network of a project; ``project_id`` None: of the whole cloud. ``physical`` names the bridge mapping
+    of an external one, whose addresses are floating IPs. ``mtu`` in bytes."""
+
+    PREFIX = "net"
+    __tablename__ = "network"
+
+    project_id: Mapped[str | None] = mapped_column(sa.ForeignKey("project.id"), index=True)
+    name: Mapped[str] = mapped_column(sa.String(100))
+    description: Mapped[str] = mapped_column(sa.String(1000), default="")
+    tags: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    external: Mapped[bool] = mapped_column(default=False)
+    physical: Mapped[str | None] = mapped_column(sa.String(64))
+    vlan: Mapped[int | None]
+    mtu: Mapped[int] = mapped_column(default=1442)
+
+    __table_args__ = (sa.UniqueConstraint("project_id", "name"),)
+
+
+class Subnet(Trashable, Row, Base):
+    """A range of addresses in a network. The pool (inclusive) is what is given out by itself; DHCP serves it."""
+
+    PREFIX = "sub"
+    __tablename__ = "subnet"
+
+    network_id: Mapped[str] = mapped_column(sa.ForeignKey("network.id"), index=True)
+    project_id: Mapped[str | None] = mapped_column(sa.ForeignKey("project.id"), index=True)
+    name: Mapped[str] = mapped_column(sa.String(100))
+    cidr: Mapped[str] = mapped_column(sa.String(50))
+    gateway: Mapped[str | None] = mapped_column(sa.String(45))
+    pool_start: Mapped[str] = mapped_column(sa.String(45))
+    pool_end: Mapped[str] = mapped_column(sa.String(45))
+    dns_servers: Mapped[list[str]] = mapped_column(default=list)
+    domain: Mapped[str] = mapped_column(sa.String(253), default="")
+    dhcp: Mapped[bool] = mapped_column(default=True)
+    lease_seconds: Mapped[int] = mapped_column(default=3600)
+
+    __table_args__ = (sa.UniqueConstraint("network_id", "name"),)
+
+
+class Reservation(Base):
+    """One address of a subnet that is taken, by whom. ``place`` is its distance from the subnet's first address.
+
+    Every port, router leg and floating IP has one as long as it has a row, in the trash too: two things never have
+    one address, whatever table they are in.
+    """
+
+    __tablename__ = "address_reservation"
+
+    subnet_id: Mapped[str] = mapped_column(sa.ForeignKey("subnet.id"), primary_key=True)
+    place: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    owner_kind: Mapped[str] = mapped_column(sa.String(20))
+    owner_id: Mapped[str] = mapped_column(sa.String(40), index=True)
+
+
+class NetworkDefault(Base):
+    """The mark that a project was given its default things once, so that those it deletes do not come back."""
+
+    __tablename__ = "network_default"
+
+    project_id: Mapped[str] = mapped_column(sa.ForeignKey("project.id"), primary_key=True)

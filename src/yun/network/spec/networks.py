@@ -1,0 +1,37 @@
+"""Networks and subnets → what the network engine is told."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from yun.drivers.network.port import NetworkSpec, SubnetSpec
+from yun.network.model import ACTIVE, Network, Subnet
+from yun.network.service import look
+
+
+def network_spec(session: Session, network_id: str) -> NetworkSpec | None:
+    """What the engine should have of a network; None: nothing."""
+    network = session.get(Network, network_id)
+    if network is None or network.state != ACTIVE:
+        return None
+    return NetworkSpec(
+        id=network.id,
+        name=network.name,
+        subnets=tuple(subnet_spec(s, network) for s in look.subnets_of(session, network_id)),
+        physical=network.physical,
+        vlan=network.vlan,
+    )
+
+
+def subnet_spec(subnet: Subnet, network: Network) -> SubnetSpec:
+    """A subnet as the engine is told."""
+    return SubnetSpec(
+        id=subnet.id,
+        cidr=subnet.cidr,
+        gateway=subnet.gateway,
+        dns_servers=tuple(subnet.dns_servers),
+        mtu=network.mtu,
+        lease_seconds=subnet.lease_seconds,
+        domain=subnet.domain,
+        dhcp=subnet.dhcp,
+    )
