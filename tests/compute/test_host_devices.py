@@ -284,6 +284,9 @@ def test_without_an_iommu_no_pci_device_can_be_given_but_usb_can(lab: Lab) -> No
     with lab.asking() as ctx, refused("IOMMU is off or missing") as caught:
         service.add_host_device(ctx, service.get(ctx, "web"), CARD)
     assert "intel_iommu=on" in caught.value.hint.render("en")
+    with lab.asking() as ctx, refused("the host has file systems or swap on it") as caught:
+        service.add_host_device(ctx, service.get(ctx, "web"), BOOT_DISK)
+    assert caught.value.hint is None, "an IOMMU would not help"
     assert give(lab, KEY).state == OperationState.SUCCEEDED
 
 

@@ -180,9 +180,14 @@ def _why_never(device: HostDevice) -> Message | None:
         return _("it is missing")
     if device.host_use:
         return USES.get(device.host_use, Message(device.host_use))
-    if device.kind == "pci" and device.iommu_group is None:
+    if _iommu_misses(device):
         return _("the host's IOMMU is off or missing")
     return None
+
+
+def _iommu_misses(device: HostDevice) -> bool:
+    """Whether an IOMMU is all that a device misses to be given away."""
+    return device.present and not device.host_use and device.kind == "pci" and device.iommu_group is None
 
 
 def _refuse(session: Session, instance: Instance, host: Host, device: HostDevice) -> None:
@@ -199,7 +204,7 @@ def _refuse(session: Session, instance: Instance, host: Host, device: HostDevice
         raise Conflict(
             _("{host} cannot give {device} away: {reason}.", host=host.name, device=device.name, reason=why),
             hint=_("Switch it on in the host's firmware (VT-d, AMD-Vi) and, on Intel, with intel_iommu=on on its "
-                   "kernel's command line.") if device.kind == "pci" and device.iommu_group is None else None,
+                   "kernel's command line.") if _iommu_misses(device) else None,
         )  # fmt: skip
     claimed = _claimed(session, device)
     if claimed:
