@@ -136,6 +136,30 @@ def test_the_api_names_what_came_since(fleet: Lab, panel: TestClient) -> None:
     assert [one["name"] for one in done["since"]] == ["late"]
 
 
+@pytest.mark.parametrize("query", ["", "  ", '""', "\0", '-""', 'tag:""'])
+def test_a_search_that_says_nothing_is_no_wish_to_change_everything(
+    fleet: Lab, panel: TestClient, query: str
+) -> None:
+    for path in ("/api/v1/instances/bulk", "/api/v1/instances/bulk?dry_run=true"):
+        answer = panel.post(path, json={"query": query, "verb": "delete"})
+        assert answer.status_code == 422
+        assert answer.json()["fields"].keys() <= {"query", "q"}
+    fleet.drain()
+    assert {row.state for row in fleet.rows(Instance)} == {"stopped"}
+    everything = panel.post(
+        "/api/v1/instances/bulk?dry_run=true", json={"query": "-state:trashed", "verb": "delete"}
+    ).json()
+    assert everything["count"] == 5
+
+
+def test_one_that_is_named_by_name_and_id_has_one_turn(fleet: Lab, panel: TestClient) -> None:
+    body = {"ids": ["m0", fleet.row("m0").id, "m1"], "verb": "tag", "arguments": {"add_tags": ["x"]}}
+    shown = panel.post("/api/v1/instances/bulk?dry_run=true", json=body).json()
+    assert [one["name"] for one in shown["machines"]] == ["m0", "m1"]
+    done = panel.post("/api/v1/instances/bulk", json=body).json()
+    assert [(one["name"], "operation" in one) for one in done["items"]] == [("m0", True), ("m1", True)]
+
+
 # ── volumes ──
 
 

@@ -66,6 +66,11 @@ def names(lab: Lab, q: str) -> list[str]:
         ('name="class-02"', ["class-02"]),
         ("100%", []),
         ("name~_", []),
+        ("state：running　tag：web memory＞4000M", ["class-02"]),
+        ("state！=running", ["db"]),
+        ("state:running，stopped name=db", ["db"]),
+        ('tag:"', ["CLASSIC", "class-01", "class-02", "db"]),
+        ("created:9999-12-30", []),
     ],
 )
 def test_a_query_finds_what_it_says(fleet: Lab, q: str, found: list[str]) -> None:
@@ -85,6 +90,9 @@ def test_a_network_is_searched_by_its_name(fleet: Lab) -> None:
         ("colour:red", "colour"), ("memory~4", "memory~4"), ("memory>lots", "lots"), ("vcpus>two", "two"),
         ("state>running", "state>running"), ("state:flying", "flying"), ("created>yesterday", "yesterday"),
         ("created>99999999999999w", "99999999999999w"), ("protected:maybe", "maybe"), ("vcpus>1e400", "1e400"),
+        ("created:5ſ", "5ſ"), ("memory>" + "9" * 400, "99999"), ("created:9999-12-31", "9999-12-31"),
+        ("created>0001-01-01T00:00+14:00", "+14:00"), ('tag:""', 'tag:""'), ('-name=""', "name"),
+        ("state:running,", "–"),
     ],
 )  # fmt: skip
 def test_what_means_nothing_is_refused_by_its_word(fleet: Lab, q: str, told: str) -> None:
@@ -94,10 +102,18 @@ def test_what_means_nothing_is_refused_by_its_word(fleet: Lab, q: str, told: str
     assert "q" in caught.value.fields
 
 
+def test_a_query_that_is_too_long_is_refused_and_not_cut_off(fleet: Lab) -> None:
+    keep = " ".join(f"-tag:keep-{number}" for number in range(100))
+    with pytest.raises(Invalid) as caught:
+        names(fleet, keep)
+    assert caught.value.fields["q"].render() == "at most 1000 characters"
+
+
 def test_a_word_that_is_still_being_typed_asks_for_nothing_yet() -> None:
     assert finished("tag:web memory>") == "tag:web "
     assert finished("memory>4") == "memory>4"
     assert finished("-state:ru") == "-state:running"
+    assert finished("state：ru") == "state:running"
     assert volumes_finished("size>") == ""
     assert volumes_finished("size>1G x") == "size>1G x"
 

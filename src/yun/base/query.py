@@ -7,7 +7,7 @@ fields there are, and what they may be compared with, is said by each list in a 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,10 +28,13 @@ LONGEST = 1000
 SAME = (":", "=", "!=")
 TEXT = (":", "=", "!=", "~")
 ORDER = (":", "=", "!=", ">", ">=", "<", "<=")
-_OPERATOR = r"!=|>=|<=|[:=~<>]"
-_WORD = re.compile(rf'(-?)(?:([a-z_]+)({_OPERATOR}))?(?:"([^"]*)"?|([^\s"]+))', re.IGNORECASE)
+WIDE = str.maketrans("：＝～＜＞！", ":=~<>!")
+"""The signs of operators as Chinese keyboards write them."""
+_SIGNS = "".join(map(chr, WIDE))
+_OPERATOR = rf"[!！][=＝]|[>＞][=＝]|[<＜][=＝]|[:=~<>{_SIGNS.replace('！', '')}]"
+_WORD = re.compile(rf'(-?)(?:([a-z_]+)({_OPERATOR}))?(?:"([^"]*)("?)|([^\s"]+))', re.IGNORECASE)
 _UNFINISHED = re.compile(rf'(?:^|(?<=\s))(-?)([a-z_]+)({_OPERATOR})([^\s"]*)$', re.IGNORECASE)
-_AGE = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d|w)", re.IGNORECASE)
+_AGE = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d|w)", re.IGNORECASE | re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -62,13 +65,17 @@ Fields = Mapping[str, Field]
 
 
 def parse(query: str, fields: Fields) -> list[Term]:
-    """The terms of a query. Raises `Invalid` for a field that the list does not know, or an operator that the field
-    does not take, with the word and its place; ``q`` is the field at fault."""
+    """The terms of a query. Raises `Invalid` for a field that the list does not know, an operator that the field does
+    not take, or a field with nothing in its quotes, with the word and its place; ``q`` is the field at fault. One that
+    is too long is refused: cut off, it would find more than was asked for."""
+    if len(query) > LONGEST:
+        longest = _("at most {most} characters", most=LONGEST)
+        raise Invalid(_("The search is too long."), fields={"q": longest})
     terms = []
-    for found in _WORD.finditer(query[:LONGEST].replace("\0", " ")):
-        minus, name, operator, quoted, bare = found.groups()
-        name, value = (name or "").lower(), quoted or bare or ""
-        term = Term(name, value, bool(minus), operator or ":", found[0], found.start() + 1)
+    for found in _words(query):
+        minus, name, operator, quoted, closed, bare = found.groups()
+        name, value, operator = (name or "").lower(), quoted or bare or "", (operator or ":").translate(WIDE)
+        term = Term(name, value, bool(minus), operator, found[0], found.start() + 1)
         if name and name not in fields:
             error = _wrong(_("The list cannot be searched by {field}.", field=name), ", ".join(sorted(fields)))
             error.hint = _("To look for the text itself, put it in quotes.")
@@ -76,9 +83,20 @@ def parse(query: str, fields: Fields) -> list[Term]:
         if name and operator not in fields[name].operators:
             wrong = _("{field} cannot be compared like that.", field=name)
             raise _at(term, _wrong(wrong, " ".join(fields[name].operators)))
+        if name and not value and closed:
+            raise _at(term, _wrong(_("{field} is held against nothing.", field=name), f"{name}:web"))
         if value:
             terms.append(term)
     return terms
+
+
+def asks_nothing(query: str) -> bool:
+    """Whether a query finds everything because it says nothing at all."""
+    return not any(found[4] or found[6] for found in _words(query))
+
+
+def _words(query: str) -> Iterator[re.Match[str]]:
+    return _WORD.finditer(query.replace("\0", " "))
 
 
 def conditions(
@@ -138,7 +156,7 @@ def last_word(query: str, fields: Fields) -> tuple[str, Term] | None:
     if last is None or last[2].lower() not in fields:
         return None
     minus, name, operator, value = last.groups()
-    return query[: last.start()], Term(name.lower(), value, bool(minus), operator, last[0])
+    return query[: last.start()], Term(name.lower(), value, bool(minus), operator.translate(WIDE), last[0])
 
 
 # ── kinds of fields ──
@@ -163,10 +181,10 @@ def choice(column: Any, known: Sequence[str]) -> Field:
     """One of a few words, or several of them with commas. Raises `Invalid` for others."""
 
     def make(_session: Session, _operator: str, value: str) -> Condition:
-        wanted = value.lower().split(",")
+        wanted = value.lower().replace("，", ",").split(",")
         for word in wanted:
             if word not in known:
-                raise _wrong(_("There is no state {state}.", state=word[:40]), ", ".join(known))
+                raise _wrong(_("It cannot be {word}.", word=word[:40] or "–"), ", ".join(known))
         found: Condition = column.in_(wanted)
         return found
 
@@ -238,11 +256,12 @@ def moment(column: Any) -> Field:
             return compared(column, turned, at)
         try:
             at = datetime.fromisoformat(value)
-        except ValueError as error:
+            at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+            next_day = at + timedelta(days=1)
+        except (ValueError, OverflowError) as error:
             raise _no_moment(value) from error
-        at = at if at.tzinfo else at.replace(tzinfo=UTC)
         if operator in SAME:
-            return sa.and_(column >= at, column < at + timedelta(days=1))
+            return sa.and_(column >= at, column < next_day)
         return compared(column, operator, at)
 
     return Field(ORDER, make)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import NewType
 
@@ -29,11 +30,13 @@ def parse_size(text: str | int, *, field: str = "size", default_unit: str = "b")
     if isinstance(text, int) and not isinstance(text, bool):
         return Bytes(text * _SUFFIX[default_unit])
     found = _SIZE.fullmatch(str(text))
-    if not found:
-        wrong = _("a size such as 10G or 512M")
-        raise Invalid(_("{value} is not a size.", value=str(text)[:40]), fields={field: wrong})
-    number, unit = found.groups()
-    return Bytes(int(float(number) * _SUFFIX[(unit or default_unit).lower()]))
+    if found:
+        number, unit = found.groups()
+        size = float(number) * _SUFFIX[(unit or default_unit).lower()]
+        if math.isfinite(size):  # several hundred digits are no number of bytes
+            return Bytes(int(size))
+    wrong = _("a size such as 10G or 512M")
+    raise Invalid(_("{value} is not a size.", value=str(text)[:40]), fields={field: wrong})
 
 
 def format_size(size: float) -> str:

@@ -9,6 +9,9 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from yun.base.context import Context
+from yun.base.errors import Invalid
+from yun.base.messages import _
+from yun.base.query import asks_nothing
 from yun.compute.api.shared import Body, Word, instances, volumes
 from yun.compute.service import bulk, bulk_others, bulk_volumes
 from yun.operations.answer import report
@@ -17,6 +20,7 @@ from yun.web.api import Ctx, Route
 
 images = APIRouter(route_class=Route, prefix="/images", tags=["images"])
 networks = APIRouter(route_class=Route, prefix="/networks", tags=["networks"])
+ALL = "-state:trashed"
 Verb = Literal["start", "stop", "reboot", "pause", "resume", "delete", "tag", "resize", "update"]
 
 
@@ -39,7 +43,9 @@ class BulkArguments(Body):
 class Which(Body):
     """Which ones: by a query of the list, or by names and ids."""
 
-    query: str | None = Field(None, max_length=1000, description="A search of the list, such as `tag:web`.")
+    query: str | None = Field(
+        None, max_length=1000, description="A search of the list, such as `tag:web`. One that says nothing is refused.",
+    )  # fmt: skip
     ids: list[Word] | None = Field(
         None, max_length=MOST,
         description="With a query: those that its preview showed. They alone are changed, as far as it still finds "
@@ -85,8 +91,15 @@ class BulkTagged(Which):
 
 
 def change(ctx: Context, many: Many[Any, Any], which: Which, verb: str, wish: Any, *, dry_run: bool) -> JSONResponse:
-    """One preview of all, or one report."""
+    """One preview of all, or one report. Raises `Invalid` for a search that says nothing: it is more often a variable
+    that was empty than a wish to change everything."""
     ctx.may(f"{many.noun}.{verb}")
+    if which.query is not None and which.ids is None and asks_nothing(which.query):
+        raise Invalid(
+            _("The search says nothing: that would mean all of them."),
+            hint=_("If all of them are meant, search for {query}.", query=ALL),
+            fields={"query": _("such as {query}", query="tag:web")},
+        )
     ids = many.meant(ctx, query=which.query, ids=which.ids)
     if dry_run:
         return JSONResponse(many.together(ctx, verb, many.plan(ctx, verb, ids, wish)), 200)

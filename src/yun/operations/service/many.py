@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -82,7 +82,7 @@ class Many(Generic[Row, Wish]):
 
     def plan(self, ctx: Context, verb: str, ids: Sequence[str], wish: Wish) -> list[Turn]:
         """What ``verb`` would do to each, or why it does not. Raises the first reason where it fits none."""
-        return _some([self._turn(ctx, verb, identifier, wish) for identifier in ids])
+        return _some(_once(self._turn(ctx, verb, identifier, wish) for identifier in ids))
 
     def carry_out(
         self, ctx: Context, verb: str, ids: Sequence[str], wish: Wish, *, query: str | None = None
@@ -93,9 +93,11 @@ class Many(Generic[Row, Wish]):
         the first reason where all are refused: nothing was done then.
         """
         still = set(self.find(ctx, query, WHOLE)) if query is not None else set(ids)
-        turns = []
+        turns: list[Turn] = []
         for identifier in ids:
             turn = self._turn(ctx, verb, identifier, wish)
+            if any(turn.id == other.id for other in turns):
+                continue
             if turn.id not in still and identifier not in still:
                 turn = Turn(turn.id, turn.name, error=Conflict(_("The search does not find it any more.")))
             if turn.intent is not None:
@@ -146,6 +148,11 @@ class Many(Generic[Row, Wish]):
                 for t in turns if t.error is not None
             ],
         }  # fmt: skip
+
+
+def _once(turns: Iterable[Turn]) -> list[Turn]:
+    """Each thing once, also where it was named by its name and its id."""
+    return list({turn.id: turn for turn in turns}.values())
 
 
 def _some(turns: list[Turn]) -> list[Turn]:
