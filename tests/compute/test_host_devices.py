@@ -315,6 +315,61 @@ def test_two_who_want_the_same_device_at_once_do_not_both_get_it(lab: Lab) -> No
     assert (live(lab), live(lab, "other")) == ({"1-1"}, set())
 
 
+def test_two_who_want_devices_of_one_group_at_once_do_not_share_it(lab: Lab) -> None:
+    lab.create(start=False)
+    lab.create("other", start=False)
+    lab.world.host_devices[:] = [replace(d, driver="") if d.iommu_group == 1 else d for d in lab.world.host_devices]
+    look(lab)
+    with lab.asking() as ctx:
+        first = submit(ctx, service.add_host_device(ctx, service.get(ctx, "web"), GRAPHICS)).id
+        second = submit(ctx, service.add_host_device(ctx, service.get(ctx, "other"), AUDIO)).id
+    lab.drain()
+    assert lab.operation(first).state == OperationState.SUCCEEDED
+    assert "which another instance has" in str(lab.operation(second).error)
+    assert (defined(lab), defined(lab, "other")) == ({GRAPHICS}, set())
+
+
+def test_what_the_host_has_come_to_need_since_it_was_asked_for_is_not_given(lab: Lab) -> None:
+    lab.create(start=False)
+    with lab.asking() as ctx:
+        asked = submit(ctx, service.add_host_device(ctx, service.get(ctx, "web"), CARD)).id
+        ctx.session.get_one(HostDevice, row(lab, CARD).id).host_use = "network"
+    lab.drain()
+    assert "way into the network" in str(lab.operation(asked).error)
+    assert defined(lab) == set()
+
+
+def test_undo_of_taking_gives_none_of_a_group_that_another_has_by_now(lab: Lab) -> None:
+    lab.create(start=False)
+    lab.create("other", start=False)
+    lab.world.host_devices[:] = [replace(d, driver="") if d.iommu_group == 1 else d for d in lab.world.host_devices]
+    look(lab)
+    give(lab, GRAPHICS)
+    taken = take(lab, GRAPHICS)
+    give(lab, AUDIO, "other")
+    with refused("cannot be undone yet"):
+        lab.undo(taken.id)
+    assert (defined(lab), defined(lab, "other")) == (set(), {AUDIO})
+
+
+def test_a_deleted_machine_comes_back_without_what_another_has_by_now(lab: Lab) -> None:
+    lab.create()
+    lab.create("other")
+    give(lab, KEY)
+    give(lab, CARD)
+    deleted = lab.do(service.delete, "web")
+    give(lab, KEY, "other")
+    back = lab.operation(lab.undo(deleted))
+    assert back.state == OperationState.SUCCEEDED, back.error
+    assert (live(lab), live(lab, "other")) == ({CARD}, {"1-1"})
+    assert lab.row().state == State.RUNNING
+    told = [Message.from_json(n.message).render("en") for n in lab.rows(Notice)]
+    assert [text for text in told if "came back without Yubico.com" in text]
+    with lab.asking() as ctx:
+        said = [m.render("en") for m in service.delete(ctx, service.get(ctx, "web")).back]
+    assert any("as far as no other instance has them" in text for text in said)
+
+
 def test_what_a_machine_of_libvirts_has_in_its_definition_is_refused(lab: Lab) -> None:
     lab.create()
     xml = (

@@ -15,12 +15,12 @@ from yun.base.messages import Message, _
 from yun.compute.devices.model import USES, HostDevice
 from yun.compute.model import DISKS_CHANGE_IN, LIVE, Adoption, FoundMachine, Instance
 from yun.compute.service.disks import DETACH_SECONDS
-from yun.compute.service.given import devices_of, names_of
+from yun.compute.service.given import bound_with, devices_of, keys_of, names_of, subjects_of
 from yun.compute.service.look import must_be
 from yun.compute.service.power import keys, subject
 from yun.hosts import service as hosts
 from yun.hosts.model import Host
-from yun.operations.intent import Intent, Key, Subject
+from yun.operations.intent import Intent
 
 MOST = 16
 """Devices of one instance."""
@@ -60,7 +60,7 @@ def show_devices(ctx: Context, rows: Sequence[HostDevice]) -> list[dict[str, Any
             "driver": row.driver, "iommu_group": row.iommu_group, "host_use": row.host_use, "present": row.present,
             "group": [r.address for r in group_of(all_rows, row)], "instance_id": row.instance_id,
             "instance_name": owners.get(row.instance_id) if row.instance_id else None,
-            "reason": why.render(ctx.locale) if (why := _why_never(row)) is not None else "",
+            "reason": why.render(ctx.locale) if (why := why_never(row)) is not None else "",
         }
         for row in rows
     ]  # fmt: skip
@@ -93,6 +93,22 @@ def find_device(session: Session, rows: Sequence[HostDevice], reference: str, ho
     return found[0]
 
 
+def why_never(device: HostDevice) -> Message | None:
+    """Why the host cannot give a device to anybody as things are; None where it can."""
+    if not device.present:
+        return _("it is missing")
+    if device.host_use:
+        return USES.get(device.host_use, Message(device.host_use))
+    if _iommu_misses(device):
+        return _("the host's IOMMU is off or missing")
+    return None
+
+
+def _iommu_misses(device: HostDevice) -> bool:
+    """Whether an IOMMU is all that a device misses to be given away."""
+    return device.present and not device.host_use and device.kind == "pci" and device.iommu_group is None
+
+
 # ── changing ──
 
 
@@ -117,14 +133,15 @@ def add_host_device(ctx: Context, instance: Instance, reference: str, *, with_gr
         raise Conflict(
             _("The instance {name} has {most} devices of its host, which is the most.", name=instance.name, most=MOST)
         )
+    bound = bound_with(session, given)
     return Intent(
         kind="instance.add_host_device",
         title=_("Give {device} to instance {name}", device=chosen.name, name=instance.name),
         subject=subject(instance),
         project_id=instance.project_id,
         arguments={"instance_id": instance.id, "device_ids": [device.id for device in given]},
-        keys=_keys(instance, given),
-        subjects=tuple(Subject("host_device", device.id, device.name) for device in given),
+        keys=(*keys(instance), *keys_of(bound)),
+        subjects=subjects_of(bound),
         effects=(
             *(_said(device) for device in given), *_price(given), *_timing(instance),
             _("Clones do not get it, and nobody else can have it, whether the instance runs or not."),
@@ -148,14 +165,15 @@ def remove_host_device(
     had = devices_of(ctx.session, instance.id)
     device = find_device(ctx.session, had, reference, host)
     taken = [device, *group_of(had, device)]
+    bound = bound_with(ctx.session, taken)
     return Intent(
         kind="instance.remove_host_device",
         title=_("Take {device} from instance {name}", device=device.name, name=instance.name),
         subject=subject(instance),
         project_id=instance.project_id,
         arguments={"instance_id": instance.id, "device_ids": [d.id for d in taken], "seconds": timeout},
-        keys=_keys(instance, taken),
-        subjects=tuple(Subject("host_device", d.id, d.name) for d in taken),
+        keys=(*keys(instance), *keys_of(bound)),
+        subjects=subjects_of(bound),
         effects=(
             *(_("The instance no longer has {device} at {address}.", device=d.name, address=d.address) for d in taken),
             *((_("The host misses it; it is forgotten."),) if not device.present else ()),
@@ -170,26 +188,6 @@ def remove_host_device(
 # ── parts ──
 
 
-def _keys(instance: Instance, devices: Sequence[HostDevice]) -> tuple[Key, ...]:
-    return (*keys(instance), *(Key(f"host_device:{device.id}") for device in devices))
-
-
-def _why_never(device: HostDevice) -> Message | None:
-    """Why the host cannot give a device to anybody as things are."""
-    if not device.present:
-        return _("it is missing")
-    if device.host_use:
-        return USES.get(device.host_use, Message(device.host_use))
-    if _iommu_misses(device):
-        return _("the host's IOMMU is off or missing")
-    return None
-
-
-def _iommu_misses(device: HostDevice) -> bool:
-    """Whether an IOMMU is all that a device misses to be given away."""
-    return device.present and not device.host_use and device.kind == "pci" and device.iommu_group is None
-
-
 def _refuse(session: Session, instance: Instance, host: Host, device: HostDevice) -> None:
     if device.instance_id == instance.id:
         raise Conflict(_("Nothing would change: the instance has {device} already.", device=device.name))
@@ -199,7 +197,7 @@ def _refuse(session: Session, instance: Instance, host: Host, device: HostDevice
             _("{device} was given to the instance {name}.", device=device.name, name=other.name),
             hint=_("Take it from that one first."),
         )
-    why = _why_never(device)
+    why = why_never(device)
     if why is not None:
         raise Conflict(
             _("{host} cannot give {device} away: {reason}.", host=host.name, device=device.name, reason=why),

@@ -10,7 +10,7 @@ from yun.base.errors import Conflict
 from yun.base.ids import new_id
 from yun.base.messages import _
 from yun.compute.model import LIVE, Instance, State
-from yun.compute.service.given import let_go_of
+from yun.compute.service.given import come_back, let_go_of
 from yun.compute.service.look import get, must_allow
 from yun.compute.service.power import check_seconds, keys, subject
 from yun.compute.service.view import addresses, disks_of, floating_ips
@@ -62,8 +62,10 @@ def delete(ctx: Context, instance: Instance, *, timeout: int | None = None, forc
         ),
         destroys=(_("What the guest holds only in memory."),) if instance.state in LIVE else (),
         back=(
-            _("It comes back with its disks, name and addresses, and is started."),
-        ) if instance.state in LIVE else (_("It comes back with its disks, name and addresses."),),
+            _("It comes back with its disks, name and addresses, and is started.") if instance.state in LIVE
+            else _("It comes back with its disks, name and addresses."),
+            *come_back(ctx.session, instance),
+        ),
         write=lambda session: _give_up_creation(ctx, session, instance),
         deadline=600.0 + seconds,
     )  # fmt: skip

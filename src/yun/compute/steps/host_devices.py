@@ -11,7 +11,8 @@ from yun.base.errors import Conflict
 from yun.base.messages import _
 from yun.compute.devices.model import HostDevice
 from yun.compute.model import Instance
-from yun.compute.service.given import devices_of
+from yun.compute.service.given import devices_of, names_of
+from yun.compute.service.host_devices import devices_on, group_of, why_never
 from yun.compute.spec import host_device_of
 from yun.compute.steps.definition import define_now
 from yun.compute.steps.disks import UNDO_SECONDS, UP
@@ -20,7 +21,8 @@ from yun.compute.steps.seeing import notice_key
 from yun.compute.steps.shared import load, place
 from yun.drivers.hypervisor.host_device import HostDeviceSpec
 from yun.drivers.hypervisor.port import Hypervisor, Power
-from yun.operations.events import emit, resolve_notice
+from yun.hosts.model import Host
+from yun.operations.events import emit, raise_notice, resolve_notice
 from yun.operations.flow import Op, step, tx_step
 from yun.operations.intent import Subject
 
@@ -33,11 +35,18 @@ def _take_back(op: Op, session: Session, output: Any, instance_id: str, device_i
 
 @tx_step(undo=_take_back)
 def give_devices(op: Op, session: Session, instance_id: str, device_ids: Sequence[str]) -> None:
-    """The rows say that the instance has the devices. Raises `Conflict` where one went, or somebody else has it."""
+    """The rows say that the instance has the devices. Raises `Conflict` where one went, the host has come to need it,
+    or somebody else has it or another one of its IOMMU group."""
     for device_id in device_ids:
         row = session.get(HostDevice, device_id, with_for_update=True, populate_existing=True)
         if row is None or not row.present:
             raise Conflict(_("The host no longer has the device."), hint=_("Ask for it again."))
+        why = why_never(row)
+        if why is not None:
+            host = session.get_one(Host, row.host_id)
+            raise Conflict(
+                _("{host} cannot give {device} away: {reason}.", host=host.name, device=row.name, reason=why)
+            )
         _refuse_taken(session, row, instance_id)
     _have(op, session, instance_id, device_ids, instance_id)
 
@@ -58,9 +67,33 @@ def take_devices(op: Op, session: Session, instance_id: str, device_ids: Sequenc
     return had
 
 
-@tx_step(undo=_give_again)
+def _give_what_is_free(op: Op, session: Session, output: Any, instance_id: str) -> None:
+    """A machine that comes back does not wait for devices that others have by now: it has its disks and goes without,
+    and operators are told."""
+    free = []
+    for device_id in output or ():
+        row = session.get(HostDevice, device_id, with_for_update=True, populate_existing=True)
+        if row is None:
+            continue
+        try:
+            _refuse_taken(session, row, instance_id)
+        except Conflict as taken:
+            instance = load(session, instance_id)
+            raise_notice(
+                session, f"host_device_left:{instance_id}:{device_id}",
+                subject=Subject("instance", instance.id, instance.name),
+                message=_("The instance {name} came back without {device}: {reason}", name=instance.name,
+                          device=row.name, reason=taken.message),
+                hint=_("Take it from that one and give it again, or dismiss this."),
+            )  # fmt: skip
+        else:
+            free.append(device_id)
+    _have(op, session, instance_id, free, instance_id)
+
+
+@tx_step(undo=_give_what_is_free)
 def release_devices(op: Op, session: Session, instance_id: str) -> list[str]:
-    """All that the instance had of its host's devices belongs to the host again."""
+    """All that the instance had of its host's devices belongs to the host again. Undo gives back what is free."""
     return list(take_devices.call(op, session, instance_id, [row.id for row in devices_of(session, instance_id)]))
 
 
@@ -71,6 +104,15 @@ def _refuse_taken(session: Session, row: HostDevice, instance_id: str) -> None:
             _("{device} was given to the instance {name}.", device=row.name, name=other.name),
             hint=_("Take it from that one first."),
         )
+    # Two who ask at once each see a group that nobody has; the host's row lets one of them write after the other.
+    session.get_one(Host, row.host_id, with_for_update=True)
+    group = group_of(devices_on(session, row.host_id), row)
+    taken = [other for other in group if other.instance_id not in (None, instance_id)]
+    if taken:
+        raise Conflict(
+            _("{device} shares its IOMMU group {group} with {others}, which another instance has.",
+              device=row.name, group=row.iommu_group, others=names_of(taken))
+        )  # fmt: skip
 
 
 def _have(
