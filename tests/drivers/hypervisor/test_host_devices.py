@@ -99,6 +99,48 @@ def test_what_the_host_works_with_is_found_below_lvm_btrfs_bridges_and_routes(ro
     assert read(free, root, in_use(root)).host_use == ""  # type: ignore[union-attr]
 
 
+def disks_in_use(root: Path) -> set[str]:
+    """The addresses of what the host has disks on."""
+    return {path.split("pci0000:00/")[1].split("/")[0] for path, word in in_use(root) if word == "disk"
+            and "pci0000:00/" in path}  # fmt: skip
+
+
+def a_free_disk(root: Path) -> Path:
+    """A disk with one partition that nobody uses; the partition."""
+    part = root / "sys/devices/pci0000:00/0000:00:19.0/ata3/sdc/sdc1"
+    part.mkdir(parents=True)
+    (root / "sys/class/block/sdc1").symlink_to(part)
+    (root / "sys/dev/block/8:33").symlink_to(part)
+    assert "0000:00:19.0" not in disks_in_use(root)
+    return part
+
+
+def test_every_disk_of_a_btrfs_counts_not_only_the_one_that_it_is_mounted_by(root: Path) -> None:
+    part = a_free_disk(root)
+    devices = root / "sys/fs/btrfs/2f9c/devices"
+    devices.mkdir(parents=True)
+    (devices / "sdc1").symlink_to(part)
+    assert "0000:00:19.0" in disks_in_use(root)
+
+
+def test_a_disk_that_lvm_or_raid_holds_counts_though_nothing_of_it_is_mounted(root: Path) -> None:
+    part = a_free_disk(root)
+    (part / "holders").mkdir()
+    assert "0000:00:19.0" not in disks_in_use(root)
+    (part / "holders/dm-3").symlink_to(root / "sys/devices/virtual/block/dm-0")
+    assert "0000:00:19.0" in disks_in_use(root)
+
+
+def test_members_of_zfs_pools_count_while_there_are_pools(root: Path) -> None:
+    a_free_disk(root)
+    udev = root / "run/udev/data"
+    udev.mkdir(parents=True)
+    (udev / "b8:33").write_text("S:disk/by-id/x\nE:ID_FS_TYPE=zfs_member\nE:ID_FS_LABEL=tank\n")
+    assert "0000:00:19.0" not in disks_in_use(root), "left over from a pool that nobody has imported"
+    (root / "proc/spl/kstat/zfs/tank").mkdir(parents=True)
+    assert "0000:00:19.0" in disks_in_use(root)
+
+
 def test_a_controller_is_in_use_where_something_plugged_into_it_is(root: Path) -> None:
     above = GPU.replace("/0000:00:01.0/0000:01:00.0", "/0000:00:17.0")
     assert read(above, root, in_use(root)).host_use == "disk"  # type: ignore[union-attr]

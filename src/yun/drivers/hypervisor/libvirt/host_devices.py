@@ -103,7 +103,8 @@ def _use(path: str, used: Collection[tuple[str, str]]) -> str:
 def in_use(root: Path = Path("/")) -> set[tuple[str, str]]:
     """The kernel's paths of the disks with file systems and swap of the host, below encryption, RAID and LVM too, and
     of its network cards that are the way out or belong to a bridge or bond."""
-    found = {(path, DISK) for disk in _mounted(root) for path in _below(root, disk)}
+    disks = (*_mounted(root), *_members(root))
+    found = {(path, DISK) for disk in disks for path in _below(root, disk)}
     ways = {line.split()[0] for line in _lines(root / "proc/net/route") if line.split()[1:2] == ["00000000"]}
     ways |= {line.split()[-1] for line in _lines(root / "proc/net/ipv6_route") if line.startswith("0" * 32 + " 00 ")}
     for card in _children(root / "sys/class/net"):
@@ -123,6 +124,17 @@ def _mounted(root: Path) -> Iterator[Path]:
             yield root / "sys/class/block" / _node(root, source)
     for line in _lines(root / "proc/swaps")[1:]:
         yield root / "sys/class/block" / _node(root, line.split()[0])
+
+
+def _members(root: Path) -> Iterator[Path]:
+    """The disks and partitions that something stands on which names none of them, or only the first: every disk of a
+    btrfs, what device-mapper and RAID hold whether it is mounted or not, and the members of ZFS pools."""
+    yield from (link for each in _children(root / "sys/fs/btrfs") for link in _children(each / "devices"))
+    yield from (disk for disk in _children(root / "sys/class/block") if _children(disk / "holders"))
+    if any(pool.is_dir() for pool in _children(root / "proc/spl/kstat/zfs")):
+        for known in _children(root / "run/udev/data"):  # b259:1 and so on; only udev says what is on a partition
+            if known.name.startswith("b") and "E:ID_FS_TYPE=zfs_member" in _lines(known):
+                yield root / "sys/dev/block" / known.name[1:]
 
 
 def _node(root: Path, source: str) -> str:
