@@ -14,7 +14,7 @@ from yun.base.messages import Message, _
 from yun.base.paging import Page, paginate
 from yun.hosts import placement, search
 from yun.hosts.model import SERVICE_TITLES, Allocation, Host, HostService
-from yun.operations.intent import Intent, Key, Subject
+from yun.operations.intent import Intent, Key, Subject, unchanged
 
 NOT_SEEN = _("It is examined when yun serve starts; try again in a moment.")
 LIMITS = {"cpu_overcommit": (0.1, 100.0), "memory_overcommit": (0.1, 10.0)}
@@ -205,6 +205,7 @@ def update(ctx: Context, reference: str, changes: Changes) -> Intent:
             _("{field} becomes {value} (now {old}).", field=k, value=str(v), old=str(getattr(host, k)))
             for k, v in given.items()
         ),
+        still=unchanged(host),
         instant=True,
     )
 

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from yun.base.db import Row
+from yun.base.errors import Conflict
 from yun.base.messages import Message, _
 
 
@@ -29,17 +32,32 @@ class Key:
     slots: int = 1
 
 
+def unchanged(row: Row) -> Callable[[Session], None]:
+    """For the ``still`` of an instant intent whose values were made of what a row has: raises `Conflict` where somebody
+    else has changed the row since. PostgreSQL lets two read it before either may write."""
+    table, identifier, seen = type(row), row.id, row.revision
+
+    def check(session: Session) -> None:
+        now = session.scalar(sa.select(table.revision).where(table.id == identifier))
+        if now is not None and now != seen:
+            raise Conflict(
+                _("This was changed by somebody else in the meantime."), hint=_("Load it again and repeat your change.")
+            )
+
+    return check
+
+
 @dataclass(frozen=True)
 class Intent:
     """The whole of a change before it happens.
 
     ``arguments`` (JSON) become the flow's keyword arguments. ``keys`` default to the exclusive key of the subject.
     ``effects`` … ``capacity`` are what a person wants to know first; ``back`` and ``back_destroys`` what he wants to
-    know before it is undone. ``write`` adds rows in the commit that accepts
-    the operation. ``deadline`` is in seconds. ``transparent``: changes nothing lasting, so it never stands in the way
-    of undoing something older. ``undoes`` names the operation that counts as undone once this
-    one has succeeded. ``quiet``: leaves no trace when it returns nothing. ``instant``: pure database work,
-    done inside `submit` when its keys are free.
+    know before it is undone. ``still`` raises where what it was made of has changed, asked when nobody else can change
+    it any more (`unchanged`); ``write`` adds rows in the commit that accepts the operation. ``deadline`` is in seconds.
+    ``transparent``: changes nothing lasting, so it never stands in the way of undoing something older. ``undoes`` names
+    the operation that counts as undone once this one has succeeded. ``quiet``: leaves no trace when it returns nothing.
+    ``instant``: pure database work, done inside `submit` when its keys are free.
     """
 
     kind: str
@@ -56,6 +74,7 @@ class Intent:
     capacity: tuple[Message, ...] = ()
     back: tuple[Message, ...] = ()
     back_destroys: tuple[Message, ...] = ()
+    still: Callable[[Session], None] | None = None
     write: Callable[[Session], None] | None = None
     undoable: bool = True
     no_undo: Message | None = None

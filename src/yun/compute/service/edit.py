@@ -13,7 +13,7 @@ from yun.compute.model import Instance, OnCrash
 from yun.compute.names import check_description, check_name
 from yun.compute.service.look import must_allow, refuse_taken
 from yun.compute.service.power import MAX_SHUTDOWN_SECONDS, subject
-from yun.operations.intent import Intent
+from yun.operations.intent import Intent, unchanged
 
 TITLES: dict[str, Message] = {
     "name": _("Name"),
@@ -78,6 +78,7 @@ def _edit(ctx: Context, instance: Instance, verb: str, title: Message, changes: 
         project_id=instance.project_id,
         arguments={"instance_id": instance.id, "values": values},
         effects=tuple(_effect(instance, field, value) for field, value in values.items()),
+        still=unchanged(instance),
         instant=True,
     )
 

@@ -13,7 +13,7 @@ from yun.base.units import format_size
 from yun.images.checks import check_properties, check_visibility
 from yun.images.model import Image, Visibility
 from yun.images.service.look import must_allow, name_subject, refuse_taken, subject
-from yun.operations.intent import Intent, Subject
+from yun.operations.intent import Intent, Subject, unchanged
 
 
 def update(ctx: Context, image: Image, **changes: Any) -> Intent:
@@ -38,6 +38,7 @@ def update(ctx: Context, image: Image, **changes: Any) -> Intent:
         project_id=image.project_id,
         arguments={"image_id": image.id, "values": values},
         effects=(*(_effect(image, f, v) for f, v in values.items()), _("Machines made of it stay as they are.")),
+        still=unchanged(image),
         instant=True,
     )
 
@@ -57,6 +58,7 @@ def tag(ctx: Context, image: Image, tags: Sequence[str]) -> Intent:
         project_id=image.project_id,
         arguments={"image_id": image.id, "values": {"tags": kept}},
         effects=(_("Its tags are: {tags}.", tags=", ".join(kept) or "–"),),
+        still=unchanged(image),
         instant=True,
     )
 
@@ -81,6 +83,7 @@ def set_visibility(ctx: Context, image: Image, visibility: str) -> Intent:
         effects=(_("Every project can use it."),) if public else (
             _("Its project alone can use it."), _("Machines made of it stay as they are."),
         ),
+        still=unchanged(image),
         instant=True,
     )  # fmt: skip
 

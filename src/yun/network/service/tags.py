@@ -10,7 +10,7 @@ from yun.base.messages import _
 from yun.base.tags import check_tags
 from yun.network.model import Network
 from yun.network.service.look import must_allow
-from yun.operations.intent import Intent, Subject
+from yun.operations.intent import Intent, Subject, unchanged
 
 
 def tag_network(ctx: Context, network: Network, tags: Sequence[str]) -> Intent:
@@ -29,5 +29,6 @@ def tag_network(ctx: Context, network: Network, tags: Sequence[str]) -> Intent:
         project_id=network.project_id,
         arguments={"network_id": network.id, "tags": kept},
         effects=(_("Its tags are: {tags}.", tags=", ".join(kept) or "–"),),
+        still=unchanged(network),
         instant=True,
     )

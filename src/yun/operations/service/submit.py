@@ -30,6 +30,8 @@ def submit(ctx: Context, intent: Intent) -> Operation:
     """
     session = ctx.session
     serialize(session)
+    if intent.still is not None:
+        intent.still(session)
     if intent.write is not None:
         intent.write(session)
     operation = _row(ctx, intent)

@@ -15,7 +15,7 @@ from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.base.paging import Page, paginate
 from yun.hosts.service import local_host
-from yun.operations.intent import Intent, Key, Subject
+from yun.operations.intent import Intent, Key, Subject, unchanged
 from yun.operations.model import OperationKey
 from yun.storage import capacity, names
 from yun.storage.model import Layer, Pool, Volume
@@ -139,6 +139,7 @@ def update_pool(ctx: Context, reference: str, changes: PoolChanges) -> Intent:
             _("{field} becomes {value} (now {old}).", field=k, value=str(v), old=str(getattr(pool, k)))
             for k, v in given.items()
         ),
+        still=unchanged(pool),
         instant=True,
     )
 

@@ -8,7 +8,7 @@ from yun.base.context import Context
 from yun.base.errors import Conflict
 from yun.base.messages import _
 from yun.base.tags import check_tags
-from yun.operations.intent import Intent
+from yun.operations.intent import Intent, unchanged
 from yun.storage.model import Volume
 from yun.storage.service.volumes import must_allow, subject_of
 
@@ -27,5 +27,6 @@ def tag_volume(ctx: Context, volume: Volume, tags: Sequence[str]) -> Intent:
         project_id=volume.project_id,
         arguments={"volume_id": volume.id, "tags": kept},
         effects=(_("Its tags are: {tags}.", tags=", ".join(kept) or "–"),),
+        still=unchanged(volume),
         instant=True,
     )
