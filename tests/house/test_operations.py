@@ -22,6 +22,8 @@ from tests.house.scenes_disks import MORE as DISKS_MORE
 from tests.house.scenes_disks import SCENES as DISKS
 from tests.house.scenes_media import MORE as MEDIA_MORE
 from tests.house.scenes_media import SCENES as MEDIA
+from tests.house.scenes_networks import MORE as NETWORKS_MORE
+from tests.house.scenes_networks import SCENES as NETWORKS
 from tests.house.scenes_nics import SCENES as NICS
 from tests.house.scenes_tags import SCENES as TAGS
 from tests.house.scenes_volumes import MORE as VOLUMES_MORE
@@ -38,8 +40,9 @@ from yun.rooms import furniture
 
 SCENES = {
     **STORIES, **ADOPTIONS, **CLONES, **NICS, **DISKS, **MEDIA, **BOOTS, **TAGS, **VOLUMES, **DEVICES,
+    **NETWORKS,
 }  # fmt: skip
-MORE = {**CLONES_MORE, **DISKS_MORE, **MEDIA_MORE, **BOOTS_MORE, **VOLUMES_MORE, **DEVICES_MORE}
+MORE = {**CLONES_MORE, **DISKS_MORE, **MEDIA_MORE, **BOOTS_MORE, **VOLUMES_MORE, **DEVICES_MORE, **NETWORKS_MORE}
 EXEMPT = {
     "operation.undo": "its own tests, in tests/operations/test_undo.py",
     "operation.prune": "forgets history; tests/operations/test_undo.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.drivers.network.contract import GROUP, NETWORK, OUTSIDE, PORT, ROUTER, NetworkEngineContract, build
+from tests.drivers.network.contract import GROUP, NETWORK, OUTSIDE, PORT, ROUTER, SUBNET, NetworkEngineContract, build
 from yun.base.errors import DriverError
 from yun.drivers.network.ovn import OvnNetworkEngine
 from yun.drivers.network.port import GroupSpec, RuleSpec
@@ -198,26 +199,55 @@ def names(northbound: Northbound) -> dict[str, str]:
     return {k: v for r in rows for k, v in r["records"].items()}
 
 
+def back(address: str) -> str:
+    """The name under which an address is looked up."""
+    return ipaddress.ip_address(address).reverse_pointer
+
+
+def test_guests_are_told_of_time_servers_and_routes_beside_the_way_out(
+    engine: OvnNetworkEngine, northbound: Northbound
+) -> None:
+    build(engine)
+    told = replace(SUBNET, ntp_servers=("192.0.2.7",), routes=(("192.168.7.0/24", "10.0.0.9"),))
+    engine.apply_network(replace(NETWORK, subnets=(told,)))
+    options = only(northbound.rows("DHCP_Options"))["options"]
+    assert options["ntp_server"] == "{192.0.2.7}"
+    assert options["classless_static_route"] == "{192.168.7.0/24,10.0.0.9, 0.0.0.0/0,10.0.0.1}"
+    engine.apply_network(replace(NETWORK, subnets=(replace(SUBNET, dhcp=False),)))
+    assert northbound.rows("DHCP_Options") == []
+    assert only(northbound.rows("Logical_Switch_Port"), name=PORT.uuid)["dhcpv4_options"] == []
+    engine.apply_network(NETWORK)
+    options = only(northbound.rows("DHCP_Options"))
+    assert "ntp_server" not in options["options"]
+    assert only(northbound.rows("Logical_Switch_Port"), name=PORT.uuid)["dhcpv4_options"] == options["_uuid"]
+
+
 def _set(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
 def test_names_are_served_and_withdrawn(engine: OvnNetworkEngine, northbound: Northbound) -> None:
     build(engine)
-    both = {"hello": "10.0.0.11", "hello.yun.internal": "10.0.0.11"}
+    both = {"hello": "10.0.0.11", "hello.yun.internal": "10.0.0.11", back("10.0.0.11"): "hello.yun.internal"}
     assert names(northbound) == both
     engine.apply_network(replace(NETWORK, dns_records={"Extra": "10.0.0.99"}))
     assert names(northbound) == both | {"extra": "10.0.0.99"}
     engine.apply_port(replace(PORT, hostname="other", addresses=("10.0.0.12",)))
-    named = {"other": "10.0.0.12", "other.yun.internal": "10.0.0.12", "extra": "10.0.0.99"}
+    named = {
+        "other": "10.0.0.12", "other.yun.internal": "10.0.0.12", "extra": "10.0.0.99",
+        back("10.0.0.12"): "other.yun.internal",
+    }  # fmt: skip
     assert names(northbound) == named
     lab = replace(NETWORK.subnets[0], domain="lab")
     engine.apply_network(replace(NETWORK, subnets=(lab,)))
-    assert names(northbound) == {"other": "10.0.0.12", "other.lab": "10.0.0.12"}
+    assert names(northbound) == {"other": "10.0.0.12", "other.lab": "10.0.0.12", back("10.0.0.12"): "other.lab"}
     engine.apply_port(replace(PORT, hostname="", network_id="net_2", subnet_ids=()))
     assert names(northbound) == {}
     engine.apply_port(PORT)
-    assert names(northbound) == {"hello": "10.0.0.11", "hello.lab": "10.0.0.11"}
+    assert names(northbound) == {"hello": "10.0.0.11", "hello.lab": "10.0.0.11", back("10.0.0.11"): "hello.lab"}
+    engine.apply_network(replace(NETWORK, subnets=(lab,), domain="own"))
+    named = {f"hello{d}": "10.0.0.11" for d in ("", ".own", ".lab")}
+    assert names(northbound) == {**named, back("10.0.0.11"): "hello.own"}
     engine.remove_port("prt_1")
     assert names(northbound) == {}
     engine.apply_port(PORT)

@@ -43,6 +43,9 @@ class Settings:
     external_cidr: str = _setting("172.31.240.0/22", "Range of the default external network: floating IPs live here.")
     default_cidr: str = _setting("10.77.0.0/20", "Range of the default project network.")
     dns_upstream: str = _setting("", "Resolvers that guests get, comma separated; empty means those of the host.")
+    underlay_mtu: int = _setting(
+        1500, "Largest packet between hosts, in bytes; networks carry 58 less, which is what a tunnel takes."
+    )
     undo_days: float = _setting(7.0, "How long a finished operation can be undone and the trash is kept, in days.")
     history_days: float = _setting(365.0, "How long finished operations and events stay in the history, in days.")
     heartbeat_seconds: float = _setting(2.0, "How often a process proves that it lives.")

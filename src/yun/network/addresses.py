@@ -74,6 +74,12 @@ def take(session: Session, subnet: Subnet, address: str, owner: tuple[str, str],
     return address_at(subnet, place)
 
 
+def refuse_taken(session: Session, subnet: Subnet, address: str, field: str = "address") -> None:
+    """Raise `Conflict` naming ``field`` where the address is taken."""
+    if _taken(session, subnet, place_of(subnet, address)):
+        raise _conflict(subnet, address, field)
+
+
 def give_back(session: Session, owner_id: str) -> None:
     """Whatever addresses the owner has are free again."""
     session.execute(sa.delete(Reservation).where(Reservation.owner_id == owner_id))
@@ -117,11 +123,11 @@ def _gap(session: Session, subnet: Subnet, floor: int) -> int:
     return floor if found is None else found + 1
 
 
-def _conflict(subnet: Subnet, address: str) -> Conflict:
+def _conflict(subnet: Subnet, address: str, field: str = "address") -> Conflict:
     return Conflict(
         _("The address {address} is taken in {subnet}.", address=address, subnet=subnet.name or subnet.cidr),
         hint=_("What lies in the trash keeps its address too."),
-        fields={"address": _("an address that is free, or none for the lowest free one")},
+        fields={field: _("an address that is free, or none for the lowest free one")},
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from yun.base.errors import Invalid
 from yun.base.messages import Message, _
@@ -16,6 +16,9 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 ID = re.compile(r"[a-z]{3}_[0-9a-hjkmnp-tv-z]{26}")
 MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 DOMAIN = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+TUNNEL = 58  # bytes that a Geneve tunnel adds to a packet
+MOST_ROUTES = 30
 PROTOCOLS = ("any", "tcp", "udp", "icmp")
 POOL_LIMIT = 2**31  # larger pools (IPv6) end here: nobody counts that far
 
@@ -140,12 +143,53 @@ def no_overlap(net: Net, others: Iterable[tuple[str, str]], field: str = "cidr")
             )
 
 
-def resolvers(values: Iterable[str], field: str = "dns_servers") -> list[str]:
-    """Addresses of name servers, at most four."""
-    clean = [str(address(v, field)) for v in values]
+def resolvers(values: Iterable[str], field: str = "dns_servers", *, family: int | None = None) -> list[str]:
+    """Addresses of servers, at most four; of one IP version where ``family`` says which."""
+    clean = [address(v, field) for v in values]
     if len(clean) > 4:
-        raise refuse(field, _("Too many name servers."), _("at most 4 addresses"))
-    return list(dict.fromkeys(clean))
+        raise refuse(field, _("Too many servers."), _("at most 4 addresses"))
+    for found in clean:
+        if family is not None and found.version != family:
+            right = _("an {family} address", family=f"IPv{family}")
+            raise refuse(field, _("{address} is of the other family.", address=str(found)), right)
+    return list(dict.fromkeys(str(a) for a in clean))
+
+
+def ntp(values: Iterable[str], net: Net, field: str = "ntp_servers") -> list[str]:
+    """Addresses of time servers for guests of ``net``; only DHCP of IPv4 can tell them."""
+    listed = list(values)
+    if listed and net.version != 4:
+        raise refuse(field, _("Only IPv4 subnets tell guests of time servers."), _("none"))
+    return resolvers(listed, field, family=4)
+
+
+def routes(values: Iterable[Mapping[str, str]], net: Net, field: str = "routes") -> list[dict[str, str]]:
+    """What guests of ``net`` are told of other ranges: each destination once, by a next hop inside the subnet."""
+    found: dict[str, dict[str, str]] = {}
+    for value in values:
+        if not isinstance(net, ipaddress.IPv4Network):
+            raise refuse(field, _("Only IPv4 subnets tell guests of routes."), _("none"))
+        try:
+            target = ipaddress.IPv4Network(str(value.get("destination", "")).strip())
+        except ValueError as error:
+            right = _("a range such as 192.168.7.0/24, a comma, and the next hop")
+            text = str(value.get("destination", ""))[:60]
+            raise refuse(field, _("{value} is not a range of addresses.", value=text), right) from error
+        hop = address(str(value.get("nexthop", "")), field, within=net)
+        if target.prefixlen == 0:
+            raise refuse(field, _("The default route is the gateway."), _("a range such as 192.168.7.0/24"))
+        if str(target) in found or target.subnet_of(net):
+            right = _("each range once, and none of the subnet's own")
+            raise refuse(field, _("There is a way to {cidr} already.", cidr=str(target)), right)
+        found[str(target)] = {"destination": str(target), "nexthop": str(hop)}
+    if len(found) > MOST_ROUTES:
+        raise refuse(field, _("Too many routes."), _("at most {most}", most=MOST_ROUTES))
+    return list(found.values())
+
+
+def lease(seconds: int, field: str = "lease_seconds") -> int:
+    """How long guests keep an address before they ask again, in seconds."""
+    return number(seconds, 60, 31_536_000, field) or 3600
 
 
 def domain(text: str, field: str = "domain") -> str:
@@ -156,11 +200,18 @@ def domain(text: str, field: str = "domain") -> str:
     return clean
 
 
-def mtu(value: int, field: str = "mtu") -> int:
-    """A packet size that IPv4 and the overlay can carry, in bytes."""
-    if not 576 <= value <= 8942:
-        raise refuse(field, _("The MTU {value} is out of range.", value=value), _("576 to 8942"))
+def mtu(value: int, field: str = "mtu", *, most: int = 9000) -> int:
+    """A packet size that IPv4 and the way between hosts can carry, in bytes."""
+    if not 576 <= value <= most:
+        raise refuse(
+            field, _("The MTU {value} is out of range.", value=value), _("{low} to {high}", low=576, high=most)
+        )
     return value
+
+
+def carried(underlay: int) -> int:
+    """The largest packet of a network whose packets go through tunnels between hosts, in bytes."""
+    return max(576, min(underlay - TUNNEL, 8942))
 
 
 def one_of(text: str, allowed: tuple[str, ...], field: str) -> str:

@@ -32,6 +32,7 @@ from yun.network.model import (
 )
 from yun.network.service import look
 from yun.network.service.groups import welcoming
+from yun.network.service.names import project_domain
 from yun.operations.events import emit, raise_notice
 from yun.operations.flow import Op, step, tx_step
 from yun.operations.intent import Subject
@@ -168,8 +169,9 @@ def _welcome_network(op: Op, session: Session, project: Project, external: Netwo
     net = checks.cidr(op.settings.default_cidr, "default_cidr")
     checks.no_overlap(net, [(outer.name, outer.cidr)], "default_cidr")
     network = Network(
-        id=new_id("net"), project_id=project.id, name="default", description="", external=False, mtu=1442, state=ACTIVE
-    )
+        id=new_id("net"), project_id=project.id, name="default", description="", external=False, state=ACTIVE,
+        mtu=checks.carried(op.settings.underlay_mtu), domain=project_domain(session, project.id),
+    )  # fmt: skip
     router = Router(id=new_id("rtr"), project_id=project.id, name="default", snat=True, host_id=host_id, state=ACTIVE)
     session.add_all([network, router])
     session.flush()

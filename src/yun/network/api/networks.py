@@ -12,11 +12,21 @@ from yun.base.context import Context
 from yun.network import service
 from yun.network.api import show
 from yun.network.model import Network, Subnet
-from yun.network.service import NewNetwork, NewSubnet
+from yun.network.service import NetworkChanges, NewNetwork, NewSubnet, SubnetChanges
 from yun.operations.answer import answer
 from yun.web.api import Ctx, Match, Route, tag
 
 router = APIRouter(route_class=Route, tags=["networks"])
+WAS = "What the fields were that are changed: refused only where one of them is another now."
+
+
+class HostRoute(BaseModel):
+    """A way that guests are told of."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    destination: str = Field(max_length=60, examples=["192.168.7.0/24"])
+    nexthop: str = Field(max_length=60, examples=["10.1.0.9"])
 
 
 class SubnetBody(BaseModel):
@@ -33,6 +43,8 @@ class SubnetBody(BaseModel):
     domain: str = Field("", max_length=300)
     dhcp: bool = True
     lease_seconds: int = Field(3600, ge=-(2**53), le=2**53)
+    ntp_servers: list[str] = Field(default_factory=list, max_length=20)
+    routes: list[HostRoute] = Field(default_factory=list, max_length=100)
     routed: bool = Field(True, description="Whether the project's router connects it to the outside.")
 
     def new(self) -> NewSubnet:
@@ -47,8 +59,39 @@ class NetworkBody(BaseModel):
 
     name: str = Field(max_length=400)
     description: str = Field("", max_length=4000)
-    mtu: int = Field(1442, ge=-(2**53), le=2**53)
+    mtu: int | None = Field(None, ge=-(2**53), le=2**53, description="Bytes; null: what the hosts carry.")
+    domain: str | None = Field(None, max_length=300, description="Where its machines have names; null: the project's.")
     subnet: SubnetBody | None = None
+
+
+class NetworkPatch(BaseModel):
+    """What is to be changed of a network; null leaves it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(None, max_length=400)
+    description: str | None = Field(None, max_length=4000)
+    mtu: int | None = Field(None, ge=-(2**53), le=2**53)
+    domain: str | None = Field(None, max_length=300)
+    was: dict[str, Any] | None = Field(None, description=WAS)
+
+
+class SubnetPatch(BaseModel):
+    """What is to be changed of a subnet; null leaves it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(None, max_length=400)
+    gateway: str | None = Field(None, max_length=60, description="An address, or `none`.")
+    pool_start: str | None = Field(None, max_length=60)
+    pool_end: str | None = Field(None, max_length=60)
+    dns_servers: list[str] | None = Field(None, max_length=20, description="Empty: the cloud's own.")
+    domain: str | None = Field(None, max_length=300)
+    dhcp: bool | None = None
+    lease_seconds: int | None = Field(None, ge=-(2**53), le=2**53)
+    ntp_servers: list[str] | None = Field(None, max_length=20)
+    routes: list[HostRoute] | None = Field(None, max_length=100)
+    was: dict[str, Any] | None = Field(None, description=WAS)
 
 
 class NetworkTags(BaseModel):
@@ -88,7 +131,9 @@ def list_networks(
 @router.post("/networks", summary="Create a network", status_code=201)
 def create_network(ctx: Ctx, body: NetworkBody, dry_run: bool = False) -> JSONResponse:
     """A network, with its first subnet if the body has one."""
-    new = NewNetwork(body.name, body.description, body.mtu, body.subnet.new() if body.subnet else None)
+    new = NewNetwork(
+        body.name, body.description, body.mtu, body.domain, body.subnet.new() if body.subnet else None
+    )
     intent = service.create_network(ctx, new)
     made = intent.subject.id
     return answer(
@@ -102,6 +147,16 @@ def show_network(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
     row = service.get_network(ctx, ref)
     tag(response, row)
     return _network(ctx, row)
+
+
+@router.patch("/networks/{ref}", summary="Change a network", status_code=202)
+def update_network(ctx: Ctx, ref: str, body: NetworkPatch, match: Match, dry_run: bool = False) -> JSONResponse:
+    """Name, description, MTU, domain; its ports go on."""
+    row = service.get_network(ctx, ref)
+    wanted = body.model_dump(exclude_none=True, exclude={"was"})
+    values = match.edit(row, wanted, service.told_network(row), service.NETWORK_TITLES, body.was)
+    intent = service.update_network(ctx, row, NetworkChanges(**values))
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: _network(ctx, row))
 
 
 @router.post("/networks/{ref}/tag", summary="Tag a network")
@@ -164,6 +219,16 @@ def show_subnet(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
     row = service.get_subnet(ctx, ref)
     tag(response, row)
     return show.subnet(row, ctx.session)
+
+
+@router.patch("/subnets/{ref}", summary="Change a subnet", status_code=202)
+def update_subnet(ctx: Ctx, ref: str, body: SubnetPatch, match: Match, dry_run: bool = False) -> JSONResponse:
+    """Name, gateway, pool, and what guests are told; its ports go on."""
+    row = service.get_subnet(ctx, ref)
+    wanted = body.model_dump(exclude_none=True, exclude={"was"})
+    values = match.edit(row, wanted, service.told_subnet(row), service.SUBNET_TITLES, body.was)
+    intent = service.update_subnet(ctx, row, SubnetChanges(**values))
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: show.subnet(row, ctx.session))
 
 
 @router.delete("/subnets/{ref}", summary="Delete a subnet")

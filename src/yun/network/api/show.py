@@ -41,6 +41,7 @@ def network(row: Network, subnets: list[Subnet]) -> dict[str, Any]:
         "tags": row.tags,
         "external": row.external,
         "mtu": row.mtu,
+        "domain": row.domain,
         "subnets": [{"id": s.id, "name": s.name, "cidr": s.cidr} for s in subnets],
     }
 
@@ -60,6 +61,8 @@ def subnet(row: Subnet, session: Session) -> dict[str, Any]:
         "domain": row.domain,
         "dhcp": row.dhcp,
         "lease_seconds": row.lease_seconds,
+        "ntp_servers": row.ntp_servers,
+        "routes": row.routes,
         "addresses_free": free,
         "addresses_total": total,
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from yun.base.messages import _
-from yun.network.cli.shared import given, quote, subnet_body
+from yun.network.cli.shared import given, quote, subnet_body, told
 from yun.web.command import Group, option, output, pass_client, searching
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def show_network(client: Client, ref: str) -> None:
     columns: list[Any] = [
         (_("Name"), "name"), (_("Description"), "description"), (_("Tags"), "tags"), (_("Ranges"), _ranges),
         (_("External"), "external"),
-        (_("MTU"), "mtu"), (_("State"), "state"), (_("Created"), "created_at"), (_("Id"), "id"),
+        (_("MTU"), "mtu"), (_("Domain"), "domain"), (_("State"), "state"),
+        (_("Created"), "created_at"), (_("Id"), "id"),
     ]  # fmt: skip
     output(client.get(f"/networks/{quote(ref)}"), columns)
 
@@ -54,7 +55,7 @@ def show_network(client: Client, ref: str) -> None:
 @option("--cidr", metavar="RANGE", help=_("Range of its first subnet, such as 10.1.0.0/24."))
 @option("--gateway", help=_("Its gateway: an address, auto (the first one) or none."))
 @option("--dns", "dns", multiple=True, help=_("A name server for guests; may be repeated."))
-@option("--domain", help=_("DNS domain of its guests."))
+@option("--domain", help=_("Where its machines have names; the project's under internal where left out."))
 @option("--no-dhcp", is_flag=True, help=_("Guests find their addresses by themselves."))
 @option("--no-router", is_flag=True, help=_("Do not connect it to the outside."))
 @option("--mtu", type=int, help=_("Largest packet, bytes."))
@@ -65,9 +66,10 @@ def create_network(
     no_dhcp: bool, no_router: bool, mtu: int | None, description: str | None,
 ) -> None:  # fmt: skip
     """Create a network."""
-    body = given(name=name, mtu=mtu, description=description)
+    body = given(name=name, mtu=mtu, description=description, domain=domain)
     if cidr:
-        body["subnet"] = subnet_body(cidr, gateway, dns, domain, no_dhcp=no_dhcp, no_router=no_router)
+        said = told(dns, (), (), None, None)
+        body["subnet"] = subnet_body(cidr, gateway, said, no_dhcp=no_dhcp, no_router=no_router)
     client.change("POST", "/networks", body)
 
 
@@ -78,6 +80,20 @@ def create_network(
 def tag_network(client: Client, ref: str, tags: tuple[str, ...]) -> None:
     """Tag."""
     client.change("POST", f"/networks/{quote(ref)}/tag", {"tags": list(tags)})
+
+
+@network.command("update", help=_("Change name, description, MTU or domain of a network."))
+@click.argument("ref")
+@option("--name", help=_("Another name."))
+@option("--description", help=_("A line about it."))
+@option("--mtu", type=int, help=_("Largest packet, bytes."))
+@option("--domain", help=_("Where its machines have names."))
+@pass_client
+def update_network(
+    client: Client, ref: str, name: str | None, description: str | None, mtu: int | None, domain: str | None
+) -> None:
+    """Change."""
+    client.change("PATCH", f"/networks/{quote(ref)}", given(name=name, description=description, mtu=mtu, domain=domain))
 
 
 @network.command("delete", help=_("Delete a network with its subnets."))

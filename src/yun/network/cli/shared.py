@@ -17,12 +17,34 @@ def given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None and value != ()}
 
 
+def all_or_none(values: tuple[str, ...]) -> list[str] | None:
+    """What an option that may be repeated asks for: nothing said, none at all, or these."""
+    if not values:
+        return None
+    return [] if values == ("none",) else list(values)
+
+
+def told(
+    dns: tuple[str, ...], ntp: tuple[str, ...], routes: tuple[str, ...], domain: str | None, lease: int | None
+) -> dict[str, Any]:
+    """What a request says of what guests of a subnet are told."""
+    listed = all_or_none(routes)
+    ways = None if listed is None else [_way(r) for r in listed]
+    values = {"dns_servers": all_or_none(dns), "ntp_servers": all_or_none(ntp), "routes": ways}
+    found = {name: value for name, value in values.items() if value is not None}
+    return {**found, **given(domain=domain, lease_seconds=lease)}
+
+
+def _way(text: str) -> dict[str, str]:
+    target, _comma, hop = text.partition(",")
+    return {"destination": target.strip(), "nexthop": hop.strip()}
+
+
 def subnet_body(
-    cidr: str, gateway: str | None, dns: tuple[str, ...], domain: str | None, *, no_dhcp: bool, no_router: bool
+    cidr: str, gateway: str | None, said: dict[str, Any], *, no_dhcp: bool, no_router: bool
 ) -> dict[str, Any]:
     """What a request says of a subnet; the gateway ``none`` is none at all."""
-    body = given(cidr=cidr, dns_servers=list(dns) or None, domain=domain)
-    body |= {"dhcp": not no_dhcp, "routed": not no_router}
+    body = {"cidr": cidr, **said, "dhcp": not no_dhcp, "routed": not no_router}
     if gateway is not None:
         body["gateway"] = None if gateway == "none" else gateway
     return body

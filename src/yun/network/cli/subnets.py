@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from yun.base.messages import _
-from yun.network.cli.shared import given, quote, subnet_body
+from yun.network.cli.shared import given, quote, subnet_body, told
 from yun.web.command import Group, option, output, pass_client, searching
 
 if TYPE_CHECKING:
@@ -17,6 +17,24 @@ if TYPE_CHECKING:
 @click.group("subnet", cls=Group, help=_("Subnets of networks."))
 def subnet() -> None:
     """Subnets."""
+
+
+def telling(command: Any) -> Any:
+    """Adds what guests of a subnet are told."""
+    for add in (
+        option("--lease", type=int, metavar="SECONDS", help=_("How long guests keep an address.")),
+        option("--domain", help=_("DNS domain in which guests look for names; the network's where left out.")),
+        option("--route", "routes", multiple=True, metavar="RANGE,HOP", help=_("A way for guests; may be repeated.")),
+        option("--ntp", "ntp", multiple=True, help=_("A time server for guests; may be repeated.")),
+        option("--dns", "dns", multiple=True, help=_("A name server for guests; may be repeated.")),
+    ):
+        command = add(command)
+    return command
+
+
+def _pool(text: str | None) -> dict[str, Any]:
+    first, _dash, last = (text or "").partition("-")
+    return given(pool_start=first.strip() or None, pool_end=last.strip() or None)
 
 
 @subnet.command("list", help=_("List subnets."))
@@ -42,6 +60,8 @@ def show_subnet(client: Client, ref: str) -> None:
         (_("Pool"), lambda r: f"{r['pool_start']} – {r['pool_end']}"),
         (_("Free"), lambda r: f"{r['addresses_free']} / {r['addresses_total']}"),
         (_("Name servers"), lambda r: ", ".join(r["dns_servers"])), (_("Domain"), "domain"), (_("DHCP"), "dhcp"),
+        (_("Time servers"), lambda r: ", ".join(r["ntp_servers"])), (_("Lease, seconds"), "lease_seconds"),
+        (_("Routes"), lambda r: ", ".join(f"{w['destination']},{w['nexthop']}" for w in r["routes"])),
         (_("State"), "state"), (_("Network"), "network_id"), (_("Id"), "id"),
     ]  # fmt: skip
     output(client.get(f"/subnets/{quote(ref)}"), columns)
@@ -53,22 +73,37 @@ def show_subnet(client: Client, ref: str) -> None:
 @option("--name", help=_("Its name; the range where left out."))
 @option("--gateway", help=_("Its gateway: an address, auto (the first one) or none."))
 @option("--pool", metavar="FIRST-LAST", help=_("The addresses that are given out by themselves."))
-@option("--dns", "dns", multiple=True, help=_("A name server for guests; may be repeated."))
-@option("--domain", help=_("DNS domain of its guests."))
+@telling
 @option("--no-dhcp", is_flag=True, help=_("Guests find their addresses by themselves."))
 @option("--no-router", is_flag=True, help=_("Do not connect it to the outside."))
 @pass_client
 def create_subnet(
     client: Client, network_ref: str, cidr: str, name: str | None, gateway: str | None, pool: str | None,
-    dns: tuple[str, ...], domain: str | None, no_dhcp: bool, no_router: bool,
+    dns: tuple[str, ...], ntp: tuple[str, ...], routes: tuple[str, ...], domain: str | None, lease: int | None,
+    no_dhcp: bool, no_router: bool,
 ) -> None:  # fmt: skip
     """Create a subnet."""
-    body = subnet_body(cidr, gateway, dns, domain, no_dhcp=no_dhcp, no_router=no_router)
-    body |= given(network=network_ref, name=name)
-    if pool:
-        first, _dash, last = pool.partition("-")
-        body |= given(pool_start=first.strip() or None, pool_end=last.strip() or None)
+    said = told(dns, ntp, routes, domain, lease)
+    body = subnet_body(cidr, gateway, said, no_dhcp=no_dhcp, no_router=no_router)
+    body |= given(network=network_ref, name=name) | _pool(pool)
     client.change("POST", "/subnets", body)
+
+
+@subnet.command("update", help=_("Change a subnet; none takes servers or routes away."))
+@click.argument("ref")
+@option("--name", help=_("Another name."))
+@option("--gateway", help=_("Its gateway: an address or none."))
+@option("--pool", metavar="FIRST-LAST", help=_("The addresses that are given out by themselves."))
+@telling
+@option("--dhcp/--no-dhcp", "dhcp", default=None, help=_("Whether guests get their addresses by DHCP."))
+@pass_client
+def update_subnet(
+    client: Client, ref: str, name: str | None, gateway: str | None, pool: str | None, dns: tuple[str, ...],
+    ntp: tuple[str, ...], routes: tuple[str, ...], domain: str | None, lease: int | None, dhcp: bool | None,
+) -> None:  # fmt: skip
+    """Change."""
+    body = told(dns, ntp, routes, domain, lease) | given(name=name, gateway=gateway, dhcp=dhcp) | _pool(pool)
+    client.change("PATCH", f"/subnets/{quote(ref)}", body)
 
 
 @subnet.command("delete", help=_("Delete a subnet."))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from yun.network import steps
+from yun.network.steps import changes
 from yun.operations.flow import Op, operation
 
 Targets = list[list[str]]
+Values = dict[str, Any]
 
 
 @operation("network.create")
@@ -24,6 +26,24 @@ def tag_network(op: Op, network_id: str, tags: list[str]) -> Any:
     """Other tags."""
     op.step(steps.tag, network_id, tags)
     return {"network_id": network_id}
+
+
+@operation("network.update")
+def update_network(op: Op, network_id: str, values: Values, was: Values, targets: Targets) -> Any:
+    """Change a network while its ports go on."""
+    op.step(steps.follow_undo, targets)
+    op.step(changes.change_network, network_id, values, was)
+    op.step(steps.follow, targets)
+    return {"network_id": network_id}
+
+
+@operation("subnet.update")
+def update_subnet(op: Op, subnet_id: str, values: Values, was: Values, targets: Targets) -> Any:
+    """Change a subnet while its ports go on."""
+    op.step(steps.follow_undo, targets)
+    op.step(changes.change_subnet, subnet_id, values, was)
+    op.step(steps.follow, targets)
+    return {"subnet_id": subnet_id}
 
 
 @operation("network.delete")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -9,19 +11,19 @@ from yun.base.db import Base, Row
 from yun.base.permissions import declare
 from yun.network.model.states import ACTIVE, Trashable
 
-declare("network", list="reader", show="reader", create="member", tag="member", delete="member")
-declare("network", "cloud", ensure_default="admin", reconcile="admin", tend="admin")
-declare("subnet", list="reader", show="reader", create="member", delete="member")
+declare("network", list="reader", show="reader", create="member", tag="member", update="member", delete="member")
+declare("network", "cloud", ensure_default="admin", provide="admin", reconcile="admin", tend="admin")
+declare("subnet", list="reader", show="reader", create="member", update="member", delete="member")
 
 ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
-    "network": {"delete": (ACTIVE,), "tag": (ACTIVE,)},
-    "subnet": {"delete": (ACTIVE,)},
+    "network": {"delete": (ACTIVE,), "tag": (ACTIVE,), "update": (ACTIVE,)},
+    "subnet": {"delete": (ACTIVE,), "update": (ACTIVE,)},
 }
 
 
 class Network(Trashable, Row, Base):
     """A layer-2 network of a project; ``project_id`` None: of the whole cloud. ``physical`` names the bridge mapping
-    of an external one, whose addresses are floating IPs. ``mtu`` in bytes."""
+    of an external one, whose addresses are floating IPs. ``mtu`` in bytes; in ``domain`` its ports have names."""
 
     PREFIX = "net"
     __tablename__ = "network"
@@ -34,12 +36,17 @@ class Network(Trashable, Row, Base):
     physical: Mapped[str | None] = mapped_column(sa.String(64))
     vlan: Mapped[int | None]
     mtu: Mapped[int] = mapped_column(default=1442)
+    domain: Mapped[str] = mapped_column(sa.String(253), default="", server_default="")
 
     __table_args__ = (sa.UniqueConstraint("project_id", "name"),)
 
 
 class Subnet(Trashable, Row, Base):
-    """A range of addresses in a network. The pool (inclusive) is what is given out by itself; DHCP serves it."""
+    """A range of addresses in a network. The pool (inclusive) is what is given out by itself; DHCP serves it.
+
+    ``routes`` are what guests are told of other ranges: ``{"destination": CIDR, "nexthop": address}``. An IPv6 one says
+    in ``ipv6_mode`` how guests get their addresses: ``slaac``, ``dhcpv6-stateful`` or ``dhcpv6-stateless``.
+    """
 
     PREFIX = "sub"
     __tablename__ = "subnet"
@@ -55,6 +62,9 @@ class Subnet(Trashable, Row, Base):
     domain: Mapped[str] = mapped_column(sa.String(253), default="")
     dhcp: Mapped[bool] = mapped_column(default=True)
     lease_seconds: Mapped[int] = mapped_column(default=3600)
+    ntp_servers: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    routes: Mapped[list[dict[str, Any]]] = mapped_column(default=list, server_default="[]")
+    ipv6_mode: Mapped[str] = mapped_column(sa.String(20), default="", server_default="")
 
     __table_args__ = (sa.UniqueConstraint("network_id", "name"),)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -13,6 +11,7 @@ from yun.base.query import finished
 from yun.network import service
 from yun.network.api import show
 from yun.network.model import Network, Port
+from yun.network.pages.changes import typed_ways
 from yun.network.service.search import FIELDS
 from yun.operations.intent import Intent
 from yun.operations.service import submit
@@ -64,20 +63,22 @@ def network_form(ctx: Ctx) -> Response:
 
 def new_subnet(form: FormData) -> service.NewSubnet:
     """What was typed of a subnet. Raises `Invalid`."""
-    servers = [s for s in re.split(r"[\s,]+", word(form, "dns_servers") or "") if s]
+    servers = listed(word(form, "dns_servers") or "")
     return service.NewSubnet(
         cidr=word(form, "cidr") or "", name=word(form, "subnet_name") or "", gateway=word(form, "gateway") or "auto",
         pool_start=word(form, "pool_start"), pool_end=word(form, "pool_end"), dns_servers=servers,
         domain=word(form, "domain") or "", dhcp=ticked(form, "dhcp"), routed=ticked(form, "routed"),
+        ntp_servers=listed(word(form, "ntp_servers") or ""), routes=typed_ways(form),
+        **({"lease_seconds": lease} if (lease := number(form, "lease_seconds")) is not None else {}),
     )  # fmt: skip
 
 
 def _new_network(ctx: Context, form: FormData) -> Intent:
     subnet = new_subnet(form) if word(form, "cidr") else None
-    mtu = number(form, "mtu")
     new = service.NewNetwork(
-        word(form, "name") or "", word(form, "description") or "", mtu if mtu is not None else 1442, subnet
-    )
+        word(form, "name") or "", word(form, "description") or "", number(form, "mtu"), word(form, "network_domain"),
+        subnet,
+    )  # fmt: skip
     return service.create_network(ctx, new)
 
 

@@ -1,6 +1,16 @@
 """The verbs of the networks. What changes returns an `Intent`; what reads returns rows; plans serve rooms above."""
 
 from yun.network.service.batch import group_names, groups_by_port, pool_use, ports_by_id, subnets_by_network
+from yun.network.service.changes import (
+    NETWORK_TITLES,
+    SUBNET_TITLES,
+    NetworkChanges,
+    SubnetChanges,
+    told_network,
+    told_subnet,
+    update_network,
+    update_subnet,
+)
 from yun.network.service.defaults import ensure_default, reconcile
 from yun.network.service.floating import (
     FloatingIpPlan,
@@ -35,22 +45,23 @@ from yun.network.service.look import (
 )
 from yun.network.service.networks import (
     NewNetwork,
-    NewSubnet,
     create_network,
     create_subnet,
     delete_network,
     delete_subnet,
 )
 from yun.network.service.ports import PortPlan, default_group, default_network, forget_ports, groups_for, plan_port
+from yun.network.service.subnets import NewSubnet
 from yun.network.service.tags import tag_network
 
 __all__ = [
-    "FloatingIpPlan", "NewNetwork", "NewRule", "NewSubnet", "PortPlan", "add_rule", "addresses_of", "allocate",
-    "associate", "card_now", "create_group", "create_network", "create_subnet", "default_group", "default_network",
-    "delete_group", "delete_network", "delete_subnet", "disassociate", "ensure_default", "external_address",
-    "external_network", "floating_of", "forget_ports", "get", "get_floating_ip", "get_group", "get_network",
-    "get_port", "get_router", "get_subnet", "group_names", "groups_by_port",
-    "groups_for", "groups_of", "ids_of", "legs_of", "list_of", "plan_floating_ip", "plan_port",
-    "pool_use", "ports_by_id", "ports_of", "reconcile", "release", "remove_rule", "router_of", "rules_of", "say",
-    "subnets_by_network", "subnets_of", "tag_network",
+    "NETWORK_TITLES", "SUBNET_TITLES", "FloatingIpPlan", "NetworkChanges", "NewNetwork", "NewRule", "NewSubnet",
+    "PortPlan", "SubnetChanges", "add_rule", "addresses_of", "allocate", "associate", "card_now", "create_group",
+    "create_network", "create_subnet", "default_group", "default_network", "delete_group", "delete_network",
+    "delete_subnet", "disassociate", "ensure_default", "external_address", "external_network", "floating_of",
+    "forget_ports", "get", "get_floating_ip", "get_group", "get_network", "get_port", "get_router", "get_subnet",
+    "group_names", "groups_by_port", "groups_for", "groups_of", "ids_of", "legs_of", "list_of", "plan_floating_ip",
+    "plan_port", "pool_use", "ports_by_id", "ports_of", "reconcile", "release", "remove_rule", "router_of",
+    "rules_of", "say", "subnets_by_network", "subnets_of", "tag_network", "told_network", "told_subnet",
+    "update_network", "update_subnet",
 ]  # fmt: skip

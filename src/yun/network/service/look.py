@@ -177,7 +177,7 @@ def _in_state(thing: Any, details: dict[str, Any]) -> Conflict:
     )
 
 
-def refuse_taken(session: Session, model: type[Any], name: str, **scope: str) -> None:
+def refuse_taken(session: Session, model: type[Any], name: str, **scope: str | None) -> None:
     """Raise `Conflict` where another thing of the same scope has the name, in the trash too."""
     query = sa.select(model.state).where(model.name == name)
     for column, value in scope.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from sqlalchemy.orm import Session
 
 from yun.drivers.network.port import NetworkSpec, SubnetSpec
@@ -20,6 +22,7 @@ def network_spec(session: Session, network_id: str) -> NetworkSpec | None:
         subnets=tuple(subnet_spec(s, network) for s in look.subnets_of(session, network_id)),
         physical=network.physical,
         vlan=network.vlan,
+        domain=network.domain,
     )
 
 
@@ -32,6 +35,9 @@ def subnet_spec(subnet: Subnet, network: Network) -> SubnetSpec:
         dns_servers=tuple(subnet.dns_servers),
         mtu=network.mtu,
         lease_seconds=subnet.lease_seconds,
-        domain=subnet.domain,
+        domain=subnet.domain or network.domain,
         dhcp=subnet.dhcp,
+        ntp_servers=tuple(subnet.ntp_servers),
+        routes=tuple((r["destination"], r["nexthop"]) for r in subnet.routes),
+        ipv6_mode=cast(Any, subnet.ipv6_mode),
     )

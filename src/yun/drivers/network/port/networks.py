@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True)
 class SubnetSpec:
-    """An IPv4 or IPv6 subnet served by DHCP: options for its ports."""
+    """A subnet and what its guests are told. ``dhcp``: they are told anything at all; ``ipv6_mode`` says how an IPv6
+    one gives addresses out. ``routes`` are (prefix, next hop), IPv4 only, as are ``ntp_servers``."""
 
     id: str
     cidr: str
@@ -18,11 +20,15 @@ class SubnetSpec:
     lease_seconds: int = 3600
     domain: str = ""
     dhcp: bool = True
+    ntp_servers: tuple[str, ...] = ()
+    routes: tuple[tuple[str, str], ...] = ()
+    ipv6_mode: Literal["", "slaac", "dhcpv6-stateful", "dhcpv6-stateless"] = ""
 
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """A logical switch with its subnets; ``physical`` names a bridge mapping for an external network."""
+    """A logical switch with its subnets; ``physical`` names a bridge mapping for an external network. ``domain`` is
+    where its ports have names; ``dns_records`` are names of its own, each with its addresses between spaces."""
 
     id: str
     name: str
@@ -30,6 +36,7 @@ class NetworkSpec:
     physical: str | None = None
     vlan: int | None = None
     dns_records: Mapping[str, str] = field(default_factory=dict)
+    domain: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,39 @@
+"""Scenes of networks and subnets that change."""
+
+from __future__ import annotations
+
+from tests.house.story import MAKE_NET, Ask, Scene
+from yun.network import service as network
+
+CHANGE_NET: Ask = lambda ctx: network.update_network(  # noqa: E731
+    ctx, network.get_network(ctx, "n1"), network.NetworkChanges(name="n9", mtu=1400, domain="lab.internal")
+)
+CHANGE_SUBNET: Ask = lambda ctx: network.update_subnet(  # noqa: E731
+    ctx, network.get_subnet(ctx, "10.9.0.0-24"),
+    network.SubnetChanges(
+        pool_start="10.9.0.20", pool_end="10.9.0.99", dns_servers=["192.0.2.9"], ntp_servers=["192.0.2.7"],
+        routes=[{"destination": "192.168.7.0/24", "nexthop": "10.9.0.9"}], domain="db.internal", lease_seconds=600,
+    ),
+)  # fmt: skip
+LONE: Ask = lambda ctx: network.create_network(  # noqa: E731
+    ctx, network.NewNetwork("n1", subnet=network.NewSubnet("10.9.0.0/24", routed=False))
+)
+SCENES: dict[str, Scene] = {
+    "network.update": Scene(CHANGE_NET, (MAKE_NET,)),
+    "subnet.update": Scene(CHANGE_SUBNET, (MAKE_NET,)),
+}
+MORE: dict[str, Scene] = {
+    "subnet.update of the gateway": Scene(
+        lambda ctx: network.update_subnet(
+            ctx, network.get_subnet(ctx, "10.9.0.0-24"), network.SubnetChanges(gateway="10.9.0.254")
+        ),
+        (LONE,),
+    ),
+    "subnet.update of a subnet that stops serving DHCP": Scene(
+        lambda ctx: network.update_subnet(
+            ctx, network.get_subnet(ctx, "10.9.0.0-24"), network.SubnetChanges(gateway="none", dhcp=False)
+        ),
+        (LONE,),
+    ),
+}
+"""Further scenes of the same kinds, walked by the same tests."""
