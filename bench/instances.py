@@ -16,6 +16,7 @@ import time
 import uuid
 import xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +70,13 @@ class Bench:
         answer = self.client.send("POST", "/instances", json=body).json()
         return answer["id"], answer["operation"]["id"]
 
-    def wait(self, operation: str) -> None:
-        """Until an operation has ended well."""
+    def wait(self, operation: str) -> float:
+        """Until an operation has ended well; when it did, by its own word: seconds since 1970."""
         while True:
             found = self.client.get(f"/operations/{operation}")
             if found["state"] not in ("queued", "running"):
                 assert found["state"] == "succeeded", found
-                return
+                return datetime.fromisoformat(found["finished_at"]).timestamp()
             time.sleep(0.05)
 
     def ask(self, path: str, body: dict[str, Any] | None) -> str:

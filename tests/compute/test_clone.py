@@ -24,7 +24,7 @@ from yun.network.model import Port
 from yun.operations.model import State as OperationState
 from yun.operations.service import submit
 from yun.storage import service as storage
-from yun.storage.model import Attachment, Head, Layer, Volume
+from yun.storage.model import Attachment, Head, Layer, Pool, Volume
 
 GIB = 1 << 30
 
@@ -233,6 +233,17 @@ def test_a_full_clone_is_independent_and_the_source_is_unharmed_where_the_disk_i
     assert set(world.files) - there == {head(lab, "other").path}, "only the source's new head is there"
     lab.do(service.start, "other")
     assert lab.row("other").state == State.RUNNING
+
+
+def test_nobody_looks_what_a_disk_has_written_where_there_is_room_for_all_of_it(lab: Lab) -> None:
+    lab.create(start=False)
+    world = lab.cloud.drivers.on(lab.row().host_id).volume.world  # type: ignore[attr-defined]
+    assert clone(lab, full=True).state == OperationState.SUCCEEDED
+    assert not world.calls["measure"]
+    made = files(lab)[head(lab, "copy").path]
+    world.capacity = world.used() + lab.rows(Pool)[0].reserve_bytes + made.virtual  # not for its tables too
+    assert clone(lab, "copy-2", full=True).state == OperationState.SUCCEEDED
+    assert world.calls["measure"] == 1
 
 
 def test_what_the_hypervisor_did_although_its_answer_was_lost_is_found_and_kept(lab: Lab) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,3 +99,76 @@ def test_a_process_that_stands_still_in_a_transaction_keeps_its_locks_from_other
     with pytest.raises(DatabaseAway):
         stand_still()
     database.close()
+
+
+def _writers(count: int, call: Callable[[], None]) -> list[Exception]:
+    """What went wrong in so many threads that all do the same at once."""
+    wrong: list[Exception] = []
+
+    def work() -> None:
+        try:
+            call()
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work) for _n in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    return wrong
+
+
+def test_writers_of_one_process_come_one_after_another_and_none_finds_the_database_locked(
+    tmp_path: Path,
+) -> None:
+    own = Database(f"sqlite:///{tmp_path}/own.db")
+    event.listen(own.engine, "connect", lambda raw, _record: raw.execute("PRAGMA busy_timeout=0"))  # it never sleeps
+    with own.writer.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE count (n INTEGER)")
+        connection.exec_driver_sql("INSERT INTO count VALUES (0)")
+
+    def add() -> None:
+        for _n in range(5):
+            with own.writer.begin() as connection:
+                n = connection.exec_driver_sql("SELECT n FROM count").scalar_one()
+                time.sleep(0.005)
+                connection.exec_driver_sql(f"UPDATE count SET n = {n + 1}")
+
+    assert _writers(8, add) == []
+    with own.read() as session:
+        assert session.scalar(sa.text("SELECT n FROM count")) == 40
+    own.close()
+
+
+def test_a_writer_that_never_gets_its_turn_is_told_that_the_database_is_away(tmp_path: Path) -> None:
+    own = Database(f"sqlite:///{tmp_path}/own.db", busy_seconds=0.3)
+    with own.writer.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE count (n INTEGER)")
+        with pytest.raises(DatabaseAway), own.write() as session:
+            session.execute(sa.text("SELECT 1"))
+    with own.write() as session:  # the turn was given back, by the one that had it
+        session.execute(sa.text("INSERT INTO count VALUES (1)"))
+    own.close()
+
+
+def test_a_write_that_fails_or_finds_another_process_writing_gives_its_turn_back(tmp_path: Path) -> None:
+    own = Database(f"sqlite:///{tmp_path}/own.db", busy_seconds=0.3)
+    with own.writer.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE count (n INTEGER)")
+    with pytest.raises(ZeroDivisionError), own.write() as session:
+        session.execute(sa.text("INSERT INTO count VALUES (1)"))
+        raise ZeroDivisionError
+    other = sqlite3.connect(tmp_path / "own.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for _n in range(2):
+        with pytest.raises(DatabaseAway), own.write() as session:
+            session.execute(sa.text("INSERT INTO count VALUES (1)"))
+    other.execute("ROLLBACK")
+    other.close()
+    with own.write() as session:
+        session.execute(sa.text("INSERT INTO count VALUES (1)"))
+    with own.read() as session:
+        assert session.scalar(sa.text("SELECT count(*) FROM count")) == 1
+    own.close()

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -131,7 +132,7 @@ class Database:
         self.engine = sa.create_engine(self.url, **options)
         if self.sqlite:
             event.listen(self.engine, "connect", _sqlite_connect)
-            event.listen(self.engine, "begin", _sqlite_begin)
+            Writers(busy_seconds).attend(self.engine)
         self.writer = self.engine.execution_options(yun_write=True)
 
     def create(self) -> None:
@@ -177,9 +178,13 @@ def translated() -> Iterator[None]:
         # SQLite calls its complaints about a statement (no such column) operational too.
         statement = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
         if (isinstance(error, OperationalError) and not statement) or error.connection_invalidated:
-            message = _("The database does not answer.")
-            raise DatabaseAway(message, hint=_("Try again in a moment."), private=str(error)) from error
+            raise away(str(error)) from error
         raise
+
+
+def away(private: str) -> DatabaseAway:
+    """The error of a database that does not answer."""
+    return DatabaseAway(_("The database does not answer."), hint=_("Try again in a moment."), private=private)
 
 
 def on_commit(session: Session, call: Callable[[], None]) -> None:
@@ -224,6 +229,47 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def _sqlite_begin(connection: sa.Connection) -> None:
-    write = connection.get_execution_options().get("yun_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+class Writers:
+    """Lets one thread of this process after another write to SQLite, each as soon as the one before is done.
+
+    SQLite itself has whoever finds it locked ask again after pauses that grow to a tenth of a second, many times what a
+    write takes. Other processes still wait in that way.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._turn = threading.Lock()
+
+    def attend(self, engine: sa.Engine) -> None:
+        """Stand at the beginning and end of the engine's transactions."""
+        event.listen(engine, "begin", self._begin)
+        event.listen(engine, "checkin", self._done)
+
+    def _begin(self, connection: sa.Connection) -> None:
+        if not connection.get_execution_options().get("yun_write"):
+            connection.exec_driver_sql("BEGIN")
+            return
+        held = _record(connection)
+        if not held.get("writes"):
+            if not self._turn.acquire(timeout=self._seconds):
+                raise away("another thread of this process holds the database")
+            held["writes"] = True
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except BaseException:
+            self._release(held)
+            raise
+
+    def _done(self, _connection: Any, record: Any) -> None:
+        self._release(record.record_info)
+
+    def _release(self, held: dict[str, Any]) -> None:
+        if held.pop("writes", False):
+            self._turn.release()
+
+
+def _record(connection: sa.Connection) -> dict[str, Any]:
+    """What the pool keeps beside a connection for as long as somebody has it."""
+    found = connection.connection.record_info
+    assert found is not None
+    return found

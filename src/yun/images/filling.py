@@ -32,12 +32,14 @@ def fill_volume(
     store.convert(
         source, path, format="qcow2", progress=watched(op, pool, report), source_format=source_format, alone=alone
     )
-    size = max(volume.size_bytes, store.inspect(path).virtual_bytes)  # the source may have grown meanwhile
-    store.grow(path, size)
-    used = store.inspect(path).file_bytes
+    made = store.glance(path)
+    size = max(volume.size_bytes, made.virtual_bytes)  # the source may have grown meanwhile
+    if size > made.virtual_bytes:
+        store.grow(path, size)
+        made = store.glance(path)
     with op.write() as session:
         volume = session.get_one(Volume, volume_id)
-        volume.state, volume.size_bytes, volume.used_bytes = VolumeState.AVAILABLE, size, used
+        volume.state, volume.size_bytes, volume.used_bytes = VolumeState.AVAILABLE, size, made.file_bytes
         emit(
             session, "volume.created", subject=Subject("volume", volume.id, volume.name),
             project_id=volume.project_id, operation_id=op.id,

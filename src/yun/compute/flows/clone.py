@@ -27,14 +27,17 @@ def clone(
     if linked:
         op.step(steps.stand_on, linked)
     ids = [copy["instance_id"] for copy in copies]
+    share = 1 / max(len(copied), 1)
+    filled = [(make, volume_id, of, [n * share, (n + 1) * share]) for n, (make, volume_id, of) in enumerate(copied)]
     op.together([
         *((keep, source_id, i) for i in ids for keep in (steps.copy_nvram, steps.copy_tpm)),  # as old as the disks
         *((storage.make_volume, volume_id) for volume_id in linked),
         *((network.plug_port, port_id, plans[i]["host_id"]) for i in ids for port_id in plans[i]["ports"]),
         *((make, i) for i in ids for make in (steps.write_seed, steps.define)),
+        *filled[:1],
     ])  # fmt: skip
-    for number, (make, volume_id, of) in enumerate(copied):
-        op.step(make, volume_id, of, [number / len(copied), (number + 1) / len(copied)])
+    for make, *args in filled[1:]:  # one after another: each of them alone keeps the disk busy
+        op.step(make, *args)
     if start:
         op.together([(steps.power_on, i, [State.BUILDING, ""]) for i in ids])
     else:

@@ -18,7 +18,7 @@ from yun.compute import places
 from yun.compute.model import Instance
 from yun.compute.spec import FIRMWARE
 from yun.compute.steps.definition import define_now, write_seed
-from yun.drivers.hypervisor.port import Hypervisor, Power
+from yun.drivers.hypervisor.port import BlockCopy, Hypervisor, Power
 from yun.drivers.volume.port import HeadFormat
 from yun.images.space import MAKE_ROOM, check_copy, left, watched
 from yun.operations.events import emit
@@ -34,9 +34,10 @@ from yun.storage.steps.shared import refuse_base, store_of, told_format
 SCARCE = 16 * MIB
 """What is left of a disk on which a hypervisor's write found no room: it writes a megabyte at a time, several at
 once, and libvirt does not tell what they died of."""
-LOOK_FIRST, LOOK_LATER, LOOK_SHARE = 0.05, 1.0, 0.04
-"""Seconds between two looks at a copy under way: a share of what it has taken, so that a short one is seen to end soon
-and a long one is not asked about all the time."""
+LOOK_FIRST, LOOK_LATER, LOOK_SHARE = 0.02, 1.0, 0.01
+"""Seconds between two looks at a copy under way: half of what is left by its pace, so that its end is seen soon, and no
+less than a share of what it has taken: one that goes on for long, or whose guest writes on and on, is not asked about
+all the time."""
 UP = (Power.RUNNING, Power.PAUSED)
 LIVE, FILE = "live", "file"
 """How it was copied: under a machine that writes to both files until it goes on with the copy, or file to file."""
@@ -175,7 +176,12 @@ def _mirror(op: Op, hypervisor: Hypervisor, scene: _Scene, road: Way) -> None:
         if now.ready:
             return
         report(now.done / now.total if now.total else 0.0)
-        op.sleep(min(max(LOOK_FIRST, LOOK_SHARE * (op.clock.monotonic() - begun)), LOOK_LATER))
+        op.sleep(_until_next_look(now, op.clock.monotonic() - begun))
+
+
+def _until_next_look(now: BlockCopy, passed: float) -> float:
+    left = passed * (now.total - now.done) / now.done if now.done else 0.0
+    return min(max(left / 2, LOOK_SHARE * passed, LOOK_FIRST), LOOK_LATER)
 
 
 def _given_up(op: Op, hypervisor: Hypervisor, scene: _Scene) -> YunError:

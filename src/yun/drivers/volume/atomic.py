@@ -73,6 +73,20 @@ def settle(path: str, mode: int) -> None:
         os.close(handle)
 
 
+def takes_direct(path: str) -> bool:
+    """Whether the file system can write a file past its memory; tries it with ``path``, which is not there before nor
+    afterwards."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_DIRECT | os.O_CLOEXEC, HEAD))
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return False
+    finally:
+        remove(path)
+    return True
+
+
 def sync_folder(path: str) -> None:
     """Bring the name of a file to the disk."""
     handle = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
