@@ -31,9 +31,14 @@ from yun.web.command import Shell
 CLOUD_AT_ONCE, RAW_THREADS = 20, 4
 
 
+def option(name: str, otherwise: int) -> int:
+    """A number from the command line."""
+    return int(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else otherwise
+
+
 def count() -> int:
     """How many machines one after another."""
-    return int(sys.argv[sys.argv.index("--count") + 1]) if "--count" in sys.argv else 20
+    return option("--count", 20)
 
 
 class Bench:

@@ -1,9 +1,9 @@
-"""Moving a full disk of 1 GiB to another pool under a running machine, through the API and by libvirt's blockCopy.
+"""Moving a full disk of 1 GiB (or more) to another pool under a running machine, through the API and by blockCopy.
 
 Through the API it begins with the request and ends with the operation: by then the machine writes to the copy, and the
 old file is gone. By hand it is ``qemu-img create``, blockCopy, waiting until it is ready, the pivot and unlink, of
 the same disk of the same machine, there and back. Needs a running cloud on this machine (`./up --no-hello`) and root.
-Run: python -m bench.moves [--json] [--count N]
+Run: python -m bench.moves [--json] [--count N] [--gib N]
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import Any
 
 import libvirt
 
-from bench.instances import Bench, count, settle
+from bench.instances import Bench, count, option, settle
 from bench.report import Figure, median, show
 from yun.base.config import load
 
-SIZE = 1 << 30
+GIB = 1 << 30
+SIZE = option("--gib", 1) * GIB
 COPY = libvirt.VIR_DOMAIN_BLOCK_COPY_REUSE_EXT | libvirt.VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB
 NEXT = libvirt.VIR_DOMAIN_XML_INACTIVE
 LOOK_SECONDS = 0.01
@@ -58,8 +59,9 @@ def main() -> None:
     bench.done(f"/instances/{instance}/stop?force=true", {})
     volume = bench.ask("/volumes", {"name": f"{name}-data", "size_bytes": SIZE})
     bench.done(f"/volumes/{volume}/attach", {"instance": instance})
-    write = ["qemu-io", "-f", "qcow2", "-c", f"write -P 90 0 {SIZE}", place(domain, "vdb", NEXT)]
-    subprocess.run(write, check=True, capture_output=True)
+    for start in range(0, SIZE, GIB):
+        write = ["qemu-io", "-f", "qcow2", "-c", f"write -P 90 {start} {GIB}", place(domain, "vdb", NEXT)]
+        subprocess.run(write, check=True, capture_output=True)
     bench.done(f"/instances/{instance}/start", {})
     time.sleep(15)  # the guest boots: before that it would share the processors with the copy
     ours, hand = [], []
@@ -77,7 +79,7 @@ def main() -> None:
     bench.remove([instance])
     bench.done(f"/volumes/{volume}", None)
     show(
-        "a full disk of 1 GiB moves under a running machine",
+        f"a full disk of {SIZE // GIB} GiB moves under a running machine",
         [
             Figure("through the API, request to end, median", median(ours), "s"),
             Figure("create, blockCopy, pivot and unlink by hand, median", median(hand), "s"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -104,6 +105,28 @@ def test_a_failure_among_them_begins_no_more_and_takes_all_back(
     begun = {line for line in toy.log if line.startswith("put")}
     assert begun == {f"put a{n}" for n in (100, *range(STEPS_AT_ONCE))}, "what stood in line is not begun"
     assert {f"un{line}" for line in begun} <= set(toy.log), "those that were under way are taken back too"
+
+
+def test_what_may_have_begun_is_written_down_at_once_and_each_says_when_it_really_did(
+    engine: Engine, submit: Submit, look_up: LookUp, toy: Toy, database: Database
+) -> None:
+    seen: dict[int, list[str]] = {}
+
+    def look(_name: str, n: int) -> None:
+        with database.read() as session:
+            seen[n] = list(session.scalars(sa.select(OperationStep.state).order_by(OperationStep.position)))
+
+    toy.hook = look
+    identifier = submit("toy.crowd")
+    engine.drain()
+    assert look_up(identifier).state == State.SUCCEEDED
+    assert seen[0] == ["done"] + ["begun"] * MANY
+    assert seen[MANY - 1] == ["done"] * MANY + ["begun"]
+    with database.read() as session:
+        rows = list(session.scalars(sa.select(OperationStep).order_by(OperationStep.position)))
+    for one, other in pairwise(rows):
+        assert one.ended_at is not None
+        assert one.begun_at <= one.ended_at <= other.begun_at
 
 
 def test_one_that_may_pass_is_tried_again_and_the_others_are_not(

@@ -240,18 +240,20 @@ class Op:
         """Walk steps that do not depend on each other, some at a time and in no order; their outputs in the order of
         the calls, each a step and its arguments. Precondition: none of them is an operation's first step.
 
-        Each has its place in the journal, so that a death or a failure among them is like one between them: what was
-        begun is known, is gone on with, or is taken back. Where one fails, no more are begun and the others end first.
+        Each has its place in the journal, so that a death or a failure among them is like one between them: what may
+        have begun (all of them, from the first moment) is gone on with, or is taken back. Where one fails, no more are
+        walked and the others end first.
         """
         first, self._position = self._position, self._position + len(calls)
-        line = Line(len(calls))
+        line, steps = Line(len(calls)), [(made, plain(args)) for made, *args in calls]
+        self.check_cancel()
+        self.journal.begin_all(first, steps)
 
         def walk() -> None:
             for n in line:
-                made, *args = calls[n]
                 try:
                     self.check_cancel()
-                    line.outputs[n] = self.journal.walk(self, first + n, made, plain(args))
+                    line.outputs[n] = self.journal.walk(self, first + n, *steps[n])
                 except Exception as error:
                     line.fail(error)
 

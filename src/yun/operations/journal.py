@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -24,7 +24,9 @@ log = logger(__name__)
 PROGRESS_SECONDS = 0.5
 STEPS = cast(sa.Table, OperationStep.__table__)
 FENCE = sa.select(Operation.fence).where(Operation.seq == sa.bindparam("operation_seq")).with_for_update()
-KNOWN = sa.select(STEPS).where(STEPS.c.seq == sa.bindparam("operation_seq"), STEPS.c.position == sa.bindparam("place"))
+KNOWN = sa.select(STEPS.c.position, STEPS.c.id).where(
+    STEPS.c.seq == sa.bindparam("operation_seq"), STEPS.c.position.between(sa.bindparam("first"), sa.bindparam("last"))
+)
 CANCEL_SECONDS = 0.2
 DATABASE_TRIES = 20
 """How often a step in whose middle the database went away is tried again, with growing pauses: some ten minutes."""
@@ -74,6 +76,7 @@ class Journal:
         self._asked = time.monotonic()  # the claim has just told whether somebody asked
         self._shown = 0.0
         self.rows: dict[int, OperationStep] = {}
+        self._announced: set[int] = set()
 
     def load(self) -> None:
         """Read what earlier claims recorded."""
@@ -114,7 +117,9 @@ class Journal:
         if step.transactional:
             return persistent(lambda: self._transact(op, position, step, args))
         if row is None:
-            row = persistent(lambda: self._begin(position, step, args))
+            row = persistent(lambda: self._begin([(position, step, args)]))[0]
+        times = {"begun_at": datetime.now(UTC)} if position in self._announced else {}
+        self._announced.discard(position)
         try:
             output = step.call(op, *row.arguments)
         except (DriverError, DatabaseAway) as error:
@@ -123,28 +128,40 @@ class Journal:
             if row.attempts <= tries:
                 raise Backoff(pause(row.attempts), error) from error
             raise
-        persistent(lambda: self._done(row, output))
+        persistent(lambda: self._done(row, output, **times))
         return unwrap(row.output)
 
-    def _begin(self, position: int, step: Step, args: list[Any]) -> OperationStep:
-        values = {"seq": self.seq, "position": position, "name": step.name, "arguments": args, "state": "begun"}
-        row = OperationStep(**values, attempts=0, undo_attempts=0)
+    def begin_all(self, first: int, calls: Sequence[tuple[Step, list[Any]]]) -> None:
+        """Record in one commit that the steps at ``first`` and the next places may have begun, as far as that is not
+        known: each by itself would wait for the others at the disk."""
+        places = [(first + n, made, args) for n, (made, args) in enumerate(calls)]
+        if fresh := [each for each in places if each[0] not in self.rows and not each[1].transactional]:
+            persistent(lambda: self._begin(fresh))
+            self._announced |= {position for position, _step, _args in fresh}  # done, each says when it really began
+
+    def _begin(self, calls: Sequence[tuple[int, Step, list[Any]]]) -> list[OperationStep]:
+        rows = []
         with self.quick() as connection:
-            known = connection.execute(KNOWN, {"operation_seq": self.seq, "place": position}).one_or_none()
-            if known is None:
-                made = connection.execute(sa.insert(STEPS), values)
-                row.id = (made.inserted_primary_key or (0,))[0]
-            else:
-                row.id = known.id
-        self.rows[position] = row
-        return row
+            places = {"operation_seq": self.seq, "first": calls[0][0], "last": calls[-1][0]}
+            known = {row.position: row.id for row in connection.execute(KNOWN, places)}
+            for position, step, args in calls:
+                values = {"seq": self.seq, "position": position, "name": step.name, "arguments": args, "state": "begun"}
+                row = OperationStep(**values, attempts=0, undo_attempts=0)
+                if position in known:
+                    row.id = known[position]
+                else:
+                    made = connection.execute(sa.insert(STEPS), values)
+                    row.id = (made.inserted_primary_key or (0,))[0]
+                rows.append(row)
+        self.rows |= {row.position: row for row in rows}
+        return rows
 
     def _at(self, position: int) -> sa.Select[OperationStep]:
         return sa.select(OperationStep).where(OperationStep.seq == self.seq, OperationStep.position == position)
 
-    def _done(self, row: OperationStep, output: Any) -> None:
+    def _done(self, row: OperationStep, output: Any, **times: datetime) -> None:
         row.output = wrap(output)
-        self._change(row, output=row.output, state="done", ended_at=datetime.now(UTC), error=None)
+        self._change(row, output=row.output, state="done", ended_at=datetime.now(UTC), error=None, **times)
 
     def _change(self, row: OperationStep, **values: Any) -> None:
         for name, value in values.items():

@@ -30,7 +30,7 @@ def clone(
     share = 1 / max(len(copied), 1)
     filled = [(make, volume_id, of, [n * share, (n + 1) * share]) for n, (make, volume_id, of) in enumerate(copied)]
     op.together([
-        *((keep, source_id, i) for i in ids for keep in (steps.copy_nvram, steps.copy_tpm)),  # as old as the disks
+        *((keep, source_id, i) for i in ids for keep in _keeping(plans[i])),  # as old as the disks
         *((storage.make_volume, volume_id) for volume_id in linked),
         *((network.plug_port, port_id, plans[i]["host_id"]) for i in ids for port_id in plans[i]["ports"]),
         *((make, i) for i in ids for make in (steps.write_seed, steps.define)),
@@ -43,6 +43,13 @@ def clone(
     else:
         op.together([(steps.finish_stopped, i) for i in ids])
     return {"instance_ids": [copy["instance_id"] for copy in copies], "consistency": frozen["consistency"]}
+
+
+def _keeping(plan: dict[str, Any]) -> list[Step]:
+    """The steps that copy what firmware and TPM keep, where the copy has them; an operation that an older version began
+    does not say, and walks both."""
+    own = plan.get("own", [steps.NVRAM, steps.TPM])
+    return [keep for what, keep in ((steps.NVRAM, steps.copy_nvram), (steps.TPM, steps.copy_tpm)) if what in own]
 
 
 def _disks(

@@ -3,6 +3,8 @@
 from yun.compute.steps.adopting import begin_adoption, claim, forget_machine, hand_over, settle
 from yun.compute.steps.boot import have_boot_once, have_boot_order
 from yun.compute.steps.clone import (
+    NVRAM,
+    TPM,
     begin_copies,
     copy_disk,
     copy_nvram,
@@ -63,7 +65,7 @@ from yun.compute.steps.tending import bring_back, look, look_at_all, wait
 from yun.compute.steps.volume_copies import copy_volume, is_written, make_download
 
 __all__ = [
-    "await_end", "base_of", "before_cards", "before_definition", "before_hardware", "begin_adoption",
+    "NVRAM", "TPM", "await_end", "base_of", "before_cards", "before_definition", "before_hardware", "begin_adoption",
     "begin_building", "begin_copies", "begin_export", "begin_purge", "bring_back", "bring_over", "claim",
     "clear_old", "collect_below", "copy_disk", "copy_nvram", "copy_still", "copy_tpm", "copy_volume", "define",
     "define_now", "drop_errand", "edit", "find", "find_all", "finish_purge", "finish_stopped", "flatten_disk",

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from yun.base.errors import Conflict
 from yun.base.messages import _
 from yun.compute import places
-from yun.compute.model import LIVE
+from yun.compute.model import LIVE, Instance
 from yun.compute.spec import FIRMWARE
 from yun.compute.steps.definition import define_now, remove_files
 from yun.compute.steps.rows import begin_building, unbuild
@@ -29,6 +29,7 @@ from yun.storage.steps.volumes import unmake_volume
 
 UP = (Power.RUNNING, Power.PAUSED)
 COPYING = _("Copying the disks")
+NVRAM, TPM = "nvram", "tpm"
 STOPPED, RESTED, TORN = "stopped", "quiesced", "crash"
 """In what condition disks were frozen: off, brought to rest by the guest's agent, or like after a power failure."""
 
@@ -40,8 +41,13 @@ def _unbegin(op: Op, session: Session, output: Any, instance_ids: list[str]) -> 
 
 @tx_step(undo=_unbegin)
 def begin_copies(op: Op, session: Session, instance_ids: list[str]) -> dict[str, Any]:
-    """What each copy is to be built of, by id. Undo removes their rows, after all that follows was taken back."""
-    return {i: begin_building.call(op, session, i) for i in instance_ids}
+    """What each copy is to be built of, by id, and what of the source's firmware and TPM it gets a copy of (``own``).
+    Undo removes their rows, after all that follows was taken back."""
+    return {i: {**begin_building.call(op, session, i), "own": _own(load(session, i))} for i in instance_ids}
+
+
+def _own(row: Instance) -> list[str]:
+    return [NVRAM] * (row.firmware in FIRMWARE) + [TPM] * bool(row.hardware.get("tpm"))
 
 
 # ── freezing ──
