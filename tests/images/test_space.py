@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.images.test_uploads import add, begin
 from yun.base.errors import DriverError, NoCapacity
 from yun.base.messages import _
 from yun.drivers.volume.fake import FakeVolumeStore
-from yun.drivers.volume.port import PoolFacts, Progress
+from yun.drivers.volume.port import FileFacts, PoolFacts, Progress
 from yun.images import receive, service, space
 from yun.images.model import Export, Image, Upload
 from yun.images.service import NewImage
@@ -43,6 +44,10 @@ class Bombs(FakeVolumeStore):
 
     def measure(self, path: str, *, source_format: str = "") -> int:
         return self.bomb or super().measure(path, source_format=source_format)
+
+    def glance(self, path: str, format: str = "") -> FileFacts:
+        seen = super().glance(path, format)
+        return replace(seen, virtual_bytes=max(seen.virtual_bytes, self.bomb)) if seen.exists else seen
 
     def pool_facts(self, path: str) -> PoolFacts:
         if self.away:

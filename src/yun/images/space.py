@@ -9,6 +9,7 @@ from yun.base.errors import DriverError, NoCapacity
 from yun.base.messages import _
 from yun.base.units import MIB, format_size
 from yun.drivers.volume.port import VolumeStore
+from yun.drivers.volume.rules import BASES, folder_of
 from yun.operations.flow import Op
 from yun.storage.model import Pool
 
@@ -43,9 +44,9 @@ def check_copy(op: Op, pool: Pool, source: str, *, source_format: str = "") -> N
 
 
 def _most(store: VolumeStore, source: str, source_format: str) -> int:
-    """What a copy takes that is written all over, tables included, by the source's first bytes; 0 where those do not
-    tell. Where there is room for that, nobody needs to look what the source has written."""
-    if source_format not in ("", "raw"):
+    """What a copy takes that is written all over, tables included, by the first bytes of a pool's own disk; 0 where
+    they do not tell, or a stranger wrote them. With room for that, nobody needs to look what it has written."""
+    if source_format not in ("", "raw") or folder_of(source) not in BASES:
         return 0
     seen = store.glance(source, source_format)
     return seen.virtual_bytes + seen.virtual_bytes // TABLES + TABLES_LEAST if seen.virtual_bytes else 0
