@@ -188,14 +188,17 @@ def test_many_are_made_at_once_and_taken_back_at_once(lab: Lab) -> None:
     ("pattern", "count", "names"),
     [
         ("a", 1, ["a"]), ("a", 2, ["a-1", "a-2"]), ("x{n}y", 2, ["x1y", "x2y"]), ("教室-{n:03d}", 1, ["教室-001"]),
-        ("{n:2d}", 1, ["01"]),
+        ("{n:2d}", 1, ["01"]), ("c{n", 1, ["c{n"]),
     ],
 )  # fmt: skip
 def test_names_are_numbered(pattern: str, count: int, names: list[str]) -> None:
     assert names_for(pattern, count) == names
 
 
-@pytest.mark.parametrize(("pattern", "count"), [("a/b", 1), ("a", 0), ("a", 101), ("", 3), ("x" * 100, 2)])
+@pytest.mark.parametrize(
+    ("pattern", "count"),
+    [("a/b", 1), ("a", 0), ("a", 101), ("", 3), ("x" * 100, 2), ("c{n", 3), ("c{n:00d}", 2)],
+)
 def test_names_and_numbers_that_cannot_be_are_refused(pattern: str, count: int) -> None:
     with pytest.raises(Invalid):
         names_for(pattern, count)

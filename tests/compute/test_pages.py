@@ -381,6 +381,19 @@ def test_the_host_in_memory_grows_with_the_number_of_its_machines(lab: Lab) -> N
 # ── devices of hosts ──
 
 
+def test_sizes_left_empty_are_asked_for_in_the_words_of_the_form(
+    lab: Lab, browser: Callable[..., TestClient]
+) -> None:
+    lab.create()
+    page, base = browser(), f"/instances/{lab.row().id}"
+    answer = page.post(f"{base}/disks", data={"size_bytes": " "}, headers=HTMX)
+    assert answer.status_code == 422
+    assert told(answer)["yun:problem"]["detail"] == "A size is needed."
+    answer = page.post(f"{base}/resize", data={"flavor": "", "memory_mib": ""}, headers=HTMX)
+    assert answer.status_code == 422
+    assert told(answer)["yun:problem"]["fields"] == {"flavor": "a flavor, or vCPUs and memory"}
+
+
 def test_devices_of_the_host_are_listed_given_and_taken_by_page(lab: Lab, browser: Callable[..., TestClient]) -> None:
     lab.do(see)
     lab.create()

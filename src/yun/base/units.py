@@ -35,8 +35,10 @@ def parse_size(text: str | int, *, field: str = "size", default_unit: str = "b")
         size = float(number) * _SUFFIX[(unit or default_unit).lower()]
         if math.isfinite(size):  # several hundred digits are no number of bytes
             return Bytes(int(size))
-    wrong = _("a size such as 10G or 512M")
-    raise Invalid(_("{value} is not a size.", value=str(text)[:40]), fields={field: wrong})
+    wrong, said = _("a size such as 10G or 512M"), str(text).strip()
+    raise Invalid(
+        _("{value} is not a size.", value=said[:40]) if said else _("A size is needed."), fields={field: wrong}
+    )
 
 
 def format_size(size: float) -> str:

@@ -275,12 +275,15 @@ def _subjects(copy: Copy) -> list[Subject]:
 def _what(
     source: Instance, wish: CloneWish, names: Sequence[str], disks: Sequence[Disk], copy: Copy
 ) -> list[Message]:
-    size = format_size(sum(d.volume.size_bytes for d in disks))
+    sizes = {
+        "vcpus": copy.row.vcpus, "memory": format_size(copy.row.memory_mib * MIB),
+        "size": format_size(sum(d.volume.size_bytes for d in disks)),
+    }  # fmt: skip
     said = [
         _("{count} copies are made: {names}.", count=len(names), names=_listed(names)) if len(names) > 1
         else _("A copy is made: {name}.", name=names[0]),
-        _("Each has {vcpus} vCPU, {memory} of memory and disks of {size}.", vcpus=copy.row.vcpus,
-          memory=format_size(copy.row.memory_mib * MIB), size=size),
+        _("Each has {vcpus} vCPU, {memory} of memory and disks of {size}.", **sizes) if len(names) > 1
+        else _("It has {vcpus} vCPU, {memory} of memory and disks of {size}.", **sizes),
         _("Everything on the disks is copied: it takes a while, and the source cannot be changed meanwhile.")
         if wish.full else _("It is there at once: it stands on the source's frozen files and shares them."),
     ]  # fmt: skip

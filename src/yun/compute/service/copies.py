@@ -71,6 +71,11 @@ def names_for(pattern: str, count: int) -> list[str]:
     pattern = re.sub(r"\{n:(0?[1-9])d\}", r"{n:\1}", pattern)
     if not pattern.strip():
         return [check_name(pattern)]
+    if count > 1 and "{n" in NUMBER.sub("", pattern):
+        raise Invalid(
+            _("The number in a name is not written like that."),
+            fields={"name": _("{plain} for the number, {zeros} with leading zeros", plain="{n}", zeros="{n:02d}")},
+        )
     if count > 1 and not NUMBER.search(pattern):
         pattern = f"{pattern.strip()}-{{n}}"
     made = []

@@ -149,7 +149,7 @@ def size_of(ctx: Context, wish: Wish, image: Image) -> Size:
         flavor = get_flavor(ctx, wish.flavor)
         base = Size(flavor.vcpus, flavor.memory_mib, flavor.disk_bytes, flavor.id, flavor.name)
     elif wish.memory_mib is None or wish.vcpus is None:
-        right = _("a flavor, or vcpus and memory_mib")
+        right = _("a flavor, or vCPUs and memory")
         raise Invalid(_("How big shall it be? Choose a flavor, or say vCPUs and memory."), fields={"flavor": right})
     else:
         base = Size(wish.vcpus, wish.memory_mib, max(OWN_DISK, image.min_disk_bytes))

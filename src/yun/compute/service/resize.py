@@ -138,7 +138,7 @@ def _wanted(
     ctx: Context, instance: Instance, flavor: str | None, vcpus: int | None, memory_mib: int | None
 ) -> dict[str, Any]:
     if flavor is None and vcpus is None and memory_mib is None:
-        right = _("a flavor, or vcpus and memory_mib")
+        right = _("a flavor, or vCPUs and memory")
         raise Invalid(_("How big shall it be? Choose a flavor, or say vCPUs and memory."), fields={"flavor": right})
     values: dict[str, Any] = {
         "vcpus": instance.vcpus, "memory_mib": instance.memory_mib, "flavor_id": None, "flavor_name": "",
