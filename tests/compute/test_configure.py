@@ -137,6 +137,14 @@ def test_what_cannot_be_is_refused_and_nothing_changes(
     assert (lab.row().hardware, lab.row().firmware) == ({}, "bios")
 
 
+def test_a_processor_that_the_host_does_not_know_fails_at_once_and_not_at_the_next_start(lab: Lab) -> None:
+    lab.create()
+    ended = lab.operation(lab.do(service.configure, "web", cpu_model="Pentium9"))
+    assert ended.state == OperationState.FAILED
+    assert "Pentium9" in str(ended.error)
+    assert (lab.row().hardware, lab.domain().spec.board.cpu_model, waiting(lab)) == ({}, "", {})
+
+
 def test_uefi_needs_memory_to_come_as_far_as_the_system(lab: Lab) -> None:
     lab.create(start=False)
     with pytest.raises(Invalid) as caught:

@@ -56,7 +56,7 @@ CHOICES: dict[str, Choice] = {
     "cores": Choice(_("Cores per socket"), most=MAX_VCPUS),
     "threads": Choice(_("Threads per core"), most=8),
     "cpu_model": Choice(
-        _("Processor model"), pattern=r"[A-Za-z0-9._-]{0,60}", right=_("such as host-passthrough, Nehalem or EPYC-v3")
+        _("Processor model"), pattern=r"[A-Za-z0-9._-]{0,60}", right=_("such as host-passthrough, Nehalem or EPYC-Rome")
     ),
     "pins": Choice(_("Host processors"), when="now"),
     "memory_max_mib": Choice(_("Most memory while it runs"), most=MAX_MEMORY_MIB),

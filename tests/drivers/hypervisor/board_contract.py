@@ -62,6 +62,16 @@ class BoardContract:
             assert not caught.value.retryable
         assert ET.fromstring(room.driver.xml(spec.uuid, live=False)).findtext("vcpu") == "1"
 
+    def test_a_processor_that_the_host_does_not_know_is_refused_and_leaves_the_old_definition(self, room: Room) -> None:
+        spec = room.spec()
+        room.driver.define(spec)
+        for wrong in ("Pentium9", "EPYC-v3"):
+            with pytest.raises(DriverError) as caught:
+                room.driver.define(replace(spec, vcpus=2, board=Board(cpu_model=wrong)))
+            assert not caught.value.retryable
+            assert wrong in caught.value.message.render("en")
+        assert ET.fromstring(room.driver.xml(spec.uuid, live=False)).findtext("vcpu") == "1"
+
     def test_vcpus_are_plugged_in_up_to_the_most_and_never_taken_away(self, room: Room) -> None:
         uuid = room.machine(board=Board(max_vcpus=3))
         with pytest.raises(DriverError):

@@ -12,6 +12,8 @@ Watchdog = Literal["", "i6300esb", "ib700"]
 WatchdogAction = Literal["reset", "poweroff", "pause", "none"]
 DiskFull = Literal["stop", "report", "enospace"]
 Panic = Literal["ignore", "destroy", "restart", "preserve"]
+NAMELESS_CPUS = ("", "host-passthrough", "host-model", "maximum")
+"""What a processor model can be besides the name of one."""
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,14 @@ from dataclasses import replace
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
+from yun.drivers.hypervisor.board import NAMELESS_CPUS
 from yun.drivers.hypervisor.fake.calls import Calls
 from yun.drivers.hypervisor.fake.world import ACTIVE, FakeDomain
 from yun.drivers.hypervisor.libvirt.domain_xml import domain_xml
 from yun.drivers.hypervisor.port import DomainSpec, Stranger
 
 LOG_BYTES = 1 << 20
+CPU_MODELS = ("qemu64", "Nehalem", "Westmere", "SandyBridge", "Haswell", "EPYC", "EPYC-Rome", "EPYC-Milan")
 
 
 class FakeDefinitions(Calls):
@@ -21,6 +23,9 @@ class FakeDefinitions(Calls):
     def define(self, spec: DomainSpec) -> None:
         with self._call("define", spec.uuid):
             domain_xml(spec)
+            model = spec.board.cpu_model
+            if model not in NAMELESS_CPUS and model not in CPU_MODELS:
+                raise DriverError(_("This host knows no processor model {name}.", name=model))
             for other in self.world.domains.values():
                 if other.spec.name == spec.name and other.spec.uuid != spec.uuid:
                     raise DriverError(_("The hypervisor refused: {reason}", reason="the name is in use"))

@@ -7,6 +7,7 @@ from typing import Any
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
+from yun.drivers.hypervisor.board import NAMELESS_CPUS
 from yun.drivers.hypervisor.libvirt import files, strangers, tpm
 from yun.drivers.hypervisor.libvirt.domain_xml import domain_xml, mark
 from yun.drivers.hypervisor.libvirt.driver.domains import Domains
@@ -25,6 +26,10 @@ class DefinesDomains(Domains):
         files.prepare(spec)
 
         def define(conn: Any) -> None:
+            # libvirt takes any name, and its machine would then start no more.
+            model = spec.board.cpu_model
+            if model not in NAMELESS_CPUS and model not in conn.getCPUModelNames("x86_64"):
+                raise DriverError(_("This host knows no processor model {name}.", name=model))
             # What a person wrote is held against the schema: libvirt would ignore what it does not know.
             conn.defineXMLFlags(text, VALIDATE if spec.board.overlay else 0).setAutostart(int(spec.autostart))
 
