@@ -59,7 +59,7 @@ def real_drivers(settings: Settings) -> Drivers:
         volume=DirectoryStore(),
         machine=LinuxMachine(settings),
     )
-    network = OvnNetworkEngine(settings.ovn_nb, timeout=settings.driver_timeout)
+    network = OvnNetworkEngine(settings.ovn_nb, south=settings.ovn_sb, timeout=settings.driver_timeout)
     return Drivers(network=network, connect=lambda _host: local)
 
 

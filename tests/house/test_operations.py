@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from tests.house.scenes_adopt import SCENES as ADOPTIONS
+from tests.house.scenes_balancers import MORE as BALANCERS_MORE
+from tests.house.scenes_balancers import SCENES as BALANCERS
 from tests.house.scenes_boot import MORE as BOOTS_MORE
 from tests.house.scenes_boot import SCENES as BOOTS
 from tests.house.scenes_clone import MORE as CLONES_MORE
@@ -40,9 +42,12 @@ from yun.rooms import furniture
 
 SCENES = {
     **STORIES, **ADOPTIONS, **CLONES, **NICS, **DISKS, **MEDIA, **BOOTS, **TAGS, **VOLUMES, **DEVICES,
-    **NETWORKS,
+    **NETWORKS, **BALANCERS,
 }  # fmt: skip
-MORE = {**CLONES_MORE, **DISKS_MORE, **MEDIA_MORE, **BOOTS_MORE, **VOLUMES_MORE, **DEVICES_MORE, **NETWORKS_MORE}
+MORE = {
+    **CLONES_MORE, **DISKS_MORE, **MEDIA_MORE, **BOOTS_MORE, **VOLUMES_MORE, **DEVICES_MORE, **NETWORKS_MORE,
+    **BALANCERS_MORE,
+}  # fmt: skip
 EXEMPT = {
     "operation.undo": "its own tests, in tests/operations/test_undo.py",
     "operation.prune": "forgets history; tests/operations/test_undo.py",
@@ -56,6 +61,7 @@ EXEMPT = {
     "instance.sample": "measures", "instance.purge_due": "asks for purges",
     "volume.flatten_due": "asks for flattenings; tests/compute/test_flatten.py",
     "network.ensure_default": "every scene begins with it", "network.reconcile": "tests/network",
+    "load_balancer.tend": "looks and writes what it saw; tests/network/test_balancers.py",
     "network.tend": "looks and writes what it saw",
     "pool.tend": "looks and writes what it saw", "volume.measure": "looks and writes what it saw",
     "storage.reconcile": "tests/storage",

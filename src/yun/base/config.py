@@ -39,6 +39,7 @@ class Settings:
     libvirt_uri: str = _setting("qemu:///system", "Libvirt connection of the local host.")
     accel: str = _setting("auto", "auto probes KVM and falls back to TCG; kvm and tcg override the probe.")
     ovn_nb: str = _setting("unix:/run/ovn/ovnnb_db.sock", "OVN northbound database.")
+    ovn_sb: str = _setting("unix:/run/ovn/ovnsb_db.sock", "OVN southbound database; only read.")
     datapath: str = _setting("auto", "Open vSwitch datapath: auto, system (kernel) or netdev (userspace).")
     external_cidr: str = _setting("172.31.240.0/22", "Range of the default external network: floating IPs live here.")
     default_cidr: str = _setting("10.77.0.0/20", "Range of the default project network.")

@@ -44,7 +44,7 @@ def put_card(op: Op, session: Session, instance_id: str, card: dict[str, Any]) -
     address = addresses.take(session, subnet, card["address"], ("port", card["id"]), fixed=card["fixed"])
     port = Port(
         **{name: card[name] for name in COLUMNS}, address=address, instance_id=instance_id, state=DOWN, plugged=False,
-        port_security=True,
+        port_security=True, labels=card.get("labels", []),
     )  # fmt: skip
     session.add(port)
     session.flush()

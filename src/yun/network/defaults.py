@@ -21,6 +21,7 @@ from yun.network.model import (
     ACTIVE,
     TRASHED,
     FloatingIp,
+    LoadBalancer,
     Network,
     NetworkDefault,
     Port,
@@ -212,7 +213,9 @@ def open_gateway(op: Op, outside: dict[str, Any]) -> None:
 def _everything(session: Session, *, ports: bool = False) -> list[list[str]]:
     """What the engine should have: (kind, id)."""
     found: list[list[str]] = []
-    for kind, model in (("network", Network), ("group", SecurityGroup), ("router", Router)):
+    for kind, model in (
+        ("network", Network), ("group", SecurityGroup), ("router", Router), ("balancer", LoadBalancer)
+    ):  # fmt: skip
         found += [[kind, i] for i in session.scalars(sa.select(model.id).where(model.state == ACTIVE))]
     if ports:
         plugged = sa.select(Port.id).where(Port.plugged.is_(True), Port.state != TRASHED)
@@ -267,7 +270,7 @@ def purge_trash(op: Op, session: Session) -> int:
     """What lay in the trash beyond the undo window is forgotten; returns how many things."""
     before = op.clock.now() - timedelta(days=op.settings.undo_days) - MARGIN
     count = cards.forget_old(session, before)
-    for noun in ("floating_ip", "subnet", "network", "security_group", "router"):
+    for noun in ("load_balancer", "floating_ip", "subnet", "network", "security_group", "router"):
         model = rows.MODELS[noun]
         old = sa.select(model.id).where(model.state == TRASHED, model.trashed_at < before)
         for identifier in list(session.scalars(old)):
@@ -284,9 +287,21 @@ def purge_trash(op: Op, session: Session) -> int:
 def _in_use(session: Session, noun: str, identifier: str) -> bool:
     """Whether something still hangs on a thing in the trash (a port in the trash of its instance)."""
     query: Any = {
-        "subnet": sa.select(Port.id).where(Port.subnet_id == identifier),
-        "network": sa.select(Port.id).where(Port.network_id == identifier),
+        "subnet": sa.union(
+            sa.select(Port.id).where(Port.subnet_id == identifier),
+            sa.select(LoadBalancer.id).where(LoadBalancer.subnet_id == identifier),
+        ),
+        "network": sa.union(
+            sa.select(Port.id).where(Port.network_id == identifier),
+            sa.select(LoadBalancer.id).where(LoadBalancer.network_id == identifier),
+        ),
         "security_group": sa.select(PortSecurityGroup.port_id).where(PortSecurityGroup.group_id == identifier),
-        "floating_ip": sa.select(FloatingIp.id).where(FloatingIp.id == identifier, FloatingIp.port_id.is_not(None)),
+        "floating_ip": sa.select(FloatingIp.id).where(
+            FloatingIp.id == identifier,
+            sa.or_(
+                FloatingIp.port_id.is_not(None),
+                FloatingIp.id.in_(sa.select(LoadBalancer.floating_ip_id).where(LoadBalancer.floating_ip_id.is_not(None))),
+            ),
+        ),
     }.get(noun)
     return query is not None and session.scalar(query.limit(1)) is not None

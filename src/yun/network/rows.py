@@ -15,6 +15,10 @@ from yun.network.model import (
     ACTIVE,
     TRASHED,
     FloatingIp,
+    Listener,
+    LoadBalancer,
+    Member,
+    MemberHealth,
     Network,
     Port,
     Router,
@@ -34,6 +38,7 @@ MODELS: dict[str, Any] = {
     "router": Router,
     "security_group": SecurityGroup,
     "floating_ip": FloatingIp,
+    "load_balancer": LoadBalancer,
 }
 
 
@@ -94,6 +99,8 @@ def forget(session: Session, noun: str, identifier: str) -> None:
             session.delete(leg)
     elif noun == "floating_ip":
         addresses.give_back(session, identifier)
+    elif noun == "load_balancer":
+        _forget_balancer(session, identifier)
     session.flush()
     session.delete(row)
     session.flush()
@@ -108,6 +115,15 @@ def _forget_subnet(session: Session, subnet: Subnet) -> None:
     addresses.give_back(session, subnet.id)
     session.flush()
     session.delete(subnet)
+
+
+def _forget_balancer(session: Session, balancer_id: str) -> None:
+    """Whatever hangs on the load balancer has no row any more."""
+    listeners = sa.select(Listener.id).where(Listener.load_balancer_id == balancer_id)
+    session.execute(sa.delete(MemberHealth).where(MemberHealth.listener_id.in_(listeners)))
+    session.execute(sa.delete(Listener).where(Listener.load_balancer_id == balancer_id))
+    session.execute(sa.delete(Member).where(Member.load_balancer_id == balancer_id))
+    addresses.give_back(session, balancer_id)
 
 
 def insert_rule(session: Session, group_id: str, values: dict[str, Any]) -> None:

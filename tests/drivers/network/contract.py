@@ -10,7 +10,11 @@ import pytest
 
 from yun.base.errors import DriverError
 from yun.drivers.network.port import (
+    BackendSpec,
+    BalancerSpec,
+    CheckSpec,
     GroupSpec,
+    ListenerSpec,
     NatSpec,
     NetworkEngine,
     NetworkSpec,
@@ -51,7 +55,20 @@ ROUTER = RouterSpec(
     (NatSpec("snat", "203.0.113.10", "10.0.0.0/24"), NatSpec("dnat_and_snat", "203.0.113.50", "10.0.0.11")),
     "h1",
 )
-NOTHING: dict[str, set[str]] = {"network": set(), "router": set(), "group": set(), "port": set()}
+NOTHING: dict[str, set[str]] = {"network": set(), "router": set(), "group": set(), "port": set(), "balancer": set()}
+
+
+BALANCER = BalancerSpec(
+    "lba_1", "shop", ("net_1",), ("rtr_1",),
+    (
+        ListenerSpec(
+            "lis_1", "tcp", ("10.0.0.80", "203.0.113.80"), 80,
+            (BackendSpec("prt_1", "10.0.0.11", 8080, "10.0.0.254"), BackendSpec("prt_9", "10.0.0.19", 8080)),
+            affinity=60, check=CheckSpec(2, 1, 2),
+        ),
+        ListenerSpec("lis_2", "udp", ("10.0.0.80",), 53),
+    ),
+)  # fmt: skip
 
 
 def build(engine: NetworkEngine) -> None:
@@ -79,6 +96,7 @@ class NetworkEngineContract:
             "router": {"rtr_1"},
             "group": {"sgr_1"},
             "port": {"prt_1"},
+            "balancer": set(),
         }
 
     def test_applying_again_changes_nothing(self, engine: NetworkEngine) -> None:
@@ -139,6 +157,35 @@ class NetworkEngineContract:
         engine.apply_router(replace(ROUTER, external=None, nat=(), routes={}, gateway_chassis=None))
         engine.remove_network("net_2")
         assert engine.inventory()["network"] == {"net_1"}
+
+    def test_a_load_balancer_comes_changes_and_goes(self, engine: NetworkEngine) -> None:
+        build(engine)
+        for _again in range(2):
+            engine.apply_balancer(BALANCER)
+            assert engine.inventory()["balancer"] == {"lba_1"}
+        engine.apply_balancer(replace(BALANCER, listeners=BALANCER.listeners[1:], router_ids=()))
+        engine.apply_balancer(replace(BALANCER, listeners=()))
+        assert engine.inventory()["balancer"] == {"lba_1"}
+        for _again in range(2):
+            engine.remove_balancer("lba_1")
+        assert engine.inventory()["balancer"] == set()
+        assert engine.inventory()["port"] == {"prt_1"}
+
+    def test_a_load_balancer_outlives_its_networks_and_ports(self, engine: NetworkEngine) -> None:
+        build(engine)
+        engine.apply_balancer(BALANCER)
+        engine.remove_port("prt_1")
+        engine.remove_router("rtr_1")
+        engine.remove_network("net_1")
+        assert engine.inventory()["balancer"] == {"lba_1"}
+        engine.apply_balancer(BALANCER)
+        engine.remove_balancer("lba_1")
+        assert engine.inventory()["balancer"] == set()
+
+    def test_nobody_knows_how_unchecked_backends_are(self, engine: NetworkEngine) -> None:
+        build(engine)
+        engine.apply_balancer(replace(BALANCER, listeners=BALANCER.listeners[1:]))
+        assert engine.backend_health() == []
 
     def test_only_ports_that_exist_are_up_or_down(self, engine: NetworkEngine) -> None:
         build(engine)

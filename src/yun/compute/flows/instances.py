@@ -9,6 +9,7 @@ from yun.compute import steps
 from yun.compute.model import State
 from yun.compute.steps.host_devices import release_devices
 from yun.network import steps as network
+from yun.network.steps import balancers
 from yun.operations.flow import Op, operation
 from yun.storage import steps as storage
 
@@ -74,23 +75,36 @@ def resume(op: Op, instance_id: str) -> Any:
 
 
 @operation("instance.rename")
-def rename(op: Op, instance_id: str, values: dict[str, Any]) -> Any:
+def rename(op: Op, instance_id: str, values: dict[str, Any], balanced: bool = False) -> Any:
     """Another display name."""
     op.step(steps.edit, instance_id, values)
     return {"instance_id": instance_id}
 
 
-@operation("instance.tag")
-def tag(op: Op, instance_id: str, values: dict[str, Any]) -> Any:
-    """Other tags."""
+def _edit(op: Op, instance_id: str, values: dict[str, Any], balanced: bool) -> None:
+    """What is written about the instance; its tags are also told to the network, where load balancers go by them:
+    ``balanced`` says that some do, and follow."""
+    tags = values.get("tags")
+    if tags is not None and balanced:
+        op.step(balancers.before_labels, instance_id, tags)
     op.step(steps.edit, instance_id, values)
+    if tags is not None:
+        before = op.step(balancers.label_ports, instance_id, tags)
+        if balanced:
+            op.step(balancers.follow_labels, instance_id, tags, before)
+
+
+@operation("instance.tag")
+def tag(op: Op, instance_id: str, values: dict[str, Any], balanced: bool = False) -> Any:
+    """Other tags."""
+    _edit(op, instance_id, values, balanced)
     return {"instance_id": instance_id}
 
 
 @operation("instance.update")
-def update(op: Op, instance_id: str, values: dict[str, Any]) -> Any:
-    """Other description or policies."""
-    op.step(steps.edit, instance_id, values)
+def update(op: Op, instance_id: str, values: dict[str, Any], balanced: bool = False) -> Any:
+    """Other description, tags or policies."""
+    _edit(op, instance_id, values, balanced)
     return {"instance_id": instance_id}
 
 

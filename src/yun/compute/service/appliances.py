@@ -187,7 +187,7 @@ def _ports(ctx: Context, row: Instance, appliance: Appliance, wish: ImportWish) 
         plan = network.plan_port(
             ctx, network=wish.network, instance_id=row.id, hostname=row.hostname if not number else "", model=model
         )
-        plan.port.device_index = number
+        plan.port.device_index, plan.port.labels = number, list(row.tags or [])
         found.append(plan)
     return found
 

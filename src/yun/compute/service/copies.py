@@ -48,7 +48,7 @@ OWN_DRIVE = frozenset({"id", "instance_id", "created_at", "updated_at", "revisio
 
 OWN_CARD = frozenset({
     "id", "project_id", "network_id", "subnet_id", "mac", "address", "instance_id", "hostname", "host_id", "plugged",
-    "state", "trashed_at", "created_at", "updated_at", "revision",
+    "state", "trashed_at", "created_at", "updated_at", "revision", "labels",
 })  # fmt: skip
 """Columns of `Port` that a copy has of its own."""
 
@@ -208,6 +208,7 @@ def _plan_ports(
         if not same_project and number > 0:
             break
         plan = network.plan_port(ctx, network=into, groups=groups, instance_id=row.id, hostname=row.hostname)
+        plan.port.labels = list(row.tags)
         for column, value in taken_over(ctx.session, Port, card.id, OWN_CARD).items():
             setattr(plan.port, column, value)
         planned.append(plan)

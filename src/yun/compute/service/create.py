@@ -195,6 +195,7 @@ def _planned(
         ctx, network=wish.network, address=wish.address, groups=wish.security_groups, instance_id=row.id,
         hostname=row.hostname, model="e1000" if compatible else "virtio",
     )  # fmt: skip
+    port.port.labels = list(row.tags)
     floating = network.plan_floating_ip(ctx, port=port) if wish.floating_ip else None
 
     def write(into: Session) -> None:

@@ -13,6 +13,7 @@ from yun.compute.model import Instance, OnCrash
 from yun.compute.names import check_description, check_name
 from yun.compute.service.look import must_allow, refuse_taken
 from yun.compute.service.power import MAX_SHUTDOWN_SECONDS, subject
+from yun.network.service.balancing import balancers_of_labels
 from yun.operations.intent import Intent, unchanged
 
 TITLES: dict[str, Message] = {
@@ -71,15 +72,20 @@ def _edit(ctx: Context, instance: Instance, verb: str, title: Message, changes: 
         raise Conflict(_("Nothing would change: the instance is already so."))
     if "name" in values:
         refuse_taken(ctx.session, instance.project_id, values["name"], besides=instance.id)
+    tags = set(values.get("tags", instance.tags)) ^ set(instance.tags)
+    followers = balancers_of_labels(ctx.session, instance.project_id, tags)
     return Intent(
         kind=f"instance.{verb}",
         title=title,
         subject=subject(instance),
         project_id=instance.project_id,
-        arguments={"instance_id": instance.id, "values": values},
-        effects=tuple(_effect(instance, field, value) for field, value in values.items()),
+        arguments={"instance_id": instance.id, "values": values, "balanced": bool(followers)},
+        effects=(
+            *(_effect(instance, field, value) for field, value in values.items()),
+            *((_("Load balancers that go by these tags follow: {count}.", count=len(followers)),) if followers else ()),
+        ),
         still=unchanged(instance),
-        instant=True,
+        instant=not followers,
     )
 
 

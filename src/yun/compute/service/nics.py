@@ -59,6 +59,7 @@ def add_nic(ctx: Context, instance: Instance, card: Card | None = None) -> Inten
         )
     plan = _plan(ctx, instance, card)
     plan.port.link_up = card.link_up is not False
+    plan.port.labels = list(instance.tags)
     wanted = _argument(plan)
     return Intent(
         kind="instance.add_nic",
@@ -251,7 +252,7 @@ def _argument(plan: PortPlan) -> dict[str, Any]:
         "id": port.id, "project_id": port.project_id, "network_id": port.network_id, "subnet_id": port.subnet_id,
         "mac": port.mac, "hostname": port.hostname, "model": port.model, "link_up": port.link_up,
         "device_index": port.device_index, "address": port.address, "fixed": plan.fixed,
-        "groups": [g.id for g in plan.groups],
+        "groups": [g.id for g in plan.groups], "labels": list(port.labels),
     }  # fmt: skip
 
 

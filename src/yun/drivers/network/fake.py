@@ -14,7 +14,7 @@ from typing import Any
 from yun.base.errors import DriverError
 from yun.base.messages import _
 from yun.drivers.network.faults import away, missing
-from yun.drivers.network.port import GroupSpec, NetworkSpec, PortSpec, RouterSpec
+from yun.drivers.network.port import BackendHealth, BalancerSpec, GroupSpec, NetworkSpec, PortSpec, RouterSpec
 
 Nudge = Callable[[str], None]
 
@@ -24,7 +24,8 @@ class World:
     """What the engine holds: everything by its id. ``strangers`` are things that are not ours.
 
     ``away`` makes every call fail retryably; ``faults`` maps a method's name to the errors its next calls raise
-    (one each); ``calls`` counts the calls that got through; ``dark`` are ports that never come up. ``marks`` says
+    (one each); ``calls`` counts the calls that got through; ``dark`` are ports that never come up, ``deaf``
+    ports that answer no check. ``marks`` says
     whose a thing (kind, id) is, where its maker said so.
     """
 
@@ -33,6 +34,8 @@ class World:
     routers: dict[str, RouterSpec] = field(default_factory=dict)
     groups: dict[str, GroupSpec] = field(default_factory=dict)
     ports: dict[str, PortSpec] = field(default_factory=dict)
+    balancers: dict[str, BalancerSpec] = field(default_factory=dict)
+    deaf: set[str] = field(default_factory=set)
     strangers: set[str] = field(default_factory=set)
     dark: set[str] = field(default_factory=set)
     away: bool = False
@@ -55,6 +58,7 @@ class World:
                 "router": self.routers,
                 "group": self.groups,
                 "port": self.ports,
+                "balancer": self.balancers,
             }
             return {kind: {k: asdict(things[k]) for k in sorted(things)} for kind, things in kinds.items()}
 
@@ -156,6 +160,32 @@ class FakeNetworkEngine:
         if was_up:
             self.world.nudge(port_id)
 
+    def apply_balancer(self, spec: BalancerSpec) -> None:
+        with self._call("apply_balancer") as world:
+            world.balancers[spec.id] = spec
+            self._mark("balancer", spec.id)
+
+    def remove_balancer(self, balancer_id: str) -> None:
+        with self._call("remove_balancer") as world:
+            if not self._strange("balancer", balancer_id):
+                world.balancers.pop(balancer_id, None)
+
+    def backend_health(self) -> list[BackendHealth]:
+        with self._call("backend_health") as world:
+            checked = [
+                (listener, b)
+                for i in sorted(self._ours("balancer", world.balancers))
+                for listener in world.balancers[i].listeners
+                for b in (listener.backends if listener.check else ())
+                if b.probe and b.port_id in world.ports
+            ]
+            return [
+                BackendHealth(
+                    b.port_id, b.address, b.port, listener.protocol, "offline" if b.port_id in world.deaf else "online"
+                )
+                for listener, b in checked
+            ]
+
     def _up(self, port: PortSpec | None) -> bool:
         return port is not None and port.enabled and port.host is not None and port.id not in self.world.dark
 
@@ -170,6 +200,7 @@ class FakeNetworkEngine:
                 "router": self._ours("router", world.routers),
                 "group": self._ours("group", world.groups),
                 "port": self._ours("port", world.ports),
+                "balancer": self._ours("balancer", world.balancers),
             }
 
     def subscribe(self, nudge: Nudge) -> None:

@@ -20,6 +20,7 @@ class Port(Trashable, Row, Base):
 
     ``instance_id`` names an instance without knowing it. ``device_index`` orders the cards of one instance.
     ``model`` is the card as its guest sees it: ``virtio``, ``e1000``…; ``link_up`` tells whether its cable is in.
+    ``labels`` are the tags of its instance, told by those who know it.
     One that was taken out of its instance lies in the trash without an instance.
     """
 
@@ -35,6 +36,7 @@ class Port(Trashable, Row, Base):
     instance_id: Mapped[str | None] = mapped_column(sa.String(40), index=True)
     device_index: Mapped[int] = mapped_column(default=0)
     hostname: Mapped[str] = mapped_column(sa.String(63), default="")
+    labels: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     host_id: Mapped[str | None] = mapped_column(sa.String(40))
     model: Mapped[str] = mapped_column(sa.String(20), default="virtio", server_default="virtio")
     link_up: Mapped[bool] = mapped_column(default=True, server_default=sa.true())

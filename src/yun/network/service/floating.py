@@ -13,7 +13,7 @@ from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.network import addresses
 from yun.network.model import FloatingIp, Network, Port, RouterInterface, Subnet
-from yun.network.service import look
+from yun.network.service import balancing, look
 from yun.network.service.ports import PortPlan
 from yun.operations.intent import Intent, Key, Subject
 
@@ -127,6 +127,7 @@ def associate(ctx: Context, floating: FloatingIp, port: Port) -> Intent:
         raise Conflict(
             _("{address} leads to another port.", address=floating.address), hint=_("Disassociate it there first.")
         )
+    refuse_balanced(session, floating)
     other = look.floating_of(session, [port.id]).get(port.id)
     if other is not None:
         raise Conflict(_("The port has the floating IP {address} already.", address=other.address))
@@ -171,6 +172,7 @@ def release(ctx: Context, floating: FloatingIp) -> Intent:
         raise Conflict(
             _("{address} leads to a port.", address=floating.address), hint=_("Disassociate it first.")
         )
+    refuse_balanced(ctx.session, floating)
     return Intent(
         kind="floating_ip.release",
         title=_("Release floating IP {address}", address=floating.address),
@@ -180,6 +182,16 @@ def release(ctx: Context, floating: FloatingIp) -> Intent:
         effects=(_("The project gives {address} back.", address=floating.address),),
         instant=True,
     )
+
+
+def refuse_balanced(session: Session, floating: FloatingIp) -> None:
+    """Raise `Conflict` where the address leads to a load balancer, one in the trash too."""
+    balancer = balancing.behind_floating_ip(session, floating.id)
+    if balancer is not None:
+        raise Conflict(
+            _("{address} leads to the load balancer {name}.", address=floating.address, name=balancer.name),
+            hint=_("Take it off the load balancer first."),
+        )
 
 
 def touched(port: Port) -> tuple[Subject, ...]:

@@ -17,6 +17,7 @@ from yun.network.model import (
     ALLOWED,
     TRASHED,
     FloatingIp,
+    LoadBalancer,
     Network,
     Port,
     PortAddress,
@@ -29,7 +30,7 @@ from yun.network.model import (
 )
 from yun.network.service import search
 
-T = TypeVar("T", Network, Subnet, Router, Port, SecurityGroup, FloatingIp)
+T = TypeVar("T", Network, Subnet, Router, Port, SecurityGroup, FloatingIp, LoadBalancer)
 NOUNS: dict[type[Any], str] = {
     Network: "network",
     Subnet: "subnet",
@@ -37,8 +38,12 @@ NOUNS: dict[type[Any], str] = {
     Port: "port",
     SecurityGroup: "security_group",
     FloatingIp: "floating_ip",
+    LoadBalancer: "load_balancer",
 }
-WORDS = {"security_group": _("security group").text, "floating_ip": _("floating IP").text}
+WORDS = {
+    "security_group": _("security group").text, "floating_ip": _("floating IP").text,
+    "load_balancer": _("load balancer").text,
+}  # fmt: skip
 NAMED_BY: dict[type[Any], tuple[InstrumentedAttribute[Any], ...]] = {
     Network: (Network.name,),
     Subnet: (Subnet.name, Subnet.cidr),
@@ -46,6 +51,7 @@ NAMED_BY: dict[type[Any], tuple[InstrumentedAttribute[Any], ...]] = {
     Port: (Port.address, Port.mac, Port.instance_id, Port.hostname, Port.name),
     SecurityGroup: (SecurityGroup.name,),
     FloatingIp: (FloatingIp.address,),
+    LoadBalancer: (LoadBalancer.name, LoadBalancer.address),
 }
 
 
@@ -148,6 +154,11 @@ def get_group(ctx: Context, reference: str) -> SecurityGroup:
 def get_floating_ip(ctx: Context, reference: str) -> FloatingIp:
     """A floating IP by address or id."""
     return get(ctx, FloatingIp, reference)
+
+
+def get_balancer(ctx: Context, reference: str) -> LoadBalancer:
+    """A load balancer by name, inner address or id."""
+    return get(ctx, LoadBalancer, reference)
 
 
 def project_of(ctx: Context) -> str:

@@ -12,8 +12,8 @@ from yun.base.errors import Conflict
 from yun.base.ids import new_id
 from yun.base.messages import _
 from yun.network import checks
-from yun.network.model import Network, Port, Router, Subnet
-from yun.network.service import look, names
+from yun.network.model import LoadBalancer, Network, Port, Router, Subnet
+from yun.network.service import balancing, look, names
 from yun.network.service.rights import may_change
 from yun.network.service.subnets import NewSubnet, plan_subnet
 from yun.operations.intent import Intent, Key, Subject
@@ -86,6 +86,7 @@ def delete_network(ctx: Context, network: Network) -> Intent:
     if network.external:
         raise Conflict(_("{name} is the cloud's way to the outside and stays.", name=network.name))
     _refuse_ports(ctx.session, Port.network_id == network.id, network.name)
+    _refuse_balancers(balancing.in_network(ctx.session, network.id), network.name)
     subnets = look.subnets_of(ctx.session, network.id)
     routers = {r.id: r for s in subnets if (r := look.router_of(ctx.session, s.id))}
     keys, targets = reach(network.id, *routers.values())
@@ -134,6 +135,7 @@ def delete_subnet(ctx: Context, subnet: Subnet) -> Intent:
     if network.external:
         raise Conflict(_("{name} is the cloud's way to the outside; its ranges are settings.", name=network.name))
     _refuse_ports(ctx.session, Port.subnet_id == subnet.id, subnet.name)
+    _refuse_balancers(balancing.in_subnet(ctx.session, subnet.id), subnet.name)
     router = look.router_of(ctx.session, subnet.id)
     keys, targets = reach(network.id, router)
     return Intent(
@@ -167,3 +169,13 @@ def _refuse_ports(session: Session, where: sa.ColumnElement[bool], name: str) ->
         hint=_("Delete the instances on it first, and purge those in the trash."),
         details={"ports": count, "trashed": trashed},
     )
+
+
+def _refuse_balancers(found: list[LoadBalancer], name: str) -> None:
+    if found:
+        names = ", ".join(b.name for b in found[:10])
+        raise Conflict(
+            _("{name} is in use by load balancers: {names}.", name=name, names=names),
+            hint=_("Delete them first, and purge those in the trash."),
+            details={"load_balancers": [b.id for b in found]},
+        )

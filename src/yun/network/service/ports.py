@@ -13,7 +13,18 @@ from yun.base.errors import Conflict, Invalid
 from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.network import addresses, checks
-from yun.network.model import ACTIVE, FloatingIp, Network, Port, PortAddress, PortSecurityGroup, SecurityGroup, Subnet
+from yun.network.model import (
+    ACTIVE,
+    FloatingIp,
+    Member,
+    MemberHealth,
+    Network,
+    Port,
+    PortAddress,
+    PortSecurityGroup,
+    SecurityGroup,
+    Subnet,
+)
 from yun.network.service import look
 from yun.network.service.networks import tenancy
 from yun.operations.intent import Subject
@@ -136,6 +147,7 @@ def plan_port(
         instance_id=instance_id,
         device_index=0 if index is None else index + 1,
         hostname=hostname,
+        labels=[],
         model=model,
         state="down",
         link_up=True,
@@ -194,6 +206,7 @@ def forget_ports(session: Session, instance_id: str) -> list[str]:
     For the transaction that purges an instance, or that takes back a creation; the ports must be unplugged. Returns
     the ids of floating IPs that were loosened.
     """
+    session.execute(sa.delete(Member).where(Member.kind == "instance", Member.target == instance_id))
     return forget_these(session, look.ports_of(session, instance_id))
 
 
@@ -207,6 +220,8 @@ def forget_these(session: Session, ports: Sequence[Port]) -> list[str]:
     session.flush()
     for port in ports:
         session.execute(sa.delete(PortSecurityGroup).where(PortSecurityGroup.port_id == port.id))
+        session.execute(sa.delete(MemberHealth).where(MemberHealth.port_id == port.id))
+        session.execute(sa.delete(Member).where(Member.kind == "port", Member.target == port.id))
         session.execute(sa.delete(PortAddress).where(PortAddress.port_id == port.id))
         addresses.give_back(session, port.id)
         session.delete(port)

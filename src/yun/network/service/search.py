@@ -18,6 +18,7 @@ from yun.network.model import (
     TRASHED,
     UP,
     FloatingIp,
+    LoadBalancer,
     Network,
     Port,
     PortSecurityGroup,
@@ -107,6 +108,7 @@ WORDS: dict[type[Any], tuple[InstrumentedAttribute[Any], ...]] = {
     Port: (Port.address, Port.mac, Port.hostname, Port.name),
     SecurityGroup: (SecurityGroup.name, SecurityGroup.description),
     FloatingIp: (FloatingIp.address, FloatingIp.description),
+    LoadBalancer: (LoadBalancer.name, LoadBalancer.address, LoadBalancer.description),
 }
 FIELDS: dict[type[Any], dict[str, Field]] = {
     Network: {
@@ -149,5 +151,11 @@ FIELDS: dict[type[Any], dict[str, Field]] = {
         "address": _beginning(FloatingIp.address),
         "description": language.text(FloatingIp.description),
         "used": language.flag(FloatingIp.port_id.is_not(None)),
+    },    LoadBalancer: {
+        **_common(LoadBalancer),
+        "name": language.text(LoadBalancer.name),
+        "address": _beginning(LoadBalancer.address),
+        "description": language.text(LoadBalancer.description),
+        "network": _of_network(LoadBalancer.network_id),
     },
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from yun.network.spec.balancers import balancer_spec
 from yun.network.spec.cards import nic_of
 from yun.network.spec.groups import group_spec
 from yun.network.spec.networks import network_spec
@@ -18,7 +19,8 @@ SPECS: dict[str, Callable[[Session, str], Any]] = {
     "group": group_spec,
     "router": router_spec,
     "port": port_spec,
+    "balancer": balancer_spec,
 }
 """What the engine knows, by its word, in the order in which it is made; it is removed in reverse."""
 
-__all__ = ["SPECS", "group_spec", "network_spec", "nic_of", "port_spec", "router_spec"]
+__all__ = ["SPECS", "balancer_spec", "group_spec", "network_spec", "nic_of", "port_spec", "router_spec"]

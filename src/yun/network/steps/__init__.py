@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from yun.base.errors import DriverError
 from yun.network import rows
-from yun.network.model import DOWN, TRASHED, UP, FloatingIp, Network, Port, SecurityRule
-from yun.network.service import look
+from yun.network.model import ACTIVE, DOWN, TRASHED, UP, FloatingIp, LoadBalancer, Network, Port, SecurityRule
+from yun.network.service import balancing, look
 from yun.network.service.groups import rule_values
 from yun.network.service.ports import forget_ports
 from yun.network.spec import SPECS
@@ -28,12 +29,25 @@ ROUNDS = 10
 
 def bring(op: Op, targets: Iterable[Iterable[str]]) -> None:
     """The engine has each target (kind, id) as its rows say, or not at all; made in order, removed in reverse."""
-    wanted = [tuple(t) for t in targets]
+    wanted = [(kind, identifier) for kind, identifier in targets]
+    wanted += _hanging(op, wanted)
     made = [(k, i) for kind in ORDER for k, i in wanted if k == kind and _apply(op, k, i)]
     for kind in reversed(ORDER):
         for k, identifier in wanted:
             if k == kind and (k, identifier) not in made:
                 _remove(op, k, identifier)
+
+
+def _hanging(op: Op, wanted: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The load balancers that stand on the targets: they know their members' ports and their router's networks."""
+    ports, routers = ([i for kind, i in wanted if kind == k] for k in ("port", "router"))
+    if not ports and not routers:
+        return []
+    with op.read() as session:
+        if session.scalar(sa.select(LoadBalancer.id).where(LoadBalancer.state == ACTIVE).limit(1)) is None:
+            return []
+        found = {*balancing.balancers_of_ports(session, ports), *balancing.balancers_of_routers(session, routers)}
+    return [("balancer", i) for i in sorted(found) if ("balancer", i) not in wanted]
 
 
 def _apply(op: Op, kind: str, identifier: str) -> bool:

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from yun.drivers.network.ovn import groups, networks, routers
+from yun.drivers.network.ovn import balancers, groups, networks, routers
 from yun.drivers.network.ovn.link import Link
 from yun.drivers.network.ovn.rows import Rows
-from yun.drivers.network.port import GroupSpec, NetworkSpec, PortSpec, RouterSpec
+from yun.drivers.network.ovn.south import South
+from yun.drivers.network.port import BackendHealth, BalancerSpec, GroupSpec, NetworkSpec, PortSpec, RouterSpec
 
+BALANCER = "balancer"
 KINDS = {
     "network": "Logical_Switch",
     "router": "Logical_Router",
     "group": "Port_Group",
     "port": "Logical_Switch_Port",
+    "balancer": "Port_Group",
 }
 
 
 class OvnNetworkEngine:
-    """A `NetworkEngine` on the northbound database at ``remote`` (``unix:PATH`` or ``tcp:HOST:PORT``).
+    """A `NetworkEngine` on the northbound database at ``remote`` (``unix:PATH`` or ``tcp:HOST:PORT``), and on the
+    southbound one at ``south``, where it is read whether backends of load balancers answer.
 
     Nothing is connected before the first call or `subscribe`. ``timeout`` in seconds bounds each call.
     """
 
-    def __init__(self, remote: str, *, timeout: float = 30.0) -> None:
+    def __init__(self, remote: str, *, south: str = "", timeout: float = 30.0) -> None:
         self._link = Link(remote, timeout)
+        self._south = South(south, timeout, lambda: self._link.nudge(BALANCER)) if south else None
 
     def own(self, cloud: str) -> None:
         self._link.cloud = cloud
@@ -56,6 +61,20 @@ class OvnNetworkEngine:
     def remove_port(self, port_id: str) -> None:
         self._link.call(lambda rows: networks.remove_port(rows, port_id))
 
+    def apply_balancer(self, spec: BalancerSpec) -> None:
+        self._link.call(lambda rows: balancers.apply_balancer(rows, spec))
+
+    def remove_balancer(self, balancer_id: str) -> None:
+        self._link.call(lambda rows: balancers.remove_balancer(rows, balancer_id))
+
+    def backend_health(self) -> list[BackendHealth]:
+        if self._south is None:
+            return []
+        seen = self._south.health()
+        ports = {s.port_id for s in seen}
+        ours = self._link.call(lambda rows: {p for p in ports if rows.find("Logical_Switch_Port", p) is not None})
+        return [s for s in seen if s.port_id in ours]
+
     def ports_up(self, port_ids: Sequence[str]) -> dict[str, bool]:
         def look(rows: Rows) -> dict[str, bool]:
             found = ((p, rows.find("Logical_Switch_Port", p)) for p in port_ids)
@@ -73,6 +92,10 @@ class OvnNetworkEngine:
 
     def subscribe(self, nudge: Callable[[str], None]) -> None:
         self._link.listen(nudge)
+        if self._south is not None:
+            self._south.listen(nudge)
 
     def close(self) -> None:
+        if self._south is not None:
+            self._south.close()
         self._link.close()

@@ -65,7 +65,14 @@ class _Call(command.BaseCommand):
 
 
 class Link:
-    """The connection. `call` runs a function in a transaction of its own, on the connection's one thread."""
+    """The connection. `call` runs a function in a transaction of its own, on the connection's one thread.
+
+    ``schema`` names the database, ``tables`` those of its tables that are followed (none named: all).
+    """
+
+    schema = "OVN_Northbound"
+    tables: tuple[str, ...] = ()
+    api_class: type[Any] = _Api
 
     def __init__(self, remote: str, timeout: float) -> None:
         self.remote, self.timeout = remote, timeout
@@ -152,6 +159,10 @@ class Link:
             log.info("connected again to %s", self.remote)
             self._nudges.put("")
 
+    def nudge(self, notice: str) -> None:
+        """Tell the listeners something that another connection has seen."""
+        self._nudges.put(notice)
+
     def _deliver(self) -> None:
         while (notice := self._nudges.get()) != STOP:
             for nudge in list(self._listeners):
@@ -210,12 +221,15 @@ class _Attempt:
         link, idl = self.link, None
         try:
             link.generation = -1
-            helper = idlutils.get_schema_helper(link.remote, "OVN_Northbound")
-            helper.register_all()
+            helper = idlutils.get_schema_helper(link.remote, link.schema)
+            for table in link.tables:
+                helper.register_table(table)
+            if not link.tables:
+                helper.register_all()
             idl = _Idl(link.remote, helper, probe_interval=PROBE_MS)
             idl.link = link
             idl._session.reconnect.set_backoff(1000, 2000)
-            self.api = _Api(connection.Connection(idl, timeout=link.timeout))
+            self.api = link.api_class(connection.Connection(idl, timeout=link.timeout))
         except Exception as error:  # the library raises plain Exception here
             self.error = error
             if idl is not None:

@@ -6,12 +6,13 @@ so". One call is one transaction. Rows of strangers are never touched. All metho
 
 from __future__ import annotations
 
+from yun.drivers.network.port.balancers import BackendHealth, BackendSpec, BalancerSpec, CheckSpec, ListenerSpec
 from yun.drivers.network.port.engine import NetworkEngine
 from yun.drivers.network.port.groups import GroupSpec, RuleSpec
 from yun.drivers.network.port.networks import NetworkSpec, PortSpec, SubnetSpec
 from yun.drivers.network.port.routers import NatSpec, RouterInterfaceSpec, RouterSpec
 
 __all__ = [
-    "GroupSpec", "NatSpec", "NetworkEngine", "NetworkSpec", "PortSpec", "RouterInterfaceSpec", "RouterSpec", "RuleSpec",
-    "SubnetSpec",
+    "BackendHealth", "BackendSpec", "BalancerSpec", "CheckSpec", "GroupSpec", "ListenerSpec", "NatSpec",
+    "NetworkEngine", "NetworkSpec", "PortSpec", "RouterInterfaceSpec", "RouterSpec", "RuleSpec", "SubnetSpec",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from yun.drivers.network.port.balancers import BackendHealth, BalancerSpec
 from yun.drivers.network.port.groups import GroupSpec
 from yun.drivers.network.port.networks import NetworkSpec, PortSpec
 from yun.drivers.network.port.routers import RouterSpec
@@ -55,17 +56,31 @@ class NetworkEngine(Protocol):
         """The logical port is gone, also from its groups."""
         ...
 
+    def apply_balancer(self, spec: BalancerSpec) -> None:
+        """The load balancer's listeners are exactly as in ``spec``, on its networks and routers as far as the engine
+        has them; a backend whose port the engine does not have is called, but not checked."""
+        ...
+
+    def remove_balancer(self, balancer_id: str) -> None:
+        """The load balancer is gone from all networks and routers."""
+        ...
+
+    def backend_health(self) -> list[BackendHealth]:
+        """What the engine last found at each backend that it checks; another cloud's are left out."""
+        ...
+
     def ports_up(self, port_ids: Sequence[str]) -> dict[str, bool]:
         """Whether each port is bound to a chassis and wired; missing ports are left out."""
         ...
 
     def inventory(self) -> dict[str, set[str]]:
-        """Ids of ours that the engine has: ``{'network': …, 'router': …, 'group': …, 'port': …}``; after `own` only of
-        what carries our mark."""
+        """Ids of ours that the engine has: ``{'network': …, 'router': …, 'group': …, 'port': …,
+        'balancer': …}``; after `own` only of what carries our mark."""
         ...
 
     def subscribe(self, nudge: Callable[[str], None]) -> None:
-        """Call ``nudge(port_id)`` when a port of ours went up or down, ``nudge('')`` after a reconnection."""
+        """Call ``nudge(port_id)`` when a port of ours went up or down, ``nudge('')`` after a reconnection,
+        ``nudge('balancer')`` when a backend of any load balancer changed its health."""
         ...
 
     def close(self) -> None:
