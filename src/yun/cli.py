@@ -22,6 +22,7 @@ LAZY = {
     "port": ("yun.network.cli:port", _("Ports of instances in networks.")),
     "security-group": ("yun.network.cli:security_group", _("Security groups: who may reach an instance.")),
     "floating-ip": ("yun.network.cli:floating_ip", _("Addresses that are reachable from outside.")),
+    "load-balancer": ("yun.network.cli:load_balancer", _("Load balancers: one address before several instances.")),
     "host": ("yun.compute.cli:host", _("Hypervisor hosts and their services.")),
     "project": ("yun.identity.cli:project", _("Projects and their members.")),
     "user": ("yun.identity.cli:user", _("Users.")),

@@ -34,6 +34,7 @@ NO_COMMAND = {
     "image.import_file": "`yun image import --host-file`", "image.set_visibility": "`yun image update --public`",
     "key.create": "`yun key add`", "user.disable": "`yun user delete` disables",
     "network.tend": "the cloud's own work", "network.provide": "what is the whole cloud's is changed by `yun network`",
+    "load_balancer.tend": "the cloud's own work",
     "profile.update": "REST and the panel's settings",
     "profile.show": "`yun whoami`", "profile.set_password": "REST and the panel's settings",
     "session.list": "REST and the panel's settings", "session.logout": "the panel's settings",

@@ -199,6 +199,38 @@ def test_every_command_of_the_networks_does_its_thing(yun: Callable[..., Result]
     assert told("floating-ip", "list") == []
 
 
+def test_every_command_of_load_balancers_does_its_thing(
+    yun: Callable[..., Result], plugged: Callable[..., Port]
+) -> None:
+    plugged("web1")
+
+    def told(*words: str) -> Any:
+        result = yun("-o", "json", *words)
+        assert result.exit_code == 0, (words, result.output, result.exception)
+        return json.loads(result.stdout)
+
+    told("load-balancer", "create", "shop", "--listen", "80:8080", "--member", "web1", "--floating-ip", "new")
+    told("load-balancer", "add-listener", "shop", "53/udp", "--check", "0", "--affinity", "60")
+    shown = told("load-balancer", "show", "shop")
+    assert [(one["protocol"], one["port"], one["member_port"]) for one in shown["listeners"]] == [
+        ("udp", 53, 53), ("tcp", 80, 8080),
+    ]  # fmt: skip
+    assert [b["hostname"] for b in shown["backends"]] == ["web1"]
+    told("load-balancer", "change-listener", "shop", shown["listeners"][1]["id"], "--check", "10", "--failures", "2")
+    changed = told("load-balancer", "show", "shop")["listeners"][1]
+    assert (changed["port"], changed["member_port"], changed["check_seconds"], changed["check_failures"]) == (
+        80, 8080, 10, 2,
+    )  # fmt: skip
+    told("load-balancer", "remove-listener", "shop", shown["listeners"][0]["id"])
+    told("load-balancer", "add-member", "shop", "web", "--kind", "tag")
+    told("load-balancer", "remove-member", "shop", shown["members"][0]["id"])
+    told("load-balancer", "update", "shop", "--name", "store", "--floating-ip", "none")
+    assert [(b["name"], b["floating_address"]) for b in told("load-balancer", "list")] == [("store", None)]
+    assert yun("load-balancer", "create", "bad", "--listen", "many").exit_code == 2
+    told("load-balancer", "delete", "store")
+    assert told("load-balancer", "list") == []
+
+
 def test_a_table_and_an_error_are_for_people(yun: Callable[..., Result]) -> None:
     assert "default" in yun("network", "list").output
     wrong = yun("security-group", "add-rule", "default", "--port", "many")

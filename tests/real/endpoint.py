@@ -109,15 +109,15 @@ def call(address: str, port: str) -> str:
         return ""
 
 
-def serve(port: str) -> str:
-    """Answer every TCP connection with the caller's address, for ever."""
+def serve(port: str, word: str = "") -> str:
+    """Answer every TCP connection with a word, or with the caller's address, for ever."""
     with socket.create_server(("0.0.0.0", int(port))) as s:
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         while True:
             connection, peer = s.accept()
             with connection:
-                connection.sendall(peer[0].encode())
+                connection.sendall((word or peer[0]).encode())
 
 
 COMMANDS: dict[str, Callable[..., str]] = {"ping": ping, "lease": lease, "name": name, "call": call, "serve": serve}

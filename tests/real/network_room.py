@@ -74,7 +74,7 @@ class Room:
         for name in ("openvswitch", "ovn-central", "ovn-controller"):
             machine.start_service(name)
         local = HostDrivers(hypervisor=None, volume=None, machine=machine)  # type: ignore[arg-type]
-        self.network = OvnNetworkEngine(self.settings.ovn_nb)
+        self.network = OvnNetworkEngine(self.settings.ovn_nb, south=self.settings.ovn_sb)
         self.database = Database(self.settings.url)
         self.database.create()
         self.project = new_id("prj")

@@ -30,6 +30,7 @@ PLACES = {
     "network": "/networks/",
     "port": "/networks/ports/",
     "security_group": "/networks/security-groups/",
+    "load_balancer": "/networks/load-balancers/",
     "pool": "/pools/",
     "host": "/hosts/",
     "user": "/users/",

@@ -43,13 +43,15 @@ STATES: dict[str, tuple[str, str]] = {
     "missing": ("red", "circle-x"),
     "damaged": ("red", "alert-triangle"),
     "unreachable": ("red", "plug-connected-x"),
+    "online": ("green", "circle-check"),
+    "offline": ("red", "circle-x"),
 }
 
 STATE_WORDS = (
     _("running"), _("active"), _("up"), _("succeeded"), _("attached"), _("available"), _("stopped"), _("down"),
     _("paused"), _("trashed"), _("queued"), _("cancelled"), _("undone"), _("abandoned"), _("unknown"), _("building"),
     _("uploading"), _("importing"), _("starting"), _("undoing"), _("degraded"), _("stuck"), _("crashed"), _("error"),
-    _("failed"), _("unresponsive"), _("missing"), _("damaged"), _("unreachable"),
+    _("failed"), _("unresponsive"), _("missing"), _("damaged"), _("unreachable"), _("online"), _("offline"),
 )  # fmt: skip
 
 

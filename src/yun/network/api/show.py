@@ -6,9 +6,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from yun.base.messages import Message
 from yun.network import service
 from yun.network.model import (
     FloatingIp,
+    Listener,
+    LoadBalancer,
     Network,
     Port,
     Router,
@@ -164,3 +167,59 @@ def floating_ips(session: Session, rows: list[FloatingIp]) -> list[dict[str, Any
     """Many floating IPs, in two queries."""
     behind = service.ports_by_id(session, [r.port_id for r in rows if r.port_id])
     return [floating_ip(r, behind.get(r.port_id or "")) for r in rows]
+
+
+def balancer(row: LoadBalancer, session: Session, locale: str) -> dict[str, Any]:
+    """A load balancer with its listeners, its members, and how each listener last found the machines behind it."""
+    listeners = service.listeners_of(session, row.id)
+    health = service.health_of(session, row.id)
+    floating = session.get(FloatingIp, row.floating_ip_id) if row.floating_ip_id else None
+    backends = service.backends_of(session, row)
+    return {
+        **_row(row),
+        "name": row.name,
+        "description": row.description,
+        "network_id": row.network_id,
+        "subnet_id": row.subnet_id,
+        "address": row.address,
+        "floating_ip_id": row.floating_ip_id,
+        "floating_address": floating.address if floating else None,
+        "listeners": [listener(r, locale) for r in listeners],
+        "members": [
+            {
+                "id": m.id, "kind": m.kind, "target": m.target,
+                "text": _text(service.say_member(session, m), locale),
+                "ports": [p.id for p in service.ports_of_member(session, row, m)],
+            }
+            for m in service.members_of(session, row.id)
+        ],
+        "backends": [
+            {
+                "port_id": p.id, "instance_id": p.instance_id, "hostname": p.hostname, "address": p.address,
+                "health": [
+                    {
+                        "listener_id": r.id, "port": r.port, "protocol": r.protocol,
+                        "state": found.state if (found := health.get((r.id, p.id))) else "unknown",
+                        "since": moment(found.since) if found else None,
+                    }
+                    for r in listeners
+                    if r.check_seconds
+                ],
+            }
+            for p in backends
+        ],
+    }  # fmt: skip
+
+
+def listener(row: Listener, locale: str) -> dict[str, Any]:
+    """A listener, also in words."""
+    return {
+        "id": row.id, "protocol": row.protocol, "port": row.port, "member_port": row.member_port,
+        "affinity_seconds": row.affinity_seconds, "check_seconds": row.check_seconds,
+        "check_timeout": row.check_timeout, "check_failures": row.check_failures,
+        "text": service.say_listener(row).render(locale),
+    }  # fmt: skip
+
+
+def _text(said: object, locale: str) -> str:
+    return said.render(locale) if isinstance(said, Message) else str(said)

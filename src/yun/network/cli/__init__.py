@@ -1,7 +1,9 @@
-"""Commands of this room, over the REST client: network, subnet, router, port, security-group, floating-ip."""
+"""Commands of this room, over the REST client: network, subnet, router, port, security-group, floating-ip,
+load-balancer."""
 
 from __future__ import annotations
 
+from yun.network.cli.balancers import load_balancer
 from yun.network.cli.floating_ips import floating_ip
 from yun.network.cli.groups import security_group
 from yun.network.cli.networks import network
@@ -9,4 +11,4 @@ from yun.network.cli.ports import port
 from yun.network.cli.routers import router
 from yun.network.cli.subnets import subnet
 
-commands = [network, subnet, router, port, security_group, floating_ip]
+commands = [network, subnet, router, port, security_group, floating_ip, load_balancer]

@@ -3,13 +3,17 @@
 from fastapi import APIRouter
 
 from yun.base.messages import _
-from yun.network.pages import changes, floating, groups, networks, ports, routing
+from yun.network.pages import balancers, changes, floating, groups, networks, ports, routing
 from yun.web.pages import PageRoute, command, nav
 
 nav("networks", _("Networks"), "/networks", icon="network", order=50, permission="network.list")
+command(
+    "load_balancer.create", _("Create a load balancer"), "/networks/load-balancers/new", icon="arrows-split",
+    permission="load_balancer.create",
+)
 command("network.create", _("Create a network"), "/networks/new", icon="network", permission="network.create")
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 # Fixed addresses first: /networks/ports is not a network named "ports".
-for part in (groups, floating, ports, routing, changes, networks):
+for part in (groups, balancers, floating, ports, routing, changes, networks):
     router.include_router(part.router)

@@ -12,7 +12,14 @@ from yun.network.service.balancers import (
     tend_balancers,
     update_balancer,
 )
-from yun.network.service.balancing import backends_of, health_of, listeners_of, members_of, ports_of_member
+from yun.network.service.balancing import (
+    backends_of,
+    behind_floating_ip,
+    health_of,
+    listeners_of,
+    members_of,
+    ports_of_member,
+)
 from yun.network.service.batch import group_names, groups_by_port, pool_use, ports_by_id, subnets_by_network
 from yun.network.service.changes import (
     NETWORK_TITLES,
@@ -71,14 +78,14 @@ from yun.network.service.tags import tag_network
 __all__ = [
     "NETWORK_TITLES", "SUBNET_TITLES", "FloatingIpPlan", "NetworkChanges", "NewBalancer", "NewListener", "NewNetwork",
     "NewRule", "NewSubnet", "PortPlan", "SubnetChanges", "add_listener", "add_member", "add_rule", "addresses_of",
-    "allocate", "associate", "backends_of", "card_now", "change_listener", "create_balancer", "create_group",
-    "create_network", "create_subnet", "default_group", "default_network", "delete_balancer", "delete_group",
-    "delete_network", "delete_subnet", "disassociate", "ensure_default", "external_address", "external_network",
-    "floating_of", "forget_ports", "get", "get_balancer", "get_floating_ip", "get_group", "get_listener",
-    "get_network", "get_port", "get_router", "get_subnet", "group_names", "groups_by_port", "groups_for", "groups_of",
-    "health_of", "ids_of", "legs_of", "list_of", "listeners_of", "members_of", "plan_floating_ip", "plan_port",
-    "pool_use", "ports_by_id", "ports_of", "ports_of_member", "reconcile", "release", "remove_listener",
-    "remove_member", "remove_rule", "router_of", "rules_of", "say", "say_listener", "say_member",
+    "allocate", "associate", "backends_of", "behind_floating_ip", "card_now", "change_listener", "create_balancer",
+    "create_group", "create_network", "create_subnet", "default_group", "default_network", "delete_balancer",
+    "delete_group", "delete_network", "delete_subnet", "disassociate", "ensure_default", "external_address",
+    "external_network", "floating_of", "forget_ports", "get", "get_balancer", "get_floating_ip", "get_group",
+    "get_listener", "get_network", "get_port", "get_router", "get_subnet", "group_names", "groups_by_port",
+    "groups_for", "groups_of", "health_of", "ids_of", "legs_of", "list_of", "listeners_of", "members_of",
+    "plan_floating_ip", "plan_port", "pool_use", "ports_by_id", "ports_of", "ports_of_member", "reconcile", "release",
+    "remove_listener", "remove_member", "remove_rule", "router_of", "rules_of", "say", "say_listener", "say_member",
     "subnets_by_network", "subnets_of", "tag_network", "tend_balancers", "told_network", "told_subnet",
     "update_balancer", "update_network", "update_subnet",
 ]  # fmt: skip

@@ -87,6 +87,9 @@ def place(ctx: Context, project_id: str, new: NewBalancer) -> tuple[Network, Sub
 def outside_of(
     ctx: Context, wanted: str | None, subnet: Subnet
 ) -> tuple[FloatingIpPlan | None, FloatingIp | None]:
+    """The floating IP that is to be in front: one to be made, or one that is there; neither where none is wanted.
+
+    Raises like `plan_floating_ip` and `existing_floating_ip`."""
     if not wanted:
         return None, None
     if wanted == NEW:
@@ -124,6 +127,7 @@ def existing_floating_ip(ctx: Context, wanted: str | None, subnet: Subnet, balan
 
 
 def plan_listener(balancer: LoadBalancer, subnet: Subnet, new: NewListener) -> Listener:
+    """The row of a listener. Raises `Invalid` naming the field at fault."""
     protocol = checks.one_of(new.protocol, ("tcp", "udp"), "protocol")
     check = checks.number(new.check_seconds, 0, 300, "check_seconds") or 0
     if check and ipaddress.ip_network(subnet.cidr).version == 6:
@@ -155,6 +159,7 @@ def _number(value: int, field: str) -> int:
 
 
 def refuse_port(have: list[Listener], listener: Listener) -> None:
+    """Raise `Conflict` where one of the listeners has the port already."""
     if any((r.protocol, r.port) == (listener.protocol, listener.port) for r in have):
         raise Conflict(
             _("The load balancer has a listener at {protocol} {port} already.", protocol=listener.protocol.upper(),
@@ -172,6 +177,8 @@ def get_listener(session: Session, balancer: LoadBalancer, listener_id: str) -> 
 
 
 def plan_member(ctx: Context, balancer: LoadBalancer, network: Network, kind: str, target: str) -> Member:
+    """The row of a member. Raises `Invalid` naming the field at fault, `NotFound`, and `Conflict` for a machine
+    that the balancer cannot reach."""
     checks.one_of(kind, KINDS, "kind")
     session = ctx.session
     text = target.strip()
@@ -198,6 +205,7 @@ def plan_member(ctx: Context, balancer: LoadBalancer, network: Network, kind: st
 
 
 def depends_on(members: int) -> tuple[Message, ...]:
+    """What a person should know of who gets through."""
     if members:
         return (_("The security groups of the members decide who gets through."),)
     return (_("Without members every call is refused."),)
@@ -213,6 +221,7 @@ def say_listener(row: Listener) -> Message:
 
 
 def said_of(ctx: Context, member: Member) -> Message:
+    """What comes of a new member, in words."""
     if member.kind == "tag":
         query = sa.select(sa.func.count(sa.distinct(Port.instance_id))).where(
             Port.project_id == ctx.project_id, Port.instance_id.is_not(None),
@@ -234,6 +243,7 @@ def say_member(session: Session, member: Member) -> object:
 
 
 def hostname_of(session: Session, instance_id: str) -> str:
+    """What a person calls an instance, as far as its cards tell."""
     ports = look.ports_of(session, instance_id)
     return next((p.hostname or p.address for p in ports), instance_id)
 

@@ -11,7 +11,7 @@ from yun.base.errors import Conflict, Invalid
 from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.network import addresses, checks
-from yun.network.model import FloatingIp, LoadBalancer, Member, Network, Port, Subnet
+from yun.network.model import FloatingIp, Listener, LoadBalancer, Member, Network, Port, Subnet
 from yun.network.service import balancing, look
 from yun.network.service.balancer_parts import (
     MOST_LISTENERS,
@@ -85,7 +85,6 @@ def create_balancer(ctx: Context, new: NewBalancer) -> Intent:
         session.add_all([*listeners, *members])
         session.flush()
 
-    outside = plan.floating_ip.address if plan else existing.address if existing else None
     return Intent(
         kind="load_balancer.create",
         title=_("Create load balancer {name}", name=name),
@@ -98,16 +97,23 @@ def create_balancer(ctx: Context, new: NewBalancer) -> Intent:
         project_id=project_id,
         arguments={"load_balancer_id": balancer.id, "floating_ip_id": plan.id if plan else None},
         keys=_keys(balancer, existing),
-        effects=(
-            _("The load balancer {name} answers at {address} in {network}.", name=name, address=balancer.address,
-              network=network.name),
-            *((_("From outside it is reached at {address}.", address=outside),) if outside else ()),
-            *(say_listener(one) for one in listeners),
-            *(said_of(ctx, member) for member in members),
-        ),
+        effects=_made_of(ctx, balancer, network, plan.floating_ip if plan else existing, listeners, members),
         depends=depends_on(len(members)),
         capacity=(plan.capacity,) if plan else (),
         write=write,
+    )  # fmt: skip
+
+
+def _made_of(
+    ctx: Context, balancer: LoadBalancer, network: Network, outside: FloatingIp | None, listeners: list[Listener],
+    members: list[Member],
+) -> tuple[Message, ...]:  # fmt: skip
+    return (
+        _("The load balancer {name} answers at {address} in {network}.", name=balancer.name, address=balancer.address,
+          network=network.name),
+        *((_("From outside it is reached at {address}.", address=outside.address),) if outside else ()),
+        *(say_listener(one) for one in listeners),
+        *(said_of(ctx, member) for member in members),
     )  # fmt: skip
 
 
