@@ -8,7 +8,7 @@ import click
 
 from yun.base.messages import _
 from yun.network.cli.shared import given, quote
-from yun.web.command import Group, failure, option, output, pass_client, searching
+from yun.web.command import Group, failure, option, output, pass_client, say, searching
 
 if TYPE_CHECKING:
     from yun.web.client import Client
@@ -59,7 +59,7 @@ def show_balancer(client: Client, ref: str) -> None:
 
 
 def _health(backend: dict[str, Any]) -> str:
-    seen = ", ".join(f"{h['protocol'].upper()} {h['port']} {_(h['state'])}" for h in backend["health"])
+    seen = ", ".join(f"{h['protocol'].upper()} {h['port']} {say(_(h['state']))}" for h in backend["health"])
     return f"{backend['hostname']} {seen}".strip()
 
 
