@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -17,22 +18,32 @@ def checksum(data: bytes) -> int:
     return ~(total + (total >> 16)) & 0xFFFF
 
 
-def ping(address: str, source: str = "") -> str:
-    """``yes`` where an echo request is answered within a second."""
+DO_NOT_CUT = 2  # IP_PMTUDISC_DO, as the value of IP_MTU_DISCOVER
+IP_MTU_DISCOVER = 10
+
+
+def ping(address: str, source: str = "", size: str = "") -> str:
+    """``yes`` where an echo request is answered within a second, else ``no``.
+
+    With ``size`` its IP packet has so many bytes and must not be cut; ``too big`` where the card refuses it.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as s:
         if source:
             s.bind((source, 0))
-        body = os.urandom(16)
+        if size:
+            s.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, DO_NOT_CUT)
+        body = os.urandom(16) + bytes((int(size) - 44) if size else 0)
         head = struct.pack(">BBHHH", 8, 0, 0, os.getpid() & 0xFFFF, 1)
+        number = checksum(head + body + bytes(len(body) % 2))
         try:
-            s.sendto(struct.pack(">BBHHH", 8, 0, checksum(head + body), os.getpid() & 0xFFFF, 1) + body, (address, 0))
-        except OSError:
-            return "no"
+            s.sendto(struct.pack(">BBHHH", 8, 0, number, os.getpid() & 0xFFFF, 1) + body, (address, 0))
+        except OSError as error:
+            return "too big" if error.errno == errno.EMSGSIZE else "no"
         end = time.monotonic() + 1.0
         while (left := end - time.monotonic()) > 0:
             s.settimeout(left)
             try:
-                answer = s.recv(200)
+                answer = s.recv(4096)
             except TimeoutError:
                 break
             if answer[20] == 0 and answer.endswith(body):
@@ -120,7 +131,54 @@ def serve(port: str, word: str = "") -> str:
                 connection.sendall((word or peer[0]).encode())
 
 
-COMMANDS: dict[str, Callable[..., str]] = {"ping": ping, "lease": lease, "name": name, "call": call, "serve": serve}
+def sink(port: str) -> str:
+    """Swallow whatever a TCP connection sends and answer with bytes and seconds, for ever."""
+    with socket.create_server(("0.0.0.0", int(port))) as s:
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        while True:
+            connection, _peer = s.accept()
+            with connection:
+                count, begun = 0, time.monotonic()
+                while data := connection.recv(1 << 16):
+                    count += len(data)
+                connection.sendall(f"{count} {time.monotonic() - begun}".encode())
+
+
+def pour(address: str, port: str, seconds: str) -> str:
+    """Megabits a second that a `sink` got in so many seconds; nothing where it is not reached."""
+    try:
+        with socket.create_connection((address, int(port)), timeout=2.0) as s:
+            s.settimeout(float(seconds) + 10)
+            block, end = bytes(1 << 15), time.monotonic() + float(seconds)
+            while time.monotonic() < end:
+                s.sendall(block)
+            s.shutdown(socket.SHUT_WR)
+            count, took = s.recv(100).split()
+            return f"{int(count) * 8 / float(took) / 1e6:.2f}"
+    except OSError:
+        return ""
+
+
+def sniff(device: str, seconds: str) -> str:
+    """Every frame that the card sees for so long, one a line, in hexadecimal digits."""
+    every = 0x0003  # ETH_P_ALL
+    found, end = [], time.monotonic() + float(seconds)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(every)) as s:
+        s.bind((device, 0))
+        while (left := end - time.monotonic()) > 0:
+            s.settimeout(left)
+            try:
+                found.append(s.recv(1 << 16).hex())
+            except TimeoutError:
+                break
+    return "\n".join(found)
+
+
+COMMANDS: dict[str, Callable[..., str]] = {
+    "ping": ping, "lease": lease, "name": name, "call": call, "serve": serve, "sink": sink, "pour": pour,
+    "sniff": sniff,
+}  # fmt: skip
 
 if __name__ == "__main__":
     sys.stdout.write(COMMANDS[sys.argv[1]](*sys.argv[2:]))

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from tests.real import spaces
+from tests.real.spaces import act, build_world, call, inside, ping, run_on, until
 from yun.base.config import Settings
 from yun.base.context import SYSTEM, Context
 from yun.base.db import Database
@@ -24,6 +25,7 @@ from yun.base.messages import _
 from yun.drivers.bundle import Drivers, HostDrivers
 from yun.drivers.host.linux import LinuxMachine
 from yun.drivers.network.ovn import OvnNetworkEngine
+from yun.hosts.model import Host
 from yun.hosts.service import local_host
 from yun.identity.model import Project
 from yun.network import flows, service, steps
@@ -34,8 +36,6 @@ from yun.operations.engine import Engine
 from yun.operations.flow import Op, operation
 from yun.operations.intent import Intent, Subject
 from yun.operations.model import Operation
-
-ENDPOINT = str(Path(__file__).with_name("endpoint.py"))
 
 
 @operation("real.plug")
@@ -51,16 +51,6 @@ def plug(op: Op, instance_id: str, port_id: str, floating_id: str | None, host_i
 def unplug(op: Op, port_id: str) -> None:
     """What a deletion of an instance does to the network."""
     op.step(steps.unplug_port, port_id)
-
-
-def run(*words: str, check: bool = True) -> str:
-    """A command's output."""
-    return subprocess.run(words, check=check, capture_output=True, text=True, timeout=30).stdout.strip()
-
-
-def inside(space: str, *words: str, check: bool = False) -> str:
-    """A command's output in a network namespace; the host itself where it is empty."""
-    return run(*(("ip", "netns", "exec", space) if space else ()), *words, check=check)
 
 
 class Room:
@@ -85,36 +75,51 @@ class Room:
         self.children: list[subprocess.Popen[str]] = []
 
     def do(self, make: Callable[[Context], Intent]) -> str:
-        """Submit what ``make`` returns and run it to its end; the operation's id."""
-        with self.database.write() as session:
-            ctx = Context(actor=SYSTEM, session=session, settings=self.settings, project_id=self.project)
-            identifier = operations.submit(ctx, make(ctx)).id
+        """Submit what ``make`` returns and run it to its end; the operation's id. RuntimeError where it failed."""
+        identifier = self.submit(make)
         self.engine.drain()
-        with self.database.read() as session:
-            done = session.scalars(sa.select(Operation).where(Operation.id == identifier)).one()
-        if done.state != "succeeded":
-            raise RuntimeError(f"{done.kind}: {done.error}")
+        self.must_have_succeeded(identifier)
         return identifier
 
-    def port(self, hostname: str, *, floating: bool) -> tuple[Port, str]:
-        """A plugged port with its endpoint, and its outside address."""
+    def submit(self, make: Callable[[Context], Intent]) -> str:
+        """Submit what ``make`` returns and let it wait; the operation's id."""
+        with self.database.write() as session:
+            ctx = Context(actor=SYSTEM, session=session, settings=self.settings, project_id=self.project)
+            return operations.submit(ctx, make(ctx)).id
+
+    def operation(self, identifier: str) -> Operation:
+        """What its row says."""
+        with self.database.read() as session:
+            return session.scalars(sa.select(Operation).where(Operation.id == identifier)).one()
+
+    def must_have_succeeded(self, identifier: str) -> None:
+        """RuntimeError with the operation's error where it did not."""
+        done = self.operation(identifier)
+        if done.state != "succeeded":
+            raise RuntimeError(f"{done.kind}: {done.state}: {done.error}")
+
+    def port(self, hostname: str, *, floating: bool = False, host: str = "", **plan: Any) -> tuple[Port, str]:
+        """A plugged port with its endpoint on a host (this one where it is empty), and its outside address.
+
+        ``plan`` goes to `service.plan_port`: network, address, groups…
+        """
         found: dict[str, Any] = {}
 
         def make(ctx: Context) -> Intent:
-            plan = service.plan_port(ctx, instance_id=new_id("ins"), hostname=hostname)
-            outside = service.plan_floating_ip(ctx, port=plan) if floating else None
-            found.update(id=plan.id, floating=outside.id if outside else None)
+            planned = service.plan_port(ctx, instance_id=new_id("ins"), hostname=hostname, **plan)
+            outside = service.plan_floating_ip(ctx, port=planned) if floating else None
+            found.update(id=planned.id, floating=outside.id if outside else None)
 
             def write(session: Any) -> None:
-                plan.write(session)
+                planned.write(session)
                 if outside:
                     outside.write(session)
 
             return Intent(
-                kind="real.plug", title=_("Plug"), subject=Subject("instance", str(plan.port.instance_id)),
+                kind="real.plug", title=_("Plug"), subject=Subject("instance", str(planned.port.instance_id)),
                 arguments={
-                    "instance_id": plan.port.instance_id, "port_id": plan.id, "floating_id": found["floating"],
-                    "host_id": local_host(ctx.session).id,
+                    "instance_id": planned.port.instance_id, "port_id": planned.id, "floating_id": found["floating"],
+                    "host_id": self._host(ctx.session, host).id,
                 },
                 write=write,
             )  # fmt: skip
@@ -123,17 +128,21 @@ class Room:
         with self.database.read() as session:
             port = session.get_one(Port, found["id"])
             floating_ip = session.get(FloatingIp, found["floating"] or "")
-        self.endpoint(port)
+        self.endpoint(port, host)
         return port, floating_ip.address if floating_ip else ""
 
-    def endpoint(self, port: Port) -> None:
-        """A namespace named like the port's host, with the port's card in it."""
+    def _host(self, session: Any, name: str) -> Host:
+        if not name:
+            return local_host(session)
+        return session.scalars(sa.select(Host).where(Host.name == name)).one()
+
+    def endpoint(self, port: Port, host: str = "") -> None:
+        """A namespace named like the port's host name, with the port's card in it, on a host (this one: empty)."""
         name = port.hostname
+        spaces.make(name, host)
         interface = ("--", "set", "Interface", name, "type=internal", f"external_ids:iface-id={port.uuid}")
-        run("ovs-vsctl", "add-port", "br-int", name, *interface)
-        run("ip", "netns", "add", name)
-        run("ip", "link", "set", name, "netns", name)
-        inside(name, "ip", "link", "set", "lo", "up", check=True)
+        run_on(host, "ovs-vsctl", "add-port", "br-int", name, *interface)
+        run_on(host, "ip", "link", "set", name, "netns", name)
         inside(name, "ip", "link", "set", name, "address", port.mac, "mtu", "1442", "up", check=True)
 
     def up(self, *ports: Port) -> bool:
@@ -155,13 +164,10 @@ class Room:
             inside(name, "ip", "route", "add", "default", "via", router, check=True)
         return granted
 
-    def serve(self, space: str, port: int) -> None:
-        """A TCP server in a namespace that answers with the caller's address."""
-        words = ("ip", "netns", "exec", space, sys.executable, ENDPOINT, "serve", str(port))
-        child = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-        assert child.stdout is not None
-        child.stdout.readline()
-        self.children.append(child)
+    def serve(self, space: str, port: int, what: str = "serve") -> None:
+        """A TCP server in a namespace that answers with the caller's address (or another of the endpoint's)."""
+        if child := spaces.start(space, what, str(port)):
+            self.children.append(child)
 
     def close(self) -> None:
         """End what was started here; the private host ends the daemons."""
@@ -172,41 +178,6 @@ class Room:
                 child.stdout.close()
         self.network.close()
         self.database.close()
-
-
-def until(seen: Callable[[], Any], seconds: float = 8.0) -> Any:
-    """What ``seen`` gives once it is true, or at the end."""
-    end = time.monotonic() + seconds
-    while True:
-        value = seen()
-        if value or time.monotonic() > end:
-            return value
-        time.sleep(0.1)
-
-
-def act(space: str, *words: str) -> str:
-    """What an endpoint's command answers in a namespace; the host itself where it is empty."""
-    return inside(space, sys.executable, "-E", "-S", ENDPOINT, *words, check=True)
-
-
-def call(space: str, address: str, port: int) -> str:
-    """What a TCP server answers; nothing where it is not reached."""
-    return act(space, "call", address, str(port))
-
-
-def ping(space: str, address: str, *source: str) -> bool:
-    """Whether a ping is answered within a second."""
-    return act(space, "ping", address, *source) == "yes"
-
-
-def build_world() -> None:
-    """A network beyond the host, with one machine in it."""
-    run("ip", "netns", "add", "world")
-    run("ip", "link", "add", "beyond", "type", "veth", "peer", "name", "far", "netns", "world")
-    run("ip", "addr", "add", "198.51.100.1/24", "dev", "beyond")
-    run("ip", "link", "set", "beyond", "up")
-    inside("world", "ip", "addr", "add", "198.51.100.2/24", "dev", "far", check=True)
-    inside("world", "ip", "link", "set", "far", "up", check=True)
 
 
 def explore(room: Room) -> dict[str, Any]:

@@ -56,12 +56,15 @@ class PrivateHost:
         children = Path(f"/proc/{self.outer.pid}/task/{self.outer.pid}/children").read_text().split()
         self.pid = int(children[0])
 
+    def enter(self, *argv: str) -> list[str]:
+        """The words that run a command inside, from outside."""
+        return ["nsenter", "-t", str(self.pid), "-m", "-u", "-n", "-i", "-p", f"--wd={os.getcwd()}", "--", *argv]
+
     def run(self, *argv: str, check: bool = True, stdin: str = "", timeout: float = 60) -> str:
         """Run a command inside; its output."""
         done = subprocess.run(
-            ["nsenter", "-t", str(self.pid), "-m", "-u", "-n", "-i", "-p", f"--wd={os.getcwd()}", "--", *argv],
-            input=stdin, capture_output=True, text=True, check=False, timeout=timeout,
-        )  # fmt: skip
+            self.enter(*argv), input=stdin, capture_output=True, text=True, check=False, timeout=timeout
+        )
         if check and done.returncode != 0:
             raise RuntimeError(f"{argv}: {done.stdout}\n{done.stderr}")
         return done.stdout
