@@ -391,6 +391,25 @@ def test_what_a_machine_of_libvirts_has_in_its_definition_is_refused(lab: Lab) -
     assert give(lab, "1-2").state == OperationState.SUCCEEDED
 
 
+@pytest.mark.parametrize("form", ["{}", "{:#x}"])
+def test_so_is_a_usb_device_that_its_definition_gives_by_bus_and_number(lab: Lab, form: str) -> None:
+    lab.create()
+    key = next(d for d in lab.rows(HostDevice) if f"{d.vendor_id}:{d.product_id}" == KEY)
+    assert key.number
+    place = f"bus='{form.format(key.bus)}' device='{form.format(key.number)}'"
+    hostdev = f"<hostdev mode='subsystem' type='usb'><source><address {place}/></source></hostdev>"
+    with lab.database.write() as session:
+        session.add(
+            FoundMachine(
+                uuid="u", host_id=lab.row().host_id, name="desktop", state="stopped", vcpus=1, memory_mib=1,
+                xml=f"<domain><devices>{hostdev}</devices></domain>", seen_at=lab.row().created_at,
+            )
+        )  # fmt: skip
+    with lab.asking() as ctx, refused("desktop"):
+        service.add_host_device(ctx, service.get(ctx, "web"), KEY)
+    assert give(lab, "1-2").state == OperationState.SUCCEEDED
+
+
 # ── one that is gone ──
 
 

@@ -14,8 +14,10 @@ from yun.base.context import Actor
 from yun.base.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from yun.identity import holdings, secret, service
 from yun.identity.model import ApiToken, Grant, Project, User, WebSession
+from yun.identity.service.asking import ROOT
 from yun.identity.service.first import password_path
 from yun.operations.model import Event, Operation, OperationStep
+from yun.operations.service import submit
 
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGDVPBxYIDQXzGyBLdMlkAe1Tt0vHFvO5kIKlqxwYxY6 li@laptop"
 
@@ -399,3 +401,21 @@ def test_a_grant_exists_once_for_each_place(house: House) -> None:
         assert sorted((g.project_id is None, g.role) for g in grants) == [(False, "reader"), (True, "member")]
         assert session.scalar(sa.select(sa.func.count()).select_from(Project)) == 1
         assert session.scalar(sa.select(sa.func.count()).select_from(WebSession)) == 0
+
+
+def test_of_two_who_change_a_user_or_a_project_at_once_the_second_is_told(house: House) -> None:
+    """Both have read it before either changed it."""
+    li = house.user("li")
+    changes: list[tuple[Any, tuple[str, ...], Actor, str]] = [
+        (service.update_user, ("li",), ROOT, "display_name"),
+        (service.update_profile, (), li, "display_name"),
+        (service.update_project, ("default",), ROOT, "description"),
+    ]
+    for verb, reference, actor, field in changes:
+        slow = house.intend(verb, *reference, actor=actor, **{field: "slow"})
+        house.do(verb, *reference, actor=actor, **{field: "quick"})
+        with pytest.raises(Conflict, match="changed by somebody else"), house.database.write() as session:
+            submit(house.ctx(session, actor), slow)
+        house.do(verb, *reference, actor=actor, **{field: "slow, once more"})
+    assert house.read(service.get_user, "li").display_name == "slow, once more"
+    assert house.read(service.get_project, "default").description == "slow, once more"

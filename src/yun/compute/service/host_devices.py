@@ -263,7 +263,15 @@ def _has(xml: str, device: HostDevice) -> bool:
         ids = [int(e.get("id", "0"), 16) if (e := source.find(n)) is not None else -1 for n in ("vendor", "product")]
         if device.kind == "usb" and ids == [int(device.vendor_id, 16), int(device.product_id, 16)]:
             return True
+        now = [device.bus, device.number] if device.kind == "usb" and device.present else None
+        if place is not None and now == [_count(place.get(name, "0")) for name in ("bus", "device")]:
+            return True
     return False
+
+
+def _count(text: str) -> int:
+    """A number as libvirt writes it (decimal), or as a person may have (``0x``)."""
+    return int(text, 16 if text.lower().startswith("0x") else 10)
 
 
 def _said(device: HostDevice) -> Message:

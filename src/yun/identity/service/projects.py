@@ -16,7 +16,7 @@ from yun.identity import names
 from yun.identity.holdings import contents, effects, listed
 from yun.identity.model import Grant, Project, User
 from yun.identity.service.users import find_user
-from yun.operations.intent import Intent, Subject
+from yun.operations.intent import Intent, Subject, unchanged
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,8 @@ def create_project(ctx: Context, *, name: str, description: str = "") -> Intent:
 
 
 def update_project(ctx: Context, reference: str, *, name: str | None = None, description: str | None = None) -> Intent:
-    """Rename or describe a project; None leaves a value as it is. Raises `Conflict` for a name that is taken."""
+    """Rename or describe a project; None leaves a value as it is. Raises `Conflict` for a name that is taken; its
+    submission does where somebody else has changed the project meanwhile."""
     project = get_project(ctx, reference)
     ctx.may("project.update", project.id)
     values: dict[str, str] = {}
@@ -110,7 +111,7 @@ def update_project(ctx: Context, reference: str, *, name: str | None = None, des
         values["description"] = names.plain(description, "description", most=500, empty=True)
     return Intent(
         kind="project.update", title=_("Change project {name}", name=project.name), subject=subject_of(project),
-        subjects=tuple(subjects), project_id=project.id, instant=True,
+        subjects=tuple(subjects), project_id=project.id, still=unchanged(project), instant=True,
         arguments={"project_id": project.id, "values": values},
     )  # fmt: skip
 

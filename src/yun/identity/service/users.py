@@ -19,7 +19,7 @@ from yun.base.messages import Message, _
 from yun.base.paging import Page, paginate
 from yun.identity import names, secret
 from yun.identity.model import Grant, Project, User, WebSession
-from yun.operations.intent import Intent, Subject
+from yun.operations.intent import Intent, Subject, unchanged
 
 ADMINS = Subject("cloud-admins", "cloud")
 KEPT_PASSWORD = _("The old password is not kept, so this cannot be undone. Set another one instead.")
@@ -185,12 +185,13 @@ def one_of(value: str, field: str, choices: tuple[str, ...]) -> str:
 
 
 def update_user(ctx: Context, reference: str, **values: Any) -> Intent:
-    """Change ``display_name``, ``email``, ``locale`` or ``theme``; None leaves a value as it is."""
+    """Change ``display_name``, ``email``, ``locale`` or ``theme``; None leaves a value as it is. Its submission raises
+    `Conflict` where somebody else has changed the user meanwhile."""
     ctx.may("user.update")
     user = find_user(ctx.session, reference)
     return Intent(
         kind="user.update", title=_("Change user {name}", name=user.name), subject=subject_of(user),
-        arguments={"user_id": user.id, "values": _profile_values(values)}, instant=True,
+        arguments={"user_id": user.id, "values": _profile_values(values)}, still=unchanged(user), instant=True,
     )  # fmt: skip
 
 
@@ -201,7 +202,7 @@ def update_profile(ctx: Context, **values: Any) -> Intent:
     refuse_token(ctx)
     return Intent(
         kind="profile.update", title=_("Change the profile of {name}", name=user.name), subject=subject_of(user),
-        arguments={"user_id": user.id, "values": _profile_values(values)}, instant=True,
+        arguments={"user_id": user.id, "values": _profile_values(values)}, still=unchanged(user), instant=True,
     )  # fmt: skip
 
 
