@@ -48,10 +48,10 @@ class FabricRoom(Room):
         return set(run("ovn-sbctl", "--timeout=10", "--bare", "--columns=name", "list", "Chassis").split())
 
 
-def play(explore: Callable[[FabricRoom], dict[str, Any]]) -> None:
-    """What a module does that `Fabric.see` runs: explore, and print what was seen as JSON."""
+def play(explore: Callable[[Any], dict[str, Any]], kind: type[FabricRoom] = FabricRoom) -> None:
+    """What a module does that `Fabric.see` runs: explore a room of a kind, and print what was seen as JSON."""
     folder, switchboard, far = sys.argv[1:4]
-    room = FabricRoom(Path(folder), switchboard, [name for name in far.split(",") if name])
+    room = kind(Path(folder), switchboard, [name for name in far.split(",") if name])
     try:
         print(json.dumps(explore(room)))  # noqa: T201
     finally:

@@ -60,7 +60,7 @@ class Room:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.settings = Settings(state_dir=folder, dns_upstream="198.51.100.2")
-        machine = LinuxMachine(self.settings)
+        self.machine = machine = LinuxMachine(self.settings)
         for name in ("openvswitch", "ovn-central", "ovn-controller"):
             machine.start_service(name)
         local = HostDrivers(hypervisor=None, volume=None, machine=machine)  # type: ignore[arg-type]
@@ -70,7 +70,8 @@ class Room:
         self.project = new_id("prj")
         with self.database.write() as session:
             session.add(Project(id=self.project, name="default"))
-        self.engine = Engine(self.database, Drivers(network=self.network, connect=lambda _h: local), self.settings)
+        self.drivers = Drivers(network=self.network, connect=lambda _h: local)
+        self.engine = Engine(self.database, self.drivers, self.settings)
         flows.attach(self.engine)
         self.children: list[subprocess.Popen[str]] = []
 
@@ -84,8 +85,12 @@ class Room:
     def submit(self, make: Callable[[Context], Intent]) -> str:
         """Submit what ``make`` returns and let it wait; the operation's id."""
         with self.database.write() as session:
-            ctx = Context(actor=SYSTEM, session=session, settings=self.settings, project_id=self.project)
+            ctx = self.context(session)
             return operations.submit(ctx, make(ctx)).id
+
+    def context(self, session: Any) -> Context:
+        """Who asks: the system, in the project."""
+        return Context(actor=SYSTEM, session=session, settings=self.settings, project_id=self.project)
 
     def operation(self, identifier: str) -> Operation:
         """What its row says."""
@@ -98,8 +103,10 @@ class Room:
         if done.state != "succeeded":
             raise RuntimeError(f"{done.kind}: {done.state}: {done.error}")
 
-    def port(self, hostname: str, *, floating: bool = False, host: str = "", **plan: Any) -> tuple[Port, str]:
-        """A plugged port with its endpoint on a host (this one where it is empty), and its outside address.
+    def port(
+        self, hostname: str, *, floating: bool = False, host: str = "", veth: bool = False, **plan: Any
+    ) -> tuple[Port, str]:
+        """A plugged port with its `endpoint` on a host (this one where it is empty), and its outside address.
 
         ``plan`` goes to `service.plan_port`: network, address, groups…
         """
@@ -128,7 +135,7 @@ class Room:
         with self.database.read() as session:
             port = session.get_one(Port, found["id"])
             floating_ip = session.get(FloatingIp, found["floating"] or "")
-        self.endpoint(port, host)
+        self.endpoint(port, host, veth=veth)
         return port, floating_ip.address if floating_ip else ""
 
     def _host(self, session: Any, name: str) -> Host:
@@ -136,13 +143,22 @@ class Room:
             return local_host(session)
         return session.scalars(sa.select(Host).where(Host.name == name)).one()
 
-    def endpoint(self, port: Port, host: str = "") -> None:
-        """A namespace named like the port's host name, with the port's card in it, on a host (this one: empty)."""
+    def endpoint(self, port: Port, host: str = "", *, veth: bool = False) -> None:
+        """A namespace named like the port's host name, with the port's card in it, on a host (this one: empty).
+
+        The card is a port of Open vSwitch's own; with ``veth`` one that outlives a restart of Open vSwitch.
+        """
         name = port.hostname
         spaces.make(name, host)
-        interface = ("--", "set", "Interface", name, "type=internal", f"external_ids:iface-id={port.uuid}")
-        run_on(host, "ovs-vsctl", "add-port", "br-int", name, *interface)
-        run_on(host, "ip", "link", "set", name, "netns", name)
+        interface = ["--", "set", "Interface", name, f"external_ids:iface-id={port.uuid}"]
+        if veth:
+            run_on(host, "ip", "link", "add", name, "type", "veth", "peer", "name", name, "netns", name)
+            run_on(host, "ip", "link", "set", name, "up")
+            inside(name, "ethtool", "-K", name, "tx", "off", check=True)
+            run_on(host, "ovs-vsctl", "add-port", "br-int", name, *interface)
+        else:
+            run_on(host, "ovs-vsctl", "add-port", "br-int", name, *interface, "type=internal")
+            run_on(host, "ip", "link", "set", name, "netns", name)
         inside(name, "ip", "link", "set", name, "address", port.mac, "mtu", "1442", "up", check=True)
 
     def up(self, *ports: Port) -> bool:

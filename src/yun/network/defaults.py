@@ -10,13 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from yun.base.errors import DriverError
 from yun.base.ids import new_id
 from yun.base.log import logger
-from yun.base.messages import _
 from yun.hosts.service import local_host
 from yun.identity.model import Project
-from yun.network import addresses, cards, checks, rows, steps
+from yun.network import addresses, cards, checks, rows
 from yun.network.model import (
     ACTIVE,
     TRASHED,
@@ -34,7 +32,7 @@ from yun.network.model import (
 from yun.network.service import look
 from yun.network.service.groups import welcoming
 from yun.network.service.names import project_domain
-from yun.operations.events import emit, raise_notice
+from yun.operations.events import emit
 from yun.operations.flow import Op, step, tx_step
 from yun.operations.intent import Subject
 from yun.operations.service import close_undo
@@ -43,7 +41,6 @@ log = logger(__name__)
 PHYSICAL = "physnet1"
 PUBLIC_RESOLVERS = ["9.9.9.9", "1.1.1.1"]
 RESOLV_CONF = Path("/etc/resolv.conf")
-WHOLE = 300  # up to so many networks, groups and routers all are applied anew at each comparison
 MARGIN = timedelta(hours=1)  # after the undo window, so that an undo that has just begun finds everything
 
 
@@ -119,7 +116,7 @@ def write_projects(op: Op, session: Session, outside: dict[str, Any]) -> list[li
     external = session.get_one(Network, outside["network_id"])
     for project in _newcomers(session):
         _welcome(op, session, project, external, outside["host_id"])
-    return _everything(session)
+    return everything(session)
 
 
 @tx_step()
@@ -207,10 +204,7 @@ def open_gateway(op: Op, outside: dict[str, Any]) -> None:
     machine.apply_gateway(cidr=outside["cidr"], address=outside["gateway"])
 
 
-# ── the comparison ──
-
-
-def _everything(session: Session, *, ports: bool = False) -> list[list[str]]:
+def everything(session: Session, *, ports: bool = False) -> list[list[str]]:
     """What the engine should have: (kind, id)."""
     found: list[list[str]] = []
     for kind, model in (
@@ -223,46 +217,7 @@ def _everything(session: Session, *, ports: bool = False) -> list[list[str]]:
     return found
 
 
-@step(retries=0)
-def compare(op: Op) -> dict[str, Any] | None:
-    """The engine has what it should, leftovers of ours are gone and told, ports' rows say whether they are up.
-
-    The inventory is read before the rows: whatever the engine had then has a row, unless nobody wants it any more.
-    """
-    try:
-        have = op.drivers.network.inventory()
-        with op.read() as session:
-            wanted = {(k, i) for k, i in _everything(session, ports=True)}
-            missing = {(k, i) for k, i in wanted if i not in have[k]}
-            regrouped = sa.select(PortSecurityGroup.port_id).where(
-                PortSecurityGroup.group_id.in_([i for k, i in missing if k == "group"])
-            )
-            again = {("port", i) for i in session.scalars(regrouped) if ("port", i) in wanted}
-        extra = {(k, i) for k, ids in have.items() for i in ids if (k, i) not in wanted}
-        shared = {(k, i) for k, i in wanted if k != "port"}
-        steps.bring(op, sorted(missing | again | (shared if len(shared) <= WHOLE else set())))
-        steps.bring(op, sorted(extra))
-        changed = steps.look_at_ports(op, sorted(i for k, i in wanted if k == "port"))
-    except DriverError as error:
-        if not error.retryable:
-            raise
-        log.info("the comparison waits for the network engine: %s", error)  # the host's page tells operators
-        return None
-    if extra:
-        _report(op, sorted(extra))
-    if missing:
-        log.warning("made again in the network engine: %s", sorted(missing))
-    found = {"mended": len(missing), "removed": len(extra), "ports": len(changed or [])}
-    return found if any(found.values()) else None
-
-
-def _report(op: Op, extra: list[tuple[str, str]]) -> None:
-    listed = ", ".join(f"{kind} {identifier}" for kind, identifier in extra[:10])
-    message = _("{count} leftovers were removed from the network engine: {list}.", count=len(extra), list=listed)
-    hint = _("Nothing is lost: nobody had them any more.")
-    with op.write() as session:
-        subject = Subject("network", "cloud")
-        raise_notice(session, "network.leftovers", subject=subject, message=message, hint=hint, level="info")
+# ── the trash ──
 
 
 @tx_step()

@@ -137,7 +137,7 @@ class Runner:
                 error = as_error(caught)
                 tries = row.undo_attempts + 1
                 self.journal.mark(row, undo_attempts=tries, error=error.to_json())
-                if tries >= UNDO_TRIES:
+                if tries >= _patience(row, error):
                     self._stick(error)
                 else:
                     self._wait(pause(tries), error)
@@ -237,6 +237,13 @@ def announce(session: Session, operation: Operation, what: str, **data: Any) -> 
         data=body,
         operation_id=operation.id,
     )
+
+
+def _patience(row: OperationStep, error: YunError) -> int:
+    """How often an undo is tried: as often as its step, where something is only away."""
+    step = REGISTRY.steps.get(row.name)
+    waits = step is not None and isinstance(error, DriverError) and error.retryable
+    return max(UNDO_TRIES, step.retries) if step is not None and waits else UNDO_TRIES
 
 
 def _title(operation: Operation) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,20 @@ BALANCER = BalancerSpec(
         ListenerSpec("lis_2", "udp", ("10.0.0.80",), 53),
     ),
 )  # fmt: skip
+SPECS: dict[str, dict[str, Any]] = {
+    "network": {"net_1": NETWORK, "net_2": OUTSIDE},
+    "group": {"sgr_1": GROUP},
+    "router": {"rtr_1": ROUTER},
+    "port": {"prt_1": PORT},
+    "balancer": {"lba_1": BALANCER},
+}
+CHANGED: dict[str, Any] = {
+    "network": replace(NETWORK, subnets=(replace(SUBNET, mtu=1400),)),
+    "group": replace(GROUP, rules=GROUP.rules[:1]),
+    "router": replace(ROUTER, nat=ROUTER.nat[:1]),
+    "port": replace(PORT, groups=()),
+    "balancer": replace(BALANCER, listeners=BALANCER.listeners[:1]),
+}
 
 
 def build(engine: NetworkEngine) -> None:
@@ -104,6 +119,42 @@ class NetworkEngineContract:
         before = engine.inventory()
         build(engine)
         assert engine.inventory() == before
+
+    def test_what_is_as_its_spec_says_does_not_differ_and_comparing_changes_nothing(
+        self, engine: NetworkEngine
+    ) -> None:
+        build(engine)
+        engine.apply_balancer(BALANCER)
+        for kind, specs in SPECS.items():
+            assert engine.differing(kind, specs) == {}, kind
+        before = engine.inventory()
+        engine.differing("port", {"prt_9": replace(PORT, id="prt_9", uuid="a6b1c0b1-6a94-4a30-9b88-57b0b81f0e09")})
+        assert engine.inventory() == before
+
+    def test_what_differs_from_its_spec_is_told_with_what_of_it(self, engine: NetworkEngine) -> None:
+        build(engine)
+        engine.apply_balancer(BALANCER)
+        for kind, changed in CHANGED.items():
+            found = engine.differing(kind, {**SPECS[kind], changed.id: changed})
+            assert set(found) == {changed.id}, kind
+            assert all(found[changed.id]), kind
+            getattr(engine, f"apply_{kind}")(changed)
+            assert engine.differing(kind, {changed.id: changed}) == {}, kind
+
+    def test_what_is_missing_or_stands_on_something_missing_differs(self, engine: NetworkEngine) -> None:
+        for kind, specs in SPECS.items():
+            assert set(engine.differing(kind, specs)) == set(specs), kind
+
+    def test_what_was_written_to_is_suspect_once_or_everything_always_is(self, engine: NetworkEngine) -> None:
+        build(engine)
+        assert engine.suspects() is None
+        again = engine.suspects()
+        assert again is None or again == set()
+        engine.apply_network(replace(NETWORK, name="renamed"))
+        end = time.monotonic() + 5
+        while (found := engine.suspects()) == set() and time.monotonic() < end:
+            time.sleep(0.01)
+        assert found is None or found == {("network", "net_1")}
 
     def test_removing_everything_leaves_nothing_and_may_be_repeated(self, engine: NetworkEngine) -> None:
         build(engine)

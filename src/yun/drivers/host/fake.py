@@ -101,9 +101,13 @@ class FakeMachine:
         """Forgotten."""
         self.chassis = ""
 
+    def stale_ports(self) -> list[str]:
+        """Ports without a tap."""
+        return sorted(port for port, tap in self.ports.items() if not tap)
+
     def remove_stale_ports(self, keep: Sequence[str]) -> list[str]:
         """Ports without a tap are gone, except those in ``keep``."""
-        stale = sorted(port for port, tap in self.ports.items() if not tap and port not in keep)
+        stale = [port for port in self.stale_ports() if port not in keep]
         for port in stale:
             del self.ports[port]
         return stale

@@ -124,6 +124,10 @@ class LinuxMachine:
         with self.daemons.resting("ovn-controller"):
             self.chassis.forget()
 
+    def stale_ports(self) -> list[str]:
+        """Interface ids of OVS ports whose machine is dead and whose tap is gone."""
+        return list(ovs.stale_ports().values())
+
     def remove_stale_ports(self, keep: Sequence[str]) -> list[str]:
         """Remove OVS ports whose tap is gone, except those in ``keep``; their interface ids."""
         return ovs.remove_stale_ports(keep)

@@ -108,24 +108,30 @@ def remove_bridge() -> None:
             set_external_ids({key: rest or None})
 
 
-def remove_stale_ports(keep: Sequence[str]) -> list[str]:
-    """Remove ports that libvirt plugged for machines whose tap is gone; their interface ids, in order of name.
+def stale_ports() -> dict[str, str]:
+    """Cards of the integration bridge that libvirt plugged for machines whose tap is gone: interface ids by name.
 
-    A port counts as ours where it carries libvirt's marks (``iface-id`` and ``attached-mac``). ``keep`` are
-    interface ids that must stay whatever happened to their taps.
+    A card counts where it carries libvirt's marks (``iface-id`` and ``attached-mac``).
     """
-    removed: list[str] = []
-    words: list[str] = []
+    if INTEGRATION not in vsctl("list-br").split():
+        return {}
+    inside = set(vsctl("list-ifaces", INTEGRATION).split())
+    found: dict[str, str] = {}
     for row in sorted(_rows("Interface", "name,external_ids"), key=lambda r: str(r["name"])):
         ids = dict(row["external_ids"])
         port = ids.get("iface-id", "")
-        if not port or "attached-mac" not in ids or port in keep or _link_exists(row["name"]):
-            continue
-        words += ["--", "--if-exists", "del-port", row["name"]]
-        removed.append(port)
+        if port and "attached-mac" in ids and row["name"] in inside and not _link_exists(row["name"]):
+            found[row["name"]] = port
+    return found
+
+
+def remove_stale_ports(keep: Sequence[str]) -> list[str]:
+    """Remove the `stale_ports`; their interface ids, in order of name. ``keep`` are interface ids that must stay."""
+    stale = {name: port for name, port in stale_ports().items() if port not in keep}
+    words = [word for name in stale for word in ("--", "--if-exists", "del-port", INTEGRATION, name)]
     if words:
         vsctl(*words[1:])
-    return removed
+    return list(stale.values())
 
 
 def _link_exists(name: str) -> bool:

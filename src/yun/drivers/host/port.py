@@ -107,6 +107,11 @@ class HostMachine(Protocol):
         stopped."""
         ...
 
+    def stale_ports(self) -> list[str]:
+        """Interface ids that dead machines left behind in the integration bridge: the hypervisor's marks are on them
+        and no tap is behind."""
+        ...
+
     def remove_stale_ports(self, keep: Sequence[str]) -> list[str]:
-        """Remove OVS ports of dead machines (iface-id of ours, no tap behind); ``keep`` are port UUIDs in use."""
+        """Remove the `stale_ports` but those in ``keep``; the interface ids that went."""
         ...

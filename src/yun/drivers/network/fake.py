@@ -6,9 +6,9 @@ The `World` outlives the engine object, as OVN's database outlives our process; 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from yun.base.errors import DriverError
@@ -50,16 +50,17 @@ class World:
             errors = [DriverError(_("The network engine failed on purpose."), retryable=retryable)] * times
             self.faults.setdefault(method, []).extend(errors)
 
+    def held(self) -> dict[str, dict[str, Any]]:
+        """Everything, by kind and id."""
+        return {
+            "network": self.networks, "router": self.routers, "group": self.groups, "port": self.ports,
+            "balancer": self.balancers,
+        }  # fmt: skip
+
     def snapshot(self) -> dict[str, Any]:
         """Everything of ours as plain values, equal where two worlds are equal."""
         with self.lock:
-            kinds: dict[str, dict[str, Any]] = {
-                "network": self.networks,
-                "router": self.routers,
-                "group": self.groups,
-                "port": self.ports,
-                "balancer": self.balancers,
-            }
+            kinds = self.held()
             return {kind: {k: asdict(things[k]) for k in sorted(things)} for kind, things in kinds.items()}
 
     def nudge(self, port_id: str) -> None:
@@ -195,13 +196,16 @@ class FakeNetworkEngine:
 
     def inventory(self) -> dict[str, set[str]]:
         with self._call("inventory") as world:
-            return {
-                "network": self._ours("network", world.networks),
-                "router": self._ours("router", world.routers),
-                "group": self._ours("group", world.groups),
-                "port": self._ours("port", world.ports),
-                "balancer": self._ours("balancer", world.balancers),
-            }
+            return {kind: self._ours(kind, things) for kind, things in world.held().items()}
+
+    def suspects(self) -> set[tuple[str, str]] | None:
+        return None
+
+    def differing(self, kind: str, specs: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+        with self._call("differing") as world:
+            have = world.held()[kind]
+            found = {i: _differences(have.get(i), spec) for i, spec in specs.items()}
+            return {i: columns for i, columns in found.items() if columns}
 
     def subscribe(self, nudge: Nudge) -> None:
         with self.world.lock:
@@ -213,3 +217,9 @@ class FakeNetworkEngine:
             for nudge in self._mine:
                 self.world.nudges.remove(nudge)
             self._mine.clear()
+
+
+def _differences(have: Any, spec: Any) -> tuple[str, ...]:
+    if have is None:
+        return ("missing",)
+    return tuple(f.name for f in fields(spec) if getattr(have, f.name) != getattr(spec, f.name))

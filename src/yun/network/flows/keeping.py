@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from yun.hosts import steps as hosts
-from yun.network import defaults, partings, steps
+from yun.network import comparison, defaults, partings, steps
 from yun.operations.flow import Op, operation, periodic
 
 
@@ -30,8 +30,9 @@ def reconcile(op: Op) -> Any:
     if targets:
         op.step(steps.follow, targets)
     op.step(partings.settle)
-    mended = op.step(defaults.compare)
-    report = {"purged": purged, "welcomed": len(targets), **(mended or {})}
+    mended = op.step(comparison.compare)
+    swept = op.step(comparison.sweep)
+    report = {"purged": purged, "welcomed": len(targets), "swept": len(swept), **(mended or {})}
     return report if any(report.values()) else None
 
 

@@ -25,6 +25,9 @@ from yun.operations.intent import Subject
 
 ORDER = tuple(SPECS)
 ROUNDS = 10
+PATIENCE = 2000
+"""Tries of an engine that is away, half a minute between the later ones: a night. What waits says so, and is done when
+the engine is back; who will not wait cancels it."""
 
 
 def bring(op: Op, targets: Iterable[Iterable[str]]) -> None:
@@ -85,7 +88,7 @@ def follow_undo(op: Op, targets: list[list[str]]) -> None:
     """Nothing yet: its undo brings the engine in line after the rows have been put back."""
 
 
-@step(retries=8)
+@step(retries=PATIENCE)
 def follow(op: Op, targets: list[list[str]]) -> None:
     """The engine has the targets as their rows say."""
     bring(op, targets)
@@ -124,7 +127,7 @@ def unplug_again(op: Op, output: Any, port_id: str, host_id: str) -> None:
     bring(op, [("port", port_id), *_routers(op, [port_id])])
 
 
-@step(undo=unplug_again, retries=8)
+@step(undo=unplug_again, retries=PATIENCE)
 def plug_port(op: Op, port_id: str, host_id: str) -> dict[str, Any]:
     """The engine has the port, pinned to the host, in its groups; returns what its card needs."""
     _set_port(op, port_id, plugged=True, host_id=host_id, state=DOWN)
@@ -161,7 +164,7 @@ def plug_again(op: Op, output: Any, port_id: str) -> None:
     bring(op, [("port", port_id), *_floating_routers(op, port_id)])
 
 
-@step(undo=plug_again, retries=8)
+@step(undo=plug_again, retries=PATIENCE)
 def unplug_port(op: Op, port_id: str) -> dict[str, Any]:
     """The port lies in the trash: out of the engine, while address, MAC and floating IP stay reserved for it."""
     with op.read() as session:
@@ -174,7 +177,7 @@ def unplug_port(op: Op, port_id: str) -> dict[str, Any]:
     return was
 
 
-@step(retries=8)
+@step(retries=PATIENCE)
 def purge_ports(op: Op, instance_id: str) -> list[str]:
     """The instance's ports are gone for good: rows, reservations and engine; floating IPs are loose. No undo."""
     with op.read() as session:
@@ -253,7 +256,7 @@ def take_floating_ip_back(op: Op, output: Any, floating_ip_id: str) -> None:
         rows.forget(session, "floating_ip", floating_ip_id)
 
 
-@step(undo=take_floating_ip_back, retries=8)
+@step(undo=take_floating_ip_back, retries=PATIENCE)
 def apply_floating_ip(op: Op, floating_ip_id: str) -> dict[str, Any]:
     """The engine leads the address to its (plugged) port. Its undo takes the floating IP away altogether."""
     with op.read() as session:

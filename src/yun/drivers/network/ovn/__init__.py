@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from yun.drivers.network.ovn import balancers, groups, networks, routers
 from yun.drivers.network.ovn.link import Link
+from yun.drivers.network.ovn.rehearsal import rehearse
 from yun.drivers.network.ovn.rows import Rows
 from yun.drivers.network.ovn.south import South
 from yun.drivers.network.port import BackendHealth, BalancerSpec, GroupSpec, NetworkSpec, PortSpec, RouterSpec
@@ -20,6 +22,16 @@ KINDS = {
 }
 
 
+APPLY: dict[str, Callable[[Rows, Any], None]] = {
+    "network": networks.apply_network,
+    "router": routers.apply_router,
+    "group": groups.apply_group,
+    "port": networks.apply_port,
+    "balancer": balancers.apply_balancer,
+}
+"""What brings the rows of a thing in line with its spec, by kind."""
+
+
 class OvnNetworkEngine:
     """A `NetworkEngine` on the northbound database at ``remote`` (``unix:PATH`` or ``tcp:HOST:PORT``), and on the
     southbound one at ``south``, where it is read whether backends of load balancers answer.
@@ -31,38 +43,41 @@ class OvnNetworkEngine:
         self._link = Link(remote, timeout)
         self._south = South(south, timeout, lambda: self._link.nudge(BALANCER)) if south else None
 
+    def _apply(self, kind: str, spec: Any) -> None:
+        self._link.call(lambda rows: APPLY[kind](rows, spec))
+
     def own(self, cloud: str) -> None:
-        self._link.cloud = cloud
+        self._link.index.cloud = cloud
 
     def alive(self) -> str:
         return self._link.version
 
     def apply_network(self, spec: NetworkSpec) -> None:
-        self._link.call(lambda rows: networks.apply_network(rows, spec))
+        self._apply("network", spec)
 
     def remove_network(self, network_id: str) -> None:
         self._link.call(lambda rows: networks.remove_network(rows, network_id))
 
     def apply_router(self, spec: RouterSpec) -> None:
-        self._link.call(lambda rows: routers.apply_router(rows, spec))
+        self._apply("router", spec)
 
     def remove_router(self, router_id: str) -> None:
         self._link.call(lambda rows: routers.remove_router(rows, router_id))
 
     def apply_group(self, spec: GroupSpec) -> None:
-        self._link.call(lambda rows: groups.apply_group(rows, spec))
+        self._apply("group", spec)
 
     def remove_group(self, group_id: str) -> None:
         self._link.call(lambda rows: groups.remove_group(rows, group_id))
 
     def apply_port(self, spec: PortSpec) -> None:
-        self._link.call(lambda rows: networks.apply_port(rows, spec))
+        self._apply("port", spec)
 
     def remove_port(self, port_id: str) -> None:
         self._link.call(lambda rows: networks.remove_port(rows, port_id))
 
     def apply_balancer(self, spec: BalancerSpec) -> None:
-        self._link.call(lambda rows: balancers.apply_balancer(rows, spec))
+        self._apply("balancer", spec)
 
     def remove_balancer(self, balancer_id: str) -> None:
         self._link.call(lambda rows: balancers.remove_balancer(rows, balancer_id))
@@ -89,6 +104,12 @@ class OvnNetworkEngine:
             }
 
         return self._link.call(look)
+
+    def suspects(self) -> set[tuple[str, str]] | None:
+        return self._link.suspects(KINDS)
+
+    def differing(self, kind: str, specs: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+        return self._link.call(lambda rows: rehearse(rows, APPLY[kind], specs))
 
     def subscribe(self, nudge: Callable[[str], None]) -> None:
         self._link.listen(nudge)

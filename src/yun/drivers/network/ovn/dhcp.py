@@ -13,9 +13,8 @@ from yun.drivers.network.port import NetworkSpec, PortSpec, SubnetSpec
 def apply(rows: Rows, switch: Any, spec: NetworkSpec) -> None:
     """The options of the network's subnets are as in ``spec``; those of lost subnets are gone."""
     served = {s.id: s for s in spec.subnets if s.dhcp and s.ipv6_mode != "slaac"}
-    for row in list(rows.all("DHCP_Options", "subnet")):
-        ours = row.external_ids
-        if ours.get("yun_network") == spec.id and ours["yun_id"] not in served:
+    for row in rows.under("DHCP_Options", "subnet", spec.id):
+        if row.external_ids["yun_id"] not in served:
             row.delete()
     for subnet in served.values():
         before = rows.find("DHCP_Options", subnet.id)

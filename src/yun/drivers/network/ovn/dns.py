@@ -42,10 +42,9 @@ def drop(switch: Any, row: Any) -> None:
 
 def rename(rows: Rows, network_id: str, domains: str) -> None:
     """The ports' names end in other domains."""
-    for row in rows.all("DNS", "name"):
+    for row in rows.under("DNS", "name", network_id):
         ours = row.external_ids
-        if ours.get("yun_network") == network_id:
-            rows.put(row, records=records_of(ours["yun_hostname"], domains, ours["yun_addresses"]))
+        rows.put(row, records=records_of(ours["yun_hostname"], domains, ours["yun_addresses"]))
 
 
 def records_of(hostname: str, domains: str, addresses: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from ovs.db import idl as ovs_idl
@@ -16,7 +16,7 @@ from ovsdbapp.schema.ovn_northbound import impl_idl
 from yun.base.errors import DriverError
 from yun.base.log import logger
 from yun.drivers.network.faults import away, refused
-from yun.drivers.network.ovn.rows import CLOUD, Rows
+from yun.drivers.network.ovn.rows import CLOUD, Index, Rows
 
 log = logger("network.ovn")
 T = TypeVar("T")
@@ -24,6 +24,8 @@ T = TypeVar("T")
 GRACE = 1.5  # seconds a call waits for a lost connection to come back before it fails
 PROBE_MS = 5000
 STOP = "\0stop"
+BELOW = ("DHCP_Options", "DNS")
+"""Tables whose rows are sought by their network."""
 
 
 class _Idl(connection.OvsdbIdl):
@@ -61,7 +63,7 @@ class _Call(command.BaseCommand):
         self.link, self.work = link, work
 
     def run_idl(self, txn: Any) -> None:
-        self.result = self.work(Rows(self.api.idl, txn, self.link.known, self.link.cloud))
+        self.result = self.work(Rows(self.api.idl, txn, self.link.index))
 
 
 class Link:
@@ -77,9 +79,10 @@ class Link:
     def __init__(self, remote: str, timeout: float) -> None:
         self.remote, self.timeout = remote, timeout
         self.api: Any = None
-        self.cloud = ""
-        self.known: dict[tuple[str, str], tuple[Any, ...]] = {}
+        self.index = Index()
         self.generation = -1
+        self._touched: set[tuple[str, str, str]] = set()
+        self._whole = True
         self._lock = threading.Lock()
         self._attempt: _Attempt | None = None
         self._nudges: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -101,6 +104,19 @@ class Link:
         except RuntimeError as error:  # what the library raises for a transaction that the server refused
             raise refused(str(error)) from error
         return done.result
+
+    def suspects(self, kinds: Mapping[str, str]) -> set[tuple[str, str]] | None:
+        """Things (kind, id) whose own row was written since the last call; None where notices may have been missed.
+        ``kinds`` says in which table the rows of a kind are."""
+
+        def look(rows: Rows) -> set[tuple[str, str]] | None:  # on the connection's thread, as the notices are
+            touched, whole = self._touched, self._whole
+            self._touched, self._whole = set(), False
+            if whole:
+                return None
+            return {(kind, i) for table, kind, i in touched if kinds.get(kind) == table}
+
+        return self.call(look)
 
     @property
     def version(self) -> str:
@@ -141,20 +157,37 @@ class Link:
         if identifier is None:
             return
         gone = event == ovs_idl.ROW_DELETE
-        others = tuple(u for u in self.known.get((table, identifier), ()) if u != row.uuid)
+        others = tuple(u for u in self.index.known.get((table, identifier), ()) if u != row.uuid)
         if not gone or others:
-            self.known[table, identifier] = others if gone else (*others, row.uuid)
+            self.index.known[table, identifier] = others if gone else (*others, row.uuid)
         else:
-            self.known.pop((table, identifier), None)
-        if self.cloud and row.external_ids.get(CLOUD, self.cloud) != self.cloud:
+            self.index.known.pop((table, identifier), None)
+        self._place(table, row, gone=gone)
+        if self.index.cloud and row.external_ids.get(CLOUD, self.index.cloud) != self.index.cloud:
             return
+        self._touched.add((table, row.external_ids.get("yun_kind", ""), identifier))
         port = table == "Logical_Switch_Port" and row.external_ids.get("yun_kind") == "port"
         if port and (gone or (updates is not None and hasattr(updates, "up"))):
             self._nudges.put(identifier)
 
+    def _place(self, table: str, row: Any, *, gone: bool) -> None:
+        """Keep the map from networks to what is below them. A thing of ours never changes its network: it is made
+        anew."""
+        network = row.external_ids.get("yun_network")
+        if network is None or table not in BELOW:
+            return
+        place = self.index.below.setdefault((table, network), set())
+        if gone:
+            place.discard(row.uuid)
+            if not place:
+                del self.index.below[table, network]
+        else:
+            place.add(row.uuid)
+
     def connected(self, generation: int) -> None:
         """A connection is up with a whole replica; a second one means that notices may have been missed."""
         again, self.generation = self.generation != -1, generation
+        self._touched, self._whole = set(), True
         if again:
             log.info("connected again to %s", self.remote)
             self._nudges.put("")

@@ -35,9 +35,8 @@ def apply_network(rows: Rows, spec: NetworkSpec) -> None:
 def remove_network(rows: Rows, network_id: str) -> None:
     """Nothing of the network is left; the ports go with the switch that held them."""
     for table, kind in (("DHCP_Options", "subnet"), ("DNS", "name")):
-        for row in rows.all(table, kind):
-            if row.external_ids.get("yun_network") == network_id:
-                row.delete()
+        for row in rows.under(table, kind, network_id):
+            row.delete()
     for table in ("DNS", "Logical_Switch"):
         if row := rows.find(table, network_id):
             row.delete()

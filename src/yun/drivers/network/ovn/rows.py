@@ -8,22 +8,36 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from ovs.db.data import Atom
+from ovs.db.types import UuidType
 from ovsdbapp.backend.ovs_idl import idlutils
 
 CLOUD = "yun_cloud"
 
 
-class Rows:
-    """The database as one transaction sees it. ``known`` maps (table, our id) to the rows' UUIDs.
+@dataclass
+class Index:
+    """What a connection keeps about the rows: ``known`` maps (table, our id) to their UUIDs, ``below`` (table, network)
+    to those of what hangs on the network.
 
     ``cloud`` is the mark of the cloud whose rows these are: another cloud's rows are strangers. Where it is empty
     every row of Yun counts as ours.
     """
 
-    def __init__(self, idl: Any, txn: Any, known: Mapping[tuple[str, str], tuple[Any, ...]], cloud: str = "") -> None:
-        self.idl, self.txn, self.known, self.cloud = idl, txn, known, cloud
+    known: dict[tuple[str, str], tuple[Any, ...]] = field(default_factory=dict)
+    below: dict[tuple[str, str], set[Any]] = field(default_factory=dict)
+    cloud: str = ""
+
+
+class Rows:
+    """The database as one transaction sees it."""
+
+    def __init__(self, idl: Any, txn: Any, index: Index) -> None:
+        self.idl, self.txn, self.index = idl, txn, index
+        self.known, self.cloud = index.known, index.cloud
 
     def find(self, table: str, identifier: str) -> Any | None:
         """The row of ours with this id, or None. One without any cloud's mark is found too: it becomes ours when it
@@ -46,6 +60,14 @@ class Rows:
             ours = row.external_ids
             if ours.get("yun_kind") == kind and (not self.cloud or ours.get(CLOUD) == self.cloud):
                 yield row
+
+    def under(self, table: str, kind: str, network_id: str) -> Iterator[Any]:
+        """Every row of ours of a kind that hangs on a network, as the database was when this transaction began."""
+        rows = self.idl.tables[table].rows
+        for uuid in list(self.index.below.get((table, network_id), ())):
+            ours = rows[uuid].external_ids if uuid in rows else {}
+            if ours.get("yun_kind") == kind and (not self.cloud or ours.get(CLOUD) == self.cloud):
+                yield rows[uuid]
 
     def insert(self, table: str, **columns: Any) -> Any:
         """A new row. A row of a non-root table must be referenced in this same transaction."""
@@ -91,10 +113,11 @@ class Rows:
             self.add(owner, column, self.insert(table, **columns))
 
     def add(self, owner: Any, column: str, row: Any) -> None:
-        """``row`` is in the owner's set; a mutation where the owner is in the database already."""
+        """``row`` is in the owner's set; a mutation where the owner is in the database already. One that is there is
+        not added again."""
         if owner._data is None:
             setattr(owner, column, [*getattr(owner, column, []), row])
-        else:
+        elif row._data is None or Atom(UuidType, row.uuid) not in owner._data[column].values:
             owner.addvalue(column, row)
 
 

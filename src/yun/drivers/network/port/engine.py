@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from yun.drivers.network.port.balancers import BackendHealth, BalancerSpec
 from yun.drivers.network.port.groups import GroupSpec
@@ -76,6 +76,19 @@ class NetworkEngine(Protocol):
     def inventory(self) -> dict[str, set[str]]:
         """Ids of ours that the engine has: ``{'network': …, 'router': …, 'group': …, 'port': …,
         'balancer': …}``; after `own` only of what carries our mark."""
+        ...
+
+    def suspects(self) -> set[tuple[str, str]] | None:
+        """Things (kind, id) of ours that were written to since the last call, by whomever; None where anything may
+        have been: at the first call, after a reconnection, and where the engine cannot tell. Changes deep inside a
+        thing may escape it."""
+        ...
+
+    def differing(self, kind: str, specs: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+        """What is not as in its spec (by id, of one kind), and in what: names of the engine's columns, for a person.
+
+        Nothing is changed. A thing that the engine does not have, or that stands on something it does not have,
+        differs too."""
         ...
 
     def subscribe(self, nudge: Callable[[str], None]) -> None:
