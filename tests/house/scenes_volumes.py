@@ -25,6 +25,7 @@ SCENES: dict[str, Scene] = {
     "volume.download": Scene(of(compute.download, "m1"), (instance(),), undoable=False),
 }
 MORE: dict[str, Scene] = {
+    "instance.create with a raw disk": Scene(instance(disk=compute.FirstDisk(format="raw", bus="ide"))),
     "instance.add_disk in raw": Scene(RAW, (instance(),)),
     "instance.add_disk in raw while it is off": Scene(RAW, (instance(start=False),)),
     "instance.clone with a raw disk": Scene(on(compute.clone, wish=compute.CloneWish("c{n}")), (instance(), RAW)),

@@ -9,8 +9,8 @@ from yun.images.space import check_copy, watched
 from yun.operations.events import emit
 from yun.operations.flow import Op
 from yun.operations.intent import Subject
-from yun.storage import service as storage
 from yun.storage.model import Pool, Volume, VolumeState
+from yun.storage.service.volumes import head_of
 
 
 def fill_volume(
@@ -18,7 +18,8 @@ def fill_volume(
     alone: bool = False,
     **data: Any,
 ) -> None:  # fmt: skip
-    """The volume's file is an independent copy of ``source`` and all below it, and the volume is available.
+    """The volume's file is an independent copy of ``source`` and all below it, of the format that its row says, and the
+    volume is available and stands on nothing.
 
     ``source_format`` is given where the file must not be looked at for it; ``alone``: it is refused while anybody
     writes to it; ``data`` is told with the event. Raises `NoCapacity` before or while the pool's reserve would be
@@ -26,20 +27,23 @@ def fill_volume(
     """
     with op.read() as session:
         volume = session.get_one(Volume, volume_id)
-        path, pool = storage.disk_path(session, volume_id), session.get_one(Pool, volume.pool_id)
+        head, pool = head_of(session, volume_id), session.get_one(Pool, volume.pool_id)
+    path, told = head.path, "raw" if head.format == "raw" else ""
     check_copy(op, pool, source, source_format=source_format)
     store = op.drivers.on(pool.host_id).volume
     store.convert(
-        source, path, format="qcow2", progress=watched(op, pool, report), source_format=source_format, alone=alone
-    )
-    made = store.glance(path)
+        source, path, format="raw" if told else "qcow2", progress=watched(op, pool, report),
+        source_format=source_format, alone=alone,
+    )  # fmt: skip
+    made = store.glance(path, told)
     size = max(volume.size_bytes, made.virtual_bytes)  # the source may have grown meanwhile
     if size > made.virtual_bytes:
-        store.grow(path, size)
-        made = store.glance(path)
+        store.grow(path, size, format=told)
+        made = store.glance(path, told)
     with op.write() as session:
         volume = session.get_one(Volume, volume_id)
         volume.state, volume.size_bytes, volume.used_bytes = VolumeState.AVAILABLE, size, made.file_bytes
+        head_of(session, volume_id).layer_id = None
         emit(
             session, "volume.created", subject=Subject("volume", volume.id, volume.name),
             project_id=volume.project_id, operation_id=op.id,

@@ -13,6 +13,7 @@ from yun.web.api import Ctx, Match
 
 LIMITS = "Such as `read_iops_sec`, with `_max` for a burst and `_max_length` for its seconds; total, read, write."
 FORMAT = "qcow2, or raw: a file that is sparse, independent and a little faster."
+FIRST_BUS = "virtio, scsi, sata, or ide (machine type pc then); empty: what the image has a driver for."
 LIMIT_GROUP = "Disks of the instance with the same name share one budget."
 
 
@@ -27,13 +28,19 @@ class DiskWays(Body):
     limit_group: str = Field("", max_length=40, description=LIMIT_GROUP)
 
 
+class FirstDisk(DiskWays):
+    """How the first disk of a new instance is made, read and written."""
+
+    bus: str = Field("", max_length=20, description=FIRST_BUS)
+    format: str = Field("qcow2", max_length=10, description=FORMAT + " The image is copied into it.")
+
+
 class NewPlace(DiskWays):
     """How a disk is put into an instance."""
 
     bus: str = Field("virtio", max_length=20, description="virtio, scsi, sata, or ide (machine type pc)")
     slot: str = Field("", max_length=10, description="The disk's name, such as vdb; the first free one by default.")
     readonly: bool = False
-
 
     def place(self) -> service.Place:
         """As the verb wants it."""

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
 from yun.compute import service
-from yun.compute.api.disks import DiskWays
+from yun.compute.api.disks import FirstDisk
 from yun.compute.api.shared import Body, Cursor, Edit, Limit, Sort, Word, again, instances, row_of
 from yun.compute.model import Instance
 from yun.compute.service.edit import TITLES
@@ -48,7 +48,7 @@ class NewInstance(Body):
     shutdown_seconds: int = 60
     start: bool = True
     floating_ip: bool = False
-    disk: DiskWays | None = Field(None, description="How its first disk is read and written.")
+    disk: FirstDisk | None = Field(None, description="How its first disk is made, read and written.")
 
 
 class Changes(Edit):
@@ -103,7 +103,7 @@ def create(ctx: Ctx, body: NewInstance, dry_run: bool = False) -> JSONResponse:
         values[name] = tuple(values[name])
     if values["security_groups"] is not None:
         values["security_groups"] = tuple(values["security_groups"])
-    values["disk"] = service.DiskWish(**(values["disk"] or {}))
+    values["disk"] = service.FirstDisk(**(values["disk"] or {}))
     intent = service.create(ctx, service.Wish(**values))
     return answer(ctx, intent, dry_run=dry_run, status=201, row=lambda: again(ctx, intent.subject.id))
 

@@ -15,11 +15,17 @@ from yun.storage import steps as storage
 
 
 @operation("instance.create")
-def create(op: Op, instance_id: str, start: bool = True, floating_ip_id: str | None = None) -> Any:
-    """Disk, network port, seed, definition, power."""
+def create(
+    op: Op, instance_id: str, start: bool = True, floating_ip_id: str | None = None, copied: str = ""
+) -> Any:
+    """Disk, network port, seed, definition, power. ``copied`` is the layer of the image where the disk stands on
+    nothing."""
     plan = op.step(steps.begin_building, instance_id)
     for volume_id in plan["volumes"]:
-        op.step(storage.make_volume, volume_id)
+        if copied:
+            op.step(steps.copy_base, volume_id, copied)
+        else:
+            op.step(storage.make_volume, volume_id)
     for port_id in plan["ports"]:
         op.step(network.plug_port, port_id, plan["host_id"])
     if floating_ip_id is not None:

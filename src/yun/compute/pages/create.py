@@ -11,6 +11,7 @@ from yun.base.context import Context
 from yun.base.units import parse_size
 from yun.compute import service
 from yun.compute.pages.change_disk import NEW, ways_in, ways_of
+from yun.compute.service.bus_fit import BUSES
 from yun.identity import service as identity
 from yun.images import service as images
 from yun.network import service as network
@@ -64,7 +65,9 @@ def wish_of(form: FormData) -> service.Wish:
         protected=ticked(form, "protected"),
         start=ticked(form, "start"),
         floating_ip=ticked(form, "floating_ip"),
-        disk=service.DiskWish(**ways_in(form)),
+        disk=service.FirstDisk(
+            **ways_in(form), bus=word(form, "bus") or "", format=word(form, "format") or "qcow2"
+        ),
     )
 
 
@@ -89,7 +92,7 @@ def form(ctx: Ctx, image: str = "") -> Response:
     fits = [f.name for f in choices["flavors"] if chosen is None or f.memory_mib >= chosen.min_memory_mib]
     return render(
         ctx, "compute/create.html", action="/instances", preview_url="/instances/new/preview", image=image,
-        flavor=fits[0] if fits else "", now=NEW, **ways_of(None, ctx.locale), **choices,
+        flavor=fits[0] if fits else "", now=NEW, buses=BUSES, **ways_of(None, ctx.locale), **choices,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from yun.compute.service.disk_ways import DiskWish
 from yun.compute.service.disks import Place, add_disk, attach, detach, free_volumes, grow
 from yun.compute.service.edit import rename, set_autostart, set_protection, tag, update
 from yun.compute.service.exports import consistency_of, export
+from yun.compute.service.first_disk import FirstDisk
 from yun.compute.service.flatten import flatten
 from yun.compute.service.flavors import create_flavor, delete_flavor, ensure_flavors, get_flavor, list_flavors
 from yun.compute.service.given import devices_of
@@ -55,6 +56,7 @@ __all__ = [
     "DetachWish",
     "DiskChange",
     "DiskWish",
+    "FirstDisk",
     "ImportWish",
     "Place",
     "Wish",

@@ -19,8 +19,9 @@ from yun.compute.hardware import least_memory
 from yun.compute.model import Instance, OnCrash, State
 from yun.compute.names import check_description, check_hostname, check_name, hostname_for
 from yun.compute.service import install
-from yun.compute.service.disk_ways import DiskWish, Ways, first_ways, said_ways
+from yun.compute.service.disk_ways import Ways, first_ways, said_ways
 from yun.compute.service.edit import check_on_crash, check_seconds
+from yun.compute.service.first_disk import FirstDisk, FirstPlan, plan_first, said_first
 from yun.compute.service.flavors import check_size, get_flavor
 from yun.compute.service.look import refuse_taken
 from yun.compute.service.power import HOST_SLOTS
@@ -35,15 +36,15 @@ from yun.operations.intent import Intent, Key, Subject
 from yun.storage import service as storage
 
 OWN_DISK = 10 * GIB
-BOOT_DISK = {"virtio": ("vda", "virtio"), "compatible": ("sdh", "sata")}
-"""Where the first disk goes, by the image's hardware; the letters of each bus are those of the verb attach."""
+COPY_SECONDS = 6 * 3600.0
 
 
 @dataclass(frozen=True)
 class Wish:
     """What a person asks for. Names or ids; sizes override the flavor's; ``keys`` are names of his stored SSH keys,
     ``ssh_keys`` literal ones. ``password`` is for the image's default user. ``iso`` instead of ``image``: an empty disk
-    and a CD to install from; ``driver_iso`` is a second CD beside it. ``disk`` is how its disk is read and written."""
+    and a CD to install from; ``driver_iso`` is a second CD beside it. ``disk`` is how its first disk is made,
+    read and written."""
 
     name: str
     image: str = ""
@@ -69,7 +70,7 @@ class Wish:
     floating_ip: bool = False
     iso: str = ""
     driver_iso: str = ""
-    disk: DiskWish = field(default_factory=DiskWish)
+    disk: FirstDisk = field(default_factory=FirstDisk)
 
 
 @dataclass(frozen=True)
@@ -185,15 +186,12 @@ def _planned(
     row.host_id = host.id
     ways = first_ways(session, row, wish.disk)
     cds = install.drives_for(ctx, row, image, driver)
-    disk = storage.plan_volume(
-        ctx, name=row.name, size_bytes=size.disk_bytes, layer_id=None if cds else image.layer_id,
-        project_id=row.project_id,
-    )
-    compatible = image.hardware == "compatible"
-    slot, bus = BOOT_DISK[image.hardware]
+    first = plan_first(ctx, row, wish.disk, image, size.disk_bytes)
+    disk = first.volume
+    card = "e1000" if image.hardware == "compatible" else "virtio"
     port = network.plan_port(
         ctx, network=wish.network, address=wish.address, groups=wish.security_groups, instance_id=row.id,
-        hostname=row.hostname, model="e1000" if compatible else "virtio",
+        hostname=row.hostname, model=card,
     )  # fmt: skip
     port.port.labels = list(row.tags)
     floating = network.plan_floating_ip(ctx, port=port) if wish.floating_ip else None
@@ -204,7 +202,7 @@ def _planned(
         into.flush()
         hosts.allocate(into, host_id=host.id, owner=row.id, vcpus=row.vcpus, memory_mib=row.memory_mib)
         disk.write(into)
-        _attach(into, row, disk.volume_id, slot=slot, bus=bus, ways=ways)
+        _attach(into, row, first, ways)
         into.add_all(cds)
         port.write(into)
         if floating is not None:
@@ -215,8 +213,14 @@ def _planned(
         title=_("Create instance {name}", name=row.name),
         subject=Subject("instance", row.id, row.name),
         project_id=row.project_id,
-        arguments={"instance_id": row.id, "start": wish.start, "floating_ip_id": floating.id if floating else None},
-        keys=(Key(f"instance:{row.id}"), Key(f"host:{host.id}", HOST_SLOTS)),
+        arguments={
+            "instance_id": row.id, "start": wish.start, "floating_ip_id": floating.id if floating else None,
+            "copied": first.copied,
+        },
+        keys=(
+            Key(f"instance:{row.id}"), Key(f"host:{host.id}", HOST_SLOTS),
+            *((Key(f"pool-work:{disk.pool.id}", storage.POOL_SLOTS),) if first.copied else ()),
+        ),
         subjects=(
             Subject("volume", disk.volume_id, row.name), *port.subjects, *(floating.subjects if floating else ()),
         ),
@@ -224,24 +228,25 @@ def _planned(
             _("An instance with {vcpus} vCPU and {memory} of memory is made on host {host}.",
               vcpus=row.vcpus, memory=format_size(row.memory_mib * MIB), host=host.name),
             _("Its disk has {size}.", size=format_size(size.disk_bytes)),
+            *said_first(first, image, card=card),
             *said_ways(session, row, ways),
             *install.effects(cds),
             port.effect,
-            *((_("Its disk is on SATA and its network card an e1000, as the image says."),) if compatible else ()),
             *((floating.effect,) if floating else ()),
             _("It is started.") if wish.start else _("It is not started."),
         ),
         depends=(_("image {name}", name=image.name), _("network {name}", name=port.network.name)),
         capacity=(*_capacity(session, host, size), port.capacity, *((floating.capacity,) if floating else ())),
         write=write,
-        deadline=900.0,
+        deadline=COPY_SECONDS if first.copied else 900.0,
     )  # fmt: skip
 
 
-def _attach(session: Session, row: Instance, volume_id: str, *, slot: str, bus: str, ways: Ways) -> None:
+def _attach(session: Session, row: Instance, first: FirstPlan, ways: Ways) -> None:
     place = storage.attach(
-        session, volume_id=volume_id, instance_id=row.id, instance_name=row.name, slot=slot, bus=bus, boot_order=1
-    )
+        session, volume_id=first.volume.volume_id, instance_id=row.id, instance_name=row.name, slot=first.slot,
+        bus=first.bus, boot_order=1,
+    )  # fmt: skip
     for column, value in ways.values().items():
         setattr(place, column, value)
 

@@ -6,6 +6,7 @@ from yun.compute.steps.clone import (
     NVRAM,
     TPM,
     begin_copies,
+    copy_base,
     copy_disk,
     copy_nvram,
     copy_still,
@@ -67,8 +68,8 @@ from yun.compute.steps.volume_copies import copy_volume, is_written, make_downlo
 __all__ = [
     "NVRAM", "TPM", "await_end", "base_of", "before_cards", "before_definition", "before_hardware", "begin_adoption",
     "begin_building", "begin_copies", "begin_export", "begin_purge", "bring_back", "bring_over", "claim",
-    "clear_old", "collect_below", "copy_disk", "copy_nvram", "copy_still", "copy_tpm", "copy_volume", "define",
-    "define_now", "drop_errand", "edit", "find", "find_all", "finish_purge", "finish_stopped", "flatten_disk",
+    "clear_old", "collect_below", "copy_base", "copy_disk", "copy_nvram", "copy_still", "copy_tpm", "copy_volume",
+    "define", "define_now", "drop_errand", "edit", "find", "find_all", "finish_purge", "finish_stopped", "flatten_disk",
     "flatten_due", "forget_machine", "freeze_now", "freeze_source", "give_back_blocks", "give_password", "go_on",
     "grow_volume", "hand_over", "have_boot_once", "have_boot_order", "have_drive", "have_hardware", "have_overlay",
     "have_size", "is_written", "launch", "layer_file", "layers_below", "learn", "learn_all", "live_now", "load",

@@ -24,6 +24,7 @@ from yun.storage.model import Head, Layer, Volume, VolumeState
 from yun.storage.spec import pool_path_of
 from yun.storage.steps import freezing
 from yun.storage.steps.freezing import Freeze
+from yun.storage.steps.layers import collect
 from yun.storage.steps.shared import told_format
 from yun.storage.steps.volumes import unmake_volume
 
@@ -198,6 +199,21 @@ def _copy(op: Op, volume_id: str, file: Layer | Head, share: list[float]) -> str
             source_format=told_format(file),
         )  # fmt: skip
     return head.path
+
+
+def _unbase(op: Op, output: Any, volume_id: str, layer_id: str) -> None:
+    unmake_volume(op, output, volume_id)
+
+
+@step(undo=_unbase)
+def copy_base(op: Op, volume_id: str, layer_id: str) -> str:
+    """The same of the layer that the rows of the volume stand on so far: afterwards it stands on nothing, and the layer
+    goes where nothing else needs it by now."""
+    with op.read() as session:
+        layer = session.get(Layer, layer_id)
+    path = _copy(op, volume_id, layer, [0.0, 1.0]) if layer is not None else ""
+    collect(op, layer_id)
+    return path
 
 
 def _unkeep(op: Op, output: Any, source_id: str, instance_id: str) -> None:
