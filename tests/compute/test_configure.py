@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
 
 from tests.compute.conftest import Lab, both
+from tests.compute.test_pages import browser  # noqa: F401 (a fixture)
 from tests.compute.test_tending import reboot_host, tend
 from yun.base.errors import Conflict, Invalid
 from yun.compute import hardware as parts
 from yun.compute import service
+from yun.hosts.model import Host
 from yun.images import service as images
 from yun.operations.model import State as OperationState
 
@@ -137,12 +142,52 @@ def test_what_cannot_be_is_refused_and_nothing_changes(
     assert (lab.row().hardware, lab.row().firmware) == ({}, "bios")
 
 
-def test_a_processor_that_the_host_does_not_know_fails_at_once_and_not_at_the_next_start(lab: Lab) -> None:
+@pytest.mark.parametrize(
+    ("model", "near"),
+    [("nehalem", "Nehalem"), ("Nehalen", "Nehalem"), ("skylake", "Skylake-Server"), ("EPYC-v3", "EPYC")],
+)
+def test_a_model_that_the_host_does_not_know_is_refused_with_names_that_are_near(
+    lab: Lab, model: str, near: str
+) -> None:
     lab.create()
+    with pytest.raises(Invalid) as caught:
+        lab.do(service.configure, "web", cpu_model=model)
+    assert set(caught.value.fields) == {"cpu_model"}
+    assert near in caught.value.details["near"]
+    assert near in caught.value.fields["cpu_model"].render()
+    with pytest.raises(Invalid) as caught:
+        lab.do(service.configure, "web", cpu_model="zzz")
+    assert caught.value.fields["cpu_model"].render() == "a model by name, or maximum"
+    assert lab.row().hardware == {}
+
+
+def test_a_processor_that_a_host_which_was_not_asked_yet_does_not_know_fails_at_once_and_not_at_the_next_start(
+    lab: Lab
+) -> None:
+    lab.create()
+    with lab.database.write() as session:
+        for host in session.scalars(sa.select(Host)):
+            host.facts = {name: value for name, value in host.facts.items() if name != "cpu_models"}
     ended = lab.operation(lab.do(service.configure, "web", cpu_model="Pentium9"))
     assert ended.state == OperationState.FAILED
     assert "Pentium9" in str(ended.error)
     assert (lab.row().hardware, lab.domain().spec.board.cpu_model, waiting(lab)) == ({}, "", {})
+
+
+def test_what_the_host_does_not_give_of_a_model_is_told_beforehand(
+    lab: Lab, browser: Callable[..., TestClient]  # noqa: F811
+) -> None:
+    lab.create(start=False)
+    with lab.asking() as ctx:
+        told = {
+            model: service.configure(ctx, service.get(ctx, "web"), cpu_model=model).depends
+            for model in ("Haswell", "Nehalem", "maximum")
+        }
+    assert [bool(texts) for texts in told.values()] == [True, False, False]
+    assert "starts without the rest" in told["Haswell"][0].render()
+    page = browser().get(f"/instances/{lab.row().id}/hardware")
+    assert '<option value="Nehalem">' in page.text
+    assert '<option value="host-passthrough">' not in page.text, "this host emulates processors"
 
 
 def test_uefi_needs_memory_to_come_as_far_as_the_system(lab: Lab) -> None:

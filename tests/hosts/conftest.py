@@ -12,6 +12,7 @@ from yun.base.context import SYSTEM, Actor, Context
 from yun.base.db import Database
 from yun.drivers.bundle import Drivers, HostDrivers
 from yun.drivers.host.fake import FakeMachine
+from yun.drivers.hypervisor.fake import FakeHypervisor
 from yun.hosts import flows as _flows  # noqa: F401
 from yun.operations import flows as _operations  # noqa: F401
 from yun.operations.engine import Engine
@@ -27,7 +28,7 @@ def machine() -> FakeMachine:
 
 @pytest.fixture
 def engine(database: Database, settings: Settings, machine: FakeMachine) -> Engine:
-    local = HostDrivers(hypervisor=None, volume=None, machine=machine)  # type: ignore[arg-type]
+    local = HostDrivers(hypervisor=FakeHypervisor(), volume=None, machine=machine)  # type: ignore[arg-type]
     return Engine(database, Drivers(network=None, connect=lambda _h: local), settings)  # type: ignore[arg-type]
 
 

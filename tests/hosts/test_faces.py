@@ -14,6 +14,7 @@ from yun.base.config import Settings
 from yun.base.db import Database
 from yun.drivers.bundle import Drivers, HostDrivers
 from yun.drivers.host.fake import FakeMachine
+from yun.drivers.hypervisor.fake import FakeHypervisor
 from yun.first import prepare
 from yun.operations.engine import Engine
 from yun.operations.intent import Subject
@@ -26,7 +27,7 @@ class Site:
     """A cloud with its web application; ``drain`` lets its engine work."""
 
     def __init__(self, database: Database, settings: Settings, machine: FakeMachine) -> None:
-        local = HostDrivers(hypervisor=None, volume=None, machine=machine)  # type: ignore[arg-type]
+        local = HostDrivers(hypervisor=FakeHypervisor(), volume=None, machine=machine)  # type: ignore[arg-type]
         drivers = Drivers(network=None, connect=lambda _h: local)  # type: ignore[arg-type]
         self.machine = machine
         self.engine = Engine(database, drivers, settings)

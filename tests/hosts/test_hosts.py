@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -44,6 +45,30 @@ def test_the_first_look_makes_the_host_and_its_services(database: Database, tend
             "openvswitch", "ovn-central", "ovn-controller", "virtlogd", "libvirt",
         ]  # fmt: skip
     assert kinds(database).count("host.added") == 1
+
+
+def test_the_processor_models_of_a_host_are_read_once_and_again_for_another_boot(
+    database: Database, tend: Tend, engine: Engine, machine: FakeMachine
+) -> None:
+    hypervisor: Any = engine.drivers.on("any").hypervisor
+    hypervisor.world.away = True
+    tend()
+    with database.read() as session:
+        assert service.local_host(session).facts["cpu_models"] == {}, "nobody answered, and the rest is told"
+    hypervisor.world.away = False
+    tend()
+    tend()
+    assert hypervisor.world.calls["cpu_models"] == 2
+    with database.read() as session:
+        assert service.local_host(session).facts["cpu_models"]["usable"]["Nehalem"] is True
+    machine.inventory = replace(machine.inventory, boot_id="another")
+    hypervisor.world.away = True
+    tend()
+    with database.read() as session:
+        assert service.local_host(session).facts["cpu_models"]["usable"], "what is known stays"
+    hypervisor.world.away = False
+    tend()
+    assert hypervisor.world.calls["cpu_models"] == 4
 
 
 def test_a_look_that_finds_nothing_new_leaves_no_trace(database: Database, tend: Tend) -> None:

@@ -23,6 +23,7 @@ from tests.real.test_copies_broken import MIB, Place, ground, place, start  # no
 from yun.base.messages import _
 from yun.compute import service
 from yun.images import service as images
+from yun.network import service as network
 from yun.operations.intent import Intent, Subject
 from yun.operations.model import Operation, State
 from yun.operations.service import submit, undo
@@ -220,3 +221,29 @@ def test_a_raw_disk_goes_out_as_what_it_is(desk: Desk) -> None:
         desk.holds("again")
         desk.holds()
         desk.reconcile()
+
+
+def test_a_machine_starts_from_a_raw_first_disk_that_is_a_copy_of_its_image(desk: Desk) -> None:
+    """On IDE, which is the furthest from what machines usually have."""
+    lab = desk.place.lab
+    desk.do(service.stop, "web", force=True)
+    desk.do(service.detach, "data")
+    desk.do(service.make_image, "web", new=images.NewImage("golden"))
+    disk = service.FirstDisk(bus="ide", format="raw")
+    size = {"vcpus": 1, "memory_mib": 64, "disk_bytes": 64 * MIB}
+    wish = service.Wish(name="first", image="golden", start=False, disk=disk, **size)  # type: ignore[arg-type]
+    made = desk.place.ask(lambda ctx: service.create(ctx, wish))
+    assert made.state == State.SUCCEEDED, made.error
+    head = desk.head("first")
+    assert (head.format, head.layer_id, os.stat(head.path).st_size) == ("raw", None, 64 * MIB)
+    layer = next(x for x in lab.rows(Layer) if x.id == next(h.layer_id for h in lab.rows(Head) if h.layer_id))
+    with open(head.path, "rb") as file:
+        assert hashlib.sha256(file.read(layer.virtual_bytes)).hexdigest() == plain(layer.path, layer.format)
+        assert not any(file.read()), "what was grown is empty"
+    with lab.asking() as ctx:
+        cards = [port.id for port in network.ports_of(ctx.session, service.get(ctx, "first").id)]
+    for card in cards:  # its network is in memory
+        desk.place.ask(lambda ctx, card=card: service.remove_nic(ctx, service.get(ctx, "first"), card))
+    start(desk.place, "first")
+    assert desk.told("first", "first") == (head.path, "raw", [])
+    desk.reconcile()

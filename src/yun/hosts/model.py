@@ -25,7 +25,8 @@ class Host(Row, Base):
     (libvirt is away: nothing can be started). Memory is in MiB. ``accel_reason`` is the stable word of the driver's
     port. ``reserved_mib`` is kept for the host itself; what instances are promised may reach the rest times
     ``memory_overcommit``, and the processors times ``cpu_overcommit``. A host that does not ``accept`` gets no new
-    instances. ``facts`` are the latest readings (load, use, free memory and disk, kernel, uptime).
+    instances. ``facts`` are the latest readings (load, use, free memory and disk, kernel, uptime),
+    and which processor models machines can have.
     """
 
     __tablename__ = "host"

@@ -32,13 +32,14 @@ def observe(op: Op) -> list[str] | None:
     machine = op.drivers.on(LOCAL).machine
     facts, services, qemu = machine.facts(), machine.services(), machine.qemu_version()
     _keep_gateway(machine, services)
+    models = _models(op, facts, services, qemu)
     with op.write() as session:
         host, fresh = _row(session, facts)
         changed = ["host"] if fresh else []
         changed += _write_services(session, host, services)
         if _write_host(session, host, facts, services, qemu) or fresh:
             changed = [*dict.fromkeys(["host", *changed])]
-        _write_readings(session, host, facts)
+        _write_readings(session, host, facts, models)
         if changed:
             data = {"state": host.state, "services": {s.name: s.state for s in services}}
             emit(session, "host.added" if fresh else "host.changed", subject=_subject(host), data=data)
@@ -53,6 +54,24 @@ def _keep_gateway(machine: HostMachine, services: list[ServiceFacts]) -> None:
             log.info("the gateway was put back in place")
     except DriverError as error:
         log.warning("the gateway could not be put back: %s", error)
+
+
+def _models(op: Op, facts: HostFacts, services: list[ServiceFacts], qemu: str) -> dict[str, Any]:
+    """The processor models that machines of the host can have (``usable``: True where it gives all of one), and of what
+    they were read: they are asked for anew after a boot and for other programs. What is known stays where nobody
+    answers."""
+    libvirt = next(s for s in services if s.name == "libvirt")
+    of = f"{facts.boot_id} {facts.accel} {qemu} {libvirt.version}"
+    with op.read() as session:
+        rows = session.scalars(sa.select(Host.facts).order_by(Host.created_at, Host.id).limit(1)).first() or {}
+    known: dict[str, Any] = rows.get("cpu_models") or {}
+    if libvirt.state != "running" or known.get("of") == of:
+        return known
+    try:
+        return {"of": of, "usable": op.drivers.on(LOCAL).hypervisor.cpu_models(facts.accel)}
+    except DriverError as error:
+        log.warning("the processor models cannot be told: %s", error)
+        return known
 
 
 def _row(session: Session, facts: HostFacts) -> tuple[Host, bool]:
@@ -84,7 +103,7 @@ def _write_host(session: Session, host: Host, facts: HostFacts, services: list[S
     return bool(changed)
 
 
-def _write_readings(session: Session, host: Host, facts: HostFacts) -> None:
+def _write_readings(session: Session, host: Host, facts: HostFacts, models: dict[str, Any]) -> None:
     """Readings of the moment; they do not count as a revision of the host."""
     readings = {
         "kernel": facts.kernel, "architecture": facts.architecture, "cpu_model": facts.cpu_model,
@@ -92,7 +111,7 @@ def _write_readings(session: Session, host: Host, facts: HostFacts) -> None:
         "memory_free_mib": facts.memory_free_mib, "uptime_seconds": round(facts.uptime_seconds),
         "disk_bytes": facts.disk_bytes, "disk_free_bytes": facts.disk_free_bytes,
         "tpm": facts.tpm, "huge_pages_mib": facts.huge_pages_mib,
-        "io_uring": not facts.io_uring_fault, "io_uring_fault": facts.io_uring_fault,
+        "io_uring": not facts.io_uring_fault, "io_uring_fault": facts.io_uring_fault, "cpu_models": models,
     }  # fmt: skip
     now = datetime.now(UTC)
     # A statement, so that the revision (the ETag) does not move every few seconds.

@@ -51,6 +51,19 @@ class BoardContract:
         room.driver.undefine(spec.uuid)
         room.driver.discard_tpm(spec.uuid)
 
+    def test_machines_start_with_the_models_that_are_offered(self, room: Room) -> None:
+        offered = room.driver.cpu_models("tcg")
+        assert offered["qemu64"], "the emulator gives all of its own"
+        poor = [name for name, whole in offered.items() if not whole]
+        assert poor, "and not all of every other"
+        for model in ("qemu64", poor[0]):
+            spec = room.spec(board=Board(cpu_model=model))
+            room.driver.define(spec)
+            room.driver.start(spec.uuid)
+            assert room.driver.state(spec.uuid).power is Power.RUNNING
+            room.driver.destroy(spec.uuid)
+            room.driver.undefine(spec.uuid)
+
     def test_extra_xml_that_makes_no_sense_is_refused_and_leaves_the_old_definition(self, room: Room) -> None:
         spec = room.spec()
         room.driver.define(spec)

@@ -14,6 +14,8 @@ from yun.base.units import MIB, parse_size
 from yun.compute import hardware as parts
 from yun.compute import service
 from yun.compute.model import LIVE, Instance
+from yun.compute.service.cpu_models import choices
+from yun.hosts.model import Host
 from yun.operations.intent import Intent
 from yun.operations.service import submit
 from yun.web.edits import changed
@@ -38,6 +40,7 @@ def hardware(ctx: Ctx, ref: str) -> Response:
     return render(
         ctx, "compute/hardware.html", row=row, action=base, preview_url=f"{base}/preview", options=options,
         now=parts.shown(row.firmware, row.hardware), waiting=waiting, running=running,
+        models=choices(ctx.session.get_one(Host, row.host_id)),
     )  # fmt: skip
 
 

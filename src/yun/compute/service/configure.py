@@ -13,6 +13,7 @@ from yun.compute import hardware as parts
 from yun.compute.model import LIVE, SETTLED, Adoption, Instance
 from yun.compute.service.bus_fit import refuse_losing_ide
 from yun.compute.service.change_disk import WAYS, waiting_disks, way_word
+from yun.compute.service.cpu_models import refuse_model, said_model
 from yun.compute.service.look import must_be
 from yun.compute.service.power import keys, subject
 from yun.compute.service.resize import SIZE, pending
@@ -47,7 +48,9 @@ def configure(ctx: Context, instance: Instance, **changes: Any) -> Intent:
     wanted = parts.with_values(parts.of(instance.hardware), values)
     firmware = values.get("firmware", now["firmware"])
     parts.refuse_contradiction(wanted, vcpus=instance.vcpus, memory_mib=instance.memory_mib, firmware=firmware)
-    _refuse_host(ctx.session.get_one(Host, instance.host_id), wanted, values)
+    host = ctx.session.get_one(Host, instance.host_id)
+    _refuse_host(host, wanted, values)
+    refuse_model(host, values)
     _refuse_running(instance, values)
     if "machine" in values:
         refuse_losing_ide(ctx.session, instance, values["machine"])
@@ -59,7 +62,7 @@ def configure(ctx: Context, instance: Instance, **changes: Any) -> Intent:
         arguments={"instance_id": instance.id, "values": values, "was": {field: now[field] for field in values}},
         keys=keys(instance),
         effects=tuple(_effect(instance, field, now[field], value) for field, value in values.items()),
-        depends=_depends(values),
+        depends=(*_depends(values), *said_model(host, values)),
         back=(_("It has its earlier hardware again; what cannot change while it runs, from its next start."),),
     )
 

@@ -9,12 +9,12 @@ from yun.base.errors import DriverError
 from yun.base.messages import _
 from yun.drivers.hypervisor.board import NAMELESS_CPUS
 from yun.drivers.hypervisor.fake.calls import Calls
+from yun.drivers.hypervisor.fake.models import MODELS
 from yun.drivers.hypervisor.fake.world import ACTIVE, FakeDomain
 from yun.drivers.hypervisor.libvirt.domain_xml import domain_xml
 from yun.drivers.hypervisor.port import DomainSpec, Stranger
 
 LOG_BYTES = 1 << 20
-CPU_MODELS = ("qemu64", "Nehalem", "Westmere", "SandyBridge", "Haswell", "EPYC", "EPYC-Rome", "EPYC-Milan")
 
 
 class FakeDefinitions(Calls):
@@ -24,7 +24,7 @@ class FakeDefinitions(Calls):
         with self._call("define", spec.uuid):
             domain_xml(spec)
             model = spec.board.cpu_model
-            if model not in NAMELESS_CPUS and model not in CPU_MODELS:
+            if model not in NAMELESS_CPUS and model not in MODELS:
                 raise DriverError(_("This host knows no processor model {name}.", name=model))
             for other in self.world.domains.values():
                 if other.spec.name == spec.name and other.spec.uuid != spec.uuid:

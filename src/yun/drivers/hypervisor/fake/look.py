@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import time
 import zlib
+from typing import Literal
 
 from yun.drivers.hypervisor.fake.calls import Calls
+from yun.drivers.hypervisor.fake.models import MODELS
 from yun.drivers.hypervisor.fake.world import FakeDomain
 from yun.drivers.hypervisor.libvirt.domain_xml import domain_xml
 from yun.drivers.hypervisor.port import DomainState, DomainStats, HypervisorFacts, Power
@@ -18,6 +20,10 @@ class FakeLook(Calls):
     def facts(self) -> HypervisorFacts:
         with self._call("facts"):
             return HypervisorFacts("9.0.0", "7.2.0", "fake", self.world.cpus, self.world.memory_mib)
+
+    def cpu_models(self, accel: Literal["kvm", "tcg"]) -> dict[str, bool]:
+        with self._call("cpu_models"):
+            return dict(MODELS)
 
     def state(self, uuid: str) -> DomainState:
         with self._call("state", uuid):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from yun.drivers.hypervisor.port.answers import DomainState, DomainStats, HypervisorFacts
 
@@ -12,6 +12,12 @@ class Looks(Protocol):
 
     def facts(self) -> HypervisorFacts:
         """Versions and size of the host; also the liveness probe of the daemon."""
+        ...
+
+    def cpu_models(self, accel: Literal["kvm", "tcg"]) -> dict[str, bool]:
+        """Every processor model by name that a machine under this accelerator can have, and whether the host gives all
+        that is in it; a machine with one that it does not give in full starts with the rest. ``host-passthrough``,
+        ``host-model`` and ``maximum`` are ways to choose one, and not among them."""
         ...
 
     def state(self, uuid: str) -> DomainState:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-from yun.drivers.hypervisor.libvirt import look
+from yun.drivers.hypervisor.libvirt import look, models
 from yun.drivers.hypervisor.libvirt.driver.domains import Domains
 from yun.drivers.hypervisor.libvirt.events import agent_connected
 from yun.drivers.hypervisor.port import DomainState, DomainStats, HypervisorFacts, Power
@@ -24,6 +24,9 @@ class LooksAtDomains(Domains):
             return HypervisorFacts(_version(conn.getLibVersion()), _version(conn.getVersion()), model, cpus, memory_mib)
 
         return self._connection.call(ask)
+
+    def cpu_models(self, accel: Literal["kvm", "tcg"]) -> dict[str, bool]:
+        return self._connection.call(lambda conn: models.offered(conn, accel))
 
     def state(self, uuid: str) -> DomainState:
         def look_at(domain: Any) -> DomainState:
