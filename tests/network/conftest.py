@@ -15,6 +15,7 @@ from yun.base.db import Database
 from yun.base.ids import new_id
 from yun.drivers.bundle import Drivers, HostDrivers
 from yun.drivers.host.fake import FakeMachine
+from yun.drivers.hypervisor.fake import FakeHypervisor
 from yun.drivers.network.fake import FakeNetworkEngine, World
 from yun.identity.model import Project
 from yun.network import flows as _flows
@@ -73,7 +74,7 @@ def machine() -> FakeMachine:
 
 @pytest.fixture
 def engine(database: Database, settings: Settings, machine: FakeMachine, world: World) -> Engine:
-    local = HostDrivers(hypervisor=None, volume=None, machine=machine)  # type: ignore[arg-type]
+    local = HostDrivers(hypervisor=FakeHypervisor(), volume=None, machine=machine)  # type: ignore[arg-type]
     drivers = Drivers(network=FakeNetworkEngine(world), connect=lambda _h: local)
     made = Engine(database, drivers, settings)
     _flows.attach(made)

@@ -24,6 +24,7 @@ from yun.base.ids import new_id
 from yun.base.messages import _
 from yun.drivers.bundle import Drivers, HostDrivers
 from yun.drivers.host.linux import LinuxMachine
+from yun.drivers.hypervisor.fake import FakeHypervisor
 from yun.drivers.network.ovn import OvnNetworkEngine
 from yun.hosts.model import Host
 from yun.hosts.service import local_host
@@ -63,7 +64,7 @@ class Room:
         self.machine = machine = LinuxMachine(self.settings)
         for name in ("openvswitch", "ovn-central", "ovn-controller"):
             machine.start_service(name)
-        local = HostDrivers(hypervisor=None, volume=None, machine=machine)  # type: ignore[arg-type]
+        local = HostDrivers(hypervisor=FakeHypervisor(), volume=None, machine=machine)  # type: ignore[arg-type]
         self.network = OvnNetworkEngine(self.settings.ovn_nb, south=self.settings.ovn_sb)
         self.database = Database(self.settings.url)
         self.database.create()

@@ -19,6 +19,7 @@ from yun.base.ids import new_id
 from yun.base.messages import _
 from yun.drivers.bundle import Drivers, HostDrivers
 from yun.drivers.host.fake import FakeMachine
+from yun.drivers.hypervisor.fake import FakeHypervisor
 from yun.drivers.volume.fake import FakeVolumeStore, VolumeWorld
 from yun.drivers.volume.port import VolumeStore
 from yun.hosts import flows as _hosts  # noqa: F401
@@ -142,7 +143,7 @@ class Cloud:
 
 def make_cloud(database: Database, settings: Settings, store: VolumeStore, world: VolumeWorld) -> Cloud:
     """A cloud with a project, a host seen once and the default pool."""
-    local = HostDrivers(hypervisor=None, volume=store, machine=FakeMachine("node1"))  # type: ignore[arg-type]
+    local = HostDrivers(hypervisor=FakeHypervisor(), volume=store, machine=FakeMachine("node1"))  # type: ignore[arg-type]
     drivers = Drivers(network=None, connect=lambda _h: local)  # type: ignore[arg-type]
     clock = ManualClock()
     engine = Engine(database, drivers, settings, clock=clock)
