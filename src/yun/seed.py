@@ -91,7 +91,8 @@ def _image(
     )  # fmt: skip
     image = Image(
         id=new_id("img"), project_id=project_id, name=name, visibility="public", state="active", pool_id=pool.id,
-        layer_id=layer.id, kind=kind, format="iso" if kind == "iso" else "qcow2", source="recipe", source_name=name,
+        layer_id=layer.id, kind=kind, boots="bios uefi" if kind == "iso" else "",
+        format="iso" if kind == "iso" else "qcow2", source="recipe", source_name=name,
         checksum=digest, size_bytes=size, virtual_bytes=virtual, min_disk_bytes=virtual if kind == "disk" else 0,
         min_memory_mib=memory, os=system, default_user=user,
     )  # fmt: skip

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
 
 from tests.compute.conftest import Lab, both
+from tests.compute.test_pages import HTMX, browser  # noqa: F401 (a fixture)
 from yun.base.errors import Conflict, Invalid
 from yun.compute import service
 from yun.compute.media.model import CdDrive
 from yun.images import service as images
+from yun.images.model import Image
 from yun.operations.model import State as OperationState
 from yun.operations.service import submit
 from yun.storage.model import Head, Layer
@@ -218,3 +223,41 @@ def test_what_an_installer_cannot_be_told_is_refused_by_its_field(lab: Lab) -> N
         assert list(caught.value.fields) == [field]
     with lab.asking() as ctx, pytest.raises(Conflict, match="is a disk, not a CD"):
         service.create(ctx, service.Wish(name="web", iso="tiny", flavor="tiny"))
+
+
+def test_what_will_not_start_is_told_where_a_machine_is_to_start_from_it(
+    lab: Lab, cds: Any, browser: Callable[..., TestClient]  # noqa: F811
+) -> None:
+    """Inserting it says nothing: a CD with drivers needs no boot record."""
+    with lab.database.write() as session:
+        session.execute(sa.update(Image).where(Image.name == DRIVERS).values(boots="none"))
+        session.execute(sa.update(Image).where(Image.name == CD).values(boots="uefi"))
+    warning = f"{DRIVERS} has no boot record: a machine will not start from it."
+
+    def depends(ask: Any) -> list[str]:
+        with lab.asking() as ctx:
+            return [text.render() for text in ask(ctx).depends]
+
+    def insert(ctx: Any, **values: Any) -> Any:
+        return service.insert(ctx, service.get(ctx, "web"), images.get(ctx, DRIVERS), **values)
+
+    wish: dict[str, Any] = {"name": "new", "flavor": "medium"}
+    assert warning in depends(lambda ctx: service.create(ctx, service.Wish(iso=DRIVERS, **wish)))
+    told = depends(lambda ctx: service.create(ctx, service.Wish(iso=CD, driver_iso=DRIVERS, **wish)))
+    assert warning not in told
+    assert any("UEFI only" in text for text in told)
+    assert depends(insert) == []
+    assert depends(lambda ctx: insert(ctx, boot_once=True)) == [warning]
+    cds.insert(DRIVERS)
+    drive = next(d.slot for d in lab.rows(CdDrive))
+    assert depends(lambda ctx: service.boot_once(ctx, service.get(ctx, "web"), drive)) == [warning]
+    assert depends(lambda ctx: service.boot_order(ctx, service.get(ctx, "web"), ["cd", "disk"])) == [warning]
+    assert depends(lambda ctx: service.boot_order(ctx, service.get(ctx, "web"), ["disk", "network"])) == []
+    page = browser()
+    assert f"{DRIVERS} (no boot record)" in page.get("/instances/new").text
+    typed = {"name": "new", "source": "iso", "iso": DRIVERS, "flavor": "medium", "cache": "none", "discard": "true"}
+    assert warning in page.post("/instances/new/preview", data=typed, headers=HTMX).text
+    assert f"{DRIVERS} (no boot record)" in page.get(f"/instances/{lab.row().id}/drives/insert").text
+    with lab.asking() as ctx:
+        image = images.get(ctx, DRIVERS)
+    assert "it has no boot record" in page.get(f"/images/{image.id}").text

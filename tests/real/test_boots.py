@@ -38,6 +38,7 @@ def test_a_machine_is_installed_from_a_cd_and_later_from_it_once_again(desk: Des
     work.mkdir()
     cd = installer(builders.build("tiny", CACHE, lambda: None), work)
     desk.yun("image", "import", "installer", "--file", str(cd))
+    assert desk.yun("image", "show", "installer")["boots"] == "bios"
     made = desk.yun("instance", "create", "cd", "--iso", "installer", "--flavor", "mini")
     identifier = made["id"]
     booted(desk, identifier, 1)

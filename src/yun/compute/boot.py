@@ -23,7 +23,7 @@ TITLES: dict[str, Message] = {"devices": _("Boot order")}
 class Device:
     """A disk, CD drive or network card. ``key`` is what a row keeps of it (a volume's or port's id, a drive's slot),
     ``name`` what the hypervisor knows it by (slot, MAC), ``holds`` what lies behind it, ``turn`` when it is tried where
-    nobody chose (None: not at all)."""
+    nobody chose (None: not at all). ``image_id`` is the CD's that lies in a drive."""
 
     key: str
     kind: Literal["disk", "cd", "network"]
@@ -31,6 +31,7 @@ class Device:
     holds: str = ""
     turn: int | None = None
     address: str = ""
+    image_id: str = ""
 
     def word(self) -> Message:
         """As a person reads it."""
@@ -53,7 +54,7 @@ def devices(session: Session, instance_id: str) -> list[Device]:
     named = sa.select(Network.id, Network.name).where(Network.id.in_({p.network_id for p in ports}))
     networks: dict[str, str] = {row.id: row.name for row in session.execute(named)}
     return [
-        *disks, *(Device(d.slot, "cd", d.slot, d.image_name, d.boot_order) for d in drives),
+        *disks, *(Device(d.slot, "cd", d.slot, d.image_name, d.boot_order, image_id=d.image_id or "") for d in drives),
         *(Device(p.id, "network", p.mac, networks[p.network_id], address=p.address) for p in ports),
     ]  # fmt: skip
 

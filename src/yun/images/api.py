@@ -133,7 +133,7 @@ def show_image(image: Image) -> dict[str, Any]:
     names = (
         "id", "project_id", "name", "description", "visibility", "state", "layer_id", "kind", "format", "source",
         "source_name", "checksum", "size_bytes", "virtual_bytes", "min_disk_bytes", "min_memory_mib", "firmware",
-        "hardware", "os", "os_version", "default_user", "architecture", "cloud_init", "tags", "revision",
+        "hardware", "boots", "os", "os_version", "default_user", "architecture", "cloud_init", "tags", "revision",
     )  # fmt: skip
     times = ("created_at", "updated_at", "purge_at")
     return {n: getattr(image, n) for n in names} | {n: moment(getattr(image, n)) for n in times}

@@ -104,6 +104,7 @@ def show(client: Client, ref: str) -> None:
         (_("Tags"), "tags"),
         (_("System"), _system), (_("Default user"), "default_user"),
         (_("Architecture"), "architecture"), (_("Firmware"), "firmware"), (_("Hardware"), "hardware"),
+        (_("Starts"), lambda r: r["boots"] or "–"),
         ("cloud-init", "cloud_init"),
         (_("Least disk"), lambda r: format_size(r["min_disk_bytes"])),
         (_("Least memory"), lambda r: f"{r['min_memory_mib']} MiB"),

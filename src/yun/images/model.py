@@ -43,6 +43,7 @@ class Visibility(StrEnum):
 FIRMWARES = ("bios", "uefi", "uefi-secure")
 HARDWARE = ("virtio", "compatible")
 """What machines made of an image are given: paravirtual devices, or a SATA disk and an Intel e1000 card."""
+BOOTS = ("none", "bios", "uefi", "bios uefi")
 ARCHITECTURES = ("x86_64", "aarch64")
 FORMATS = ("auto", "qcow2", "raw", "vmdk", "vdi", "vhdx", "vpc", "iso")
 
@@ -70,7 +71,8 @@ class Image(Row, Base):
     found by looking. ``source`` says where from: ``upload``, ``file``, ``address``, ``catalogue``, ``recipe``,
     ``instance``, with ``source_name``. ``checksum`` is the SHA-256 of what came. ``size_bytes`` is what it takes,
     ``virtual_bytes`` how big its disk is. ``min_disk_bytes`` and ``min_memory_mib`` are what a machine needs at
-    least. ``hardware`` (of `HARDWARE`) is what its system has drivers for.
+    least. ``hardware`` (of `HARDWARE`) is what its system has drivers for. ``boots`` says of a CD which firmware
+    starts from it: `BOOTS`, empty for what was not examined.
     """
 
     PREFIX = "img"
@@ -95,6 +97,7 @@ class Image(Row, Base):
     min_memory_mib: Mapped[int] = mapped_column(default=0)
     firmware: Mapped[str] = mapped_column(sa.String(20), default="bios")
     hardware: Mapped[str] = mapped_column(sa.String(20), default="virtio", server_default="virtio")
+    boots: Mapped[str] = mapped_column(sa.String(20), default="", server_default="")
     os: Mapped[str] = mapped_column(sa.String(40), default="")
     os_version: Mapped[str] = mapped_column(sa.String(40), default="")
     default_user: Mapped[str] = mapped_column(sa.String(32), default="")

@@ -148,6 +148,7 @@ def image(ctx: Ctx, ref: str) -> Response:
     found = service.get(ctx, ref)
     return render(
         ctx, "images/show.html", image=found, users=service.users_of(ctx.session, found), sources=SOURCES,
+        boots=service.boot_word(found).to_json(),
         firmwares=dict(FIRMWARES), hardware=dict(HARDWARE), live=f"image:{found.id}",
         deletable=found.allows("delete") and not service.is_being_made(ctx.session, found),
     )  # fmt: skip

@@ -21,6 +21,7 @@ from yun.images.appliance import is_archive, take
 from yun.images.appliance import read as read_appliance
 from yun.images.appliance.bundling import Source, bundle
 from yun.images.appliance.writing import Card, DiskFile, Machine
+from yun.images.boot_records import boot_records
 from yun.images.model import Export, Image, State
 from yun.images.places import clear, holder, place, pool_of, share
 from yun.images.service.exports import LEAST_MEMORY_MIB
@@ -68,7 +69,7 @@ def activate(
     for field, value in got.get("properties", {}).items():
         setattr(image, field, value)
     image.kind = "iso" if found["format"] == "iso" else "disk"
-    image.format, image.checksum = found["format"], got["sha256"]
+    image.format, image.checksum, image.boots = found["format"], got["sha256"], found.get("boots", "")
     image.size_bytes, image.virtual_bytes = layer.file_bytes, layer.virtual_bytes
     if image.kind == "disk":
         image.min_disk_bytes = max(image.min_disk_bytes, layer.virtual_bytes)
@@ -230,7 +231,8 @@ def _under_its_own_name(op: Op, image_id: str, error: Invalid) -> Invalid:
 
 @step()
 def inspect(op: Op, image_id: str, pool_id: str, got: dict[str, Any], wanted: str) -> dict[str, Any]:
-    """What the file really is; refuses what is no disk, lies, is cut off, or refers to other files."""
+    """What the file really is, and which firmware starts from a CD; refuses what is no disk, lies, is cut off, or
+    refers to other files."""
     store = op.drivers.on(pool_of(op, pool_id).host_id).volume
     try:
         facts = store.inspect(got["path"])
@@ -244,7 +246,8 @@ def inspect(op: Op, image_id: str, pool_id: str, got: dict[str, Any], wanted: st
         raise Invalid(
             _("The file is damaged or cut off."), hint=_("Fetch or upload it again."), private="; ".join(damage)
         )
-    return {"format": facts.format, "virtual_bytes": facts.virtual_bytes}
+    boots = boot_records(got["path"]) if facts.format == "iso" else ""
+    return {"format": facts.format, "virtual_bytes": facts.virtual_bytes, "boots": boots}
 
 
 def _unconvert(op: Op, output: Any, image_id: str, pool_id: str, *_rest: Any) -> None:

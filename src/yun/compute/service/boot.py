@@ -13,6 +13,8 @@ from yun.compute.boot import Device
 from yun.compute.model import LIVE, SETTLED, Instance
 from yun.compute.service.look import must_be
 from yun.compute.service.power import keys, subject
+from yun.images import service as images
+from yun.images.model import Image
 from yun.operations.intent import Intent
 
 KINDS = ("disk", "cd", "network")
@@ -44,7 +46,7 @@ def boot_order(ctx: Context, instance: Instance, order: Sequence[str]) -> Intent
         arguments={"instance_id": instance.id, "order": wanted, "was": now},
         keys=keys(instance),
         effects=tuple(_order_effects(instance, found, after)),
-        depends=_depends(after[:1]),
+        depends=_depends(ctx, instance, after[:1]),
         back=(_("It tries again, in this order: {devices}.", devices=_listed(before)),),
     )
 
@@ -83,7 +85,7 @@ def boot_once(ctx: Context, instance: Instance, device: str) -> Intent:
         arguments={"instance_id": instance.id, "device": chosen.key if chosen else ""},
         keys=keys(instance),
         effects=tuple(effects),
-        depends=_depends([chosen] if chosen else []),
+        depends=_depends(ctx, instance, [chosen] if chosen else []),
         back=(back,),
     )  # fmt: skip
 
@@ -169,11 +171,13 @@ def _listed(devices: Sequence[Device]) -> str:
     return ", ".join(d.name for d in devices) or "–"
 
 
-def _depends(first: Sequence[Device]) -> tuple[Message, ...]:
+def _depends(ctx: Context, instance: Instance, first: Sequence[Device]) -> tuple[Message, ...]:
     """What must be so that booting from the first of them succeeds."""
     for device in first:
         if device.kind == "network":
             return (_("Booting from the network needs a server there that hands out a boot file (PXE)."),)
         if device.kind == "cd" and not device.holds:
             return (_("Nothing lies in the CD drive {slot} yet.", slot=device.name),)
+        if device.image_id:
+            return images.boot_faults([ctx.session.get(Image, device.image_id)], instance.firmware)
     return ()

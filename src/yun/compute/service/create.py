@@ -235,7 +235,10 @@ def _planned(
             *((floating.effect,) if floating else ()),
             _("It is started.") if wish.start else _("It is not started."),
         ),
-        depends=(_("image {name}", name=image.name), _("network {name}", name=port.network.name)),
+        depends=(
+            *images.boot_faults([image], row.firmware), _("image {name}", name=image.name),
+            _("network {name}", name=port.network.name),
+        ),
         capacity=(*_capacity(session, host, size), port.capacity, *((floating.capacity,) if floating else ())),
         write=write,
         deadline=COPY_SECONDS if first.copied else 900.0,

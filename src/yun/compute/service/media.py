@@ -69,6 +69,7 @@ def insert(
         keys=keys(instance),
         subjects=(Subject("image", image.id, image.name),),
         effects=tuple(effects),
+        depends=images.boot_faults([image], instance.firmware) if boot_once else (),
         back=(_back(drive),),
     )  # fmt: skip
 

@@ -36,6 +36,10 @@ def _pool(_session: Session, value: str) -> Condition:
     return Image.pool_id.in_(sa.select(Pool.id).where(sa.or_(Pool.name == value, Pool.id == value)))
 
 
+def _boots(_session: Session, _operator: str, value: str) -> Condition:
+    return Image.boots == value if value == "none" else Image.boots.in_([value, "bios uefi"])
+
+
 FIELDS: dict[str, Field] = {
     "name": language.text(Image.name),
     "tag": language.tag(Image.tags),
@@ -43,6 +47,7 @@ FIELDS: dict[str, Field] = {
     "state": language.choice(Image.state, list(State)),
     "visibility": language.choice(Image.visibility, list(Visibility)),
     "kind": language.choice(Image.kind, ["disk", "iso"]),
+    "boots": Field(language.SAME, _boots, ("none", "bios", "uefi")),
     "id": language.exact(Image.id),
     "os": language.text(Image.os),
     "version": language.text(Image.os_version),
