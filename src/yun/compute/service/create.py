@@ -217,10 +217,7 @@ def _planned(
             "instance_id": row.id, "start": wish.start, "floating_ip_id": floating.id if floating else None,
             "copied": first.copied,
         },
-        keys=(
-            Key(f"instance:{row.id}"), Key(f"host:{host.id}", HOST_SLOTS),
-            *((Key(f"pool-work:{disk.pool.id}", storage.POOL_SLOTS),) if first.copied else ()),
-        ),
+        keys=_keys_of(row, first),
         subjects=(
             Subject("volume", disk.volume_id, row.name), *port.subjects, *(floating.subjects if floating else ()),
         ),
@@ -235,14 +232,20 @@ def _planned(
             *((floating.effect,) if floating else ()),
             _("It is started.") if wish.start else _("It is not started."),
         ),
-        depends=(
-            *images.boot_faults([image], row.firmware), _("image {name}", name=image.name),
-            _("network {name}", name=port.network.name),
-        ),
+        depends=(*_depends(row, image), _("network {name}", name=port.network.name)),
         capacity=(*_capacity(session, host, size), port.capacity, *((floating.capacity,) if floating else ())),
         write=write,
         deadline=COPY_SECONDS if first.copied else 900.0,
     )  # fmt: skip
+
+
+def _keys_of(row: Instance, first: FirstPlan) -> tuple[Key, ...]:
+    copies = (Key(f"pool-work:{first.volume.pool.id}", storage.POOL_SLOTS),) if first.copied else ()
+    return (Key(f"instance:{row.id}"), Key(f"host:{row.host_id}", HOST_SLOTS), *copies)
+
+
+def _depends(row: Instance, image: Image) -> tuple[Message, ...]:
+    return (*images.boot_faults([image], row.firmware), _("image {name}", name=image.name))
 
 
 def _attach(session: Session, row: Instance, first: FirstPlan, ways: Ways) -> None:
