@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.web.conftest import Note, SmallCloud, notes
 from yun.base.errors import Conflict, DriverError, Forbidden, Invalid, NoCapacity, NotFound, OverQuota, Unavailable
 from yun.base.messages import _
 from yun.web.api import Ctx, Match, Route, tag
+from yun.web.typed import Typed
 
 
 class Body(BaseModel):
@@ -53,6 +55,10 @@ def routes(app: FastAPI, small: SmallCloud) -> None:
         ctx.session.add(Note(id=what, text=what))
         ctx.session.flush()
         raise RAISED[what][0] if what in RAISED else RuntimeError("a bug with a secret inside")
+
+    @router.post("/typed")
+    def typed(ctx: Ctx, form: Typed) -> None:
+        ctx.session.add(Note(id="typed", text=str(form.get("text"))))
 
     @router.get("/writing")
     def sneaks(ctx: Ctx) -> None:
@@ -182,3 +188,29 @@ def test_a_locked_database_is_unavailable_and_recovers(small: SmallCloud, client
         assert "Retry-After" in answer.headers
     assert client.post("/api/v1/notes", json={"text": "late"}).status_code == 201
     assert notes(small) == ["late"]
+
+
+def test_who_hangs_up_in_the_middle_of_a_body_is_no_fault_of_the_clouds(
+    app: FastAPI, small: SmallCloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="yun.web")
+    parts = iter([{"type": "http.request", "body": b"text=some", "more_body": True}, {"type": "http.disconnect"}])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(parts)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"authorization", b"Bearer alice"), (b"content-type", b"application/x-www-form-urlencoded")]
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+        "path": "/api/v1/notes/typed", "raw_path": b"/api/v1/notes/typed", "query_string": b"", "root_path": "",
+        "headers": [(b"host", b"testserver"), *headers], "client": ("127.0.0.1", 1), "server": ("testserver", 80),
+    }  # fmt: skip
+    asyncio.run(app(scope, receive, send))
+    assert notes(small) == []
+    assert not [r for r in caplog.records if r.levelno >= logging.WARNING], caplog.text
+    assert "hung up" in caplog.text
+    assert {m["status"] for m in sent if m["type"] == "http.response.start"} <= {499}

@@ -228,3 +228,37 @@ def test_help_is_there_at_once() -> None:
     )
     loaded = subprocess.run([sys.executable, "-c", heavy], check=True, capture_output=True, text=True)
     assert loaded.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("thing", "--help"), ("用法：yun thing", "命令：")),
+        (("thing", "list", "--help"), ("用法：", "选项：", "显示此帮助后退出。")),
+        (("thing", "list", "--colour", "red"), ("没有选项 '--colour'", "运行“yun thing list --help”查看帮助。")),
+        (("thing", "paint"), ("错误：没有命令 'paint'。",)), (("thing", "stop"), ("缺少参数",)),
+        (("thing", "list", "more"), ("多余的参数（more）",)),
+        (("-o", "xml", "thing", "list"), ("的值无效：'xml' 不在可选范围内",)),
+    ],
+)  # fmt: skip
+def test_what_the_library_says_is_in_the_persons_language_too(
+    words: tuple[str, ...], told: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("YUN_LANG", "zh")
+    shown = run(*words)
+    monkeypatch.setenv("YUN_LANG", "en")
+    for text in told:
+        assert text in shown.output, shown.output
+    for english in ("Usage", "Options", "Error", "No such", "Missing"):
+        assert english not in shown.output, shown.output
+    assert any(word in run(*words).output for word in ("Usage:", "Error:")), "and in English for everybody else"
+
+
+@pytest.mark.parametrize("name", ["-1", "-web"])
+def test_a_name_that_looks_like_an_option_is_told_where_it_stands(name: str) -> None:
+    refused = run("thing", "stop", name)
+    assert refused.exit_code == 2
+    assert f"stands behind --, such as: yun thing stop -- {name}" in refused.stderr
+    assert run("thing", "stop", "--", name).exit_code == 0
+    assert "stands behind" not in run("thing", "stop", "--force-it", "web").stderr
+    assert "stands behind" not in run("thing", "list", "-1").stderr, "it takes no name"

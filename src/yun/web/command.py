@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from yun.base.messages import LOCALES, Message, _
+from yun.web.click_texts import speak
 from yun.web.output import output, wait_for
 
 if TYPE_CHECKING:
@@ -153,6 +154,17 @@ def _everywhere(*, hidden: bool) -> list[click.Option]:
     ]
 
 
+class _Helped:
+    """The option ``--help`` in the command's language."""
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Made once by the library, and spoken anew each time."""
+        found: click.Option | None = super().get_help_option(ctx)  # type: ignore[misc]
+        if found is not None:
+            found.help = say(_("Show this message and exit."))
+        return found
+
+
 class _Spoken:
     """A help text that is rendered when it is asked for."""
 
@@ -176,8 +188,28 @@ class Option(_Spoken, click.Option):
         self._help = help
 
 
-class Command(_Spoken, click.Command):
+class Formatter(click.HelpFormatter):
+    """Headings as each language writes them."""
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        """The first line of a help."""
+        super().write_usage(prog, args, prefix or say(_("Usage: {command}", command="")))
+
+    def write_heading(self, heading: str) -> None:
+        """The line above a part."""
+        self.write(f"{'':>{self.current_indent}}{say(_('{title}:', title=heading))}\n")
+
+
+class Context(click.Context):
+    """What a command is called with; its help has our headings."""
+
+    formatter_class = Formatter
+
+
+class Command(_Helped, _Spoken, click.Command):
     """A command whose ``help`` is a `Message` and that takes the options of the frame at its own end, too."""
+
+    context_class = Context
 
     def __init__(self, name: str | None, *, help: Message | str | None = None, **rest: Any) -> None:
         super().__init__(name, **rest)
@@ -187,10 +219,25 @@ class Command(_Spoken, click.Command):
             if not taken & {*extra.opts, *extra.secondary_opts}:
                 self.params.append(extra)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As ever; a name that begins with a dash looks like an option, and is told how to be one."""
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            named = [param for param in self.params if isinstance(param, click.Argument)]
+            meant = next((word for word in given if word.startswith(error.option_name)), "")
+            if named and meant and not meant.startswith("--"):
+                told = _("A name that begins with - stands behind --, such as: {command}",
+                         command=f"{ctx.command_path} -- {meant}")  # fmt: skip
+                raise click.UsageError(f"{error.format_message()}\n  {say(told)}", ctx) from error
+            raise
 
-class Group(_Spoken, click.Group):
+
+class Group(_Helped, _Spoken, click.Group):
     """A noun; its verbs are `Command`."""
 
+    context_class = Context
     command_class = Command
 
     def __init__(self, name: str | None = None, *, help: Message | str | None = None, **rest: Any) -> None:
@@ -220,6 +267,10 @@ class Root(Group):
         super().__init__("yun", **rest)
         self.lazy = lazy
         self.params.extend(_everywhere(hidden=False))
+
+    def main(self, *args: Any, **rest: Any) -> Any:
+        speak(language)
+        return super().main(*args, **rest)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *self.lazy})

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from yun.base import errors, log
@@ -89,6 +89,10 @@ class Problem:
         )
 
 
+HUNG_UP = 499
+"""The status of an answer that nobody reads, as proxies log it."""
+
+
 def request_id(request: Request) -> str:
     """The id of this request in answers and in the log."""
     known: str | None = request.scope.get("yun_request_id")
@@ -117,6 +121,10 @@ def problem_of(error: Exception, request: Request, locale: str | None = None) ->
         return Problem(
             error.status_code, code, text.render(locale), text.render(locale), identifier, headers=error.headers
         )
+    if isinstance(error, ClientDisconnect):  # nobody reads the answer, and nothing is wrong with the cloud
+        LOG.debug("%s %s: whoever asked hung up (%s)", request.method, request.url.path, identifier)
+        told = _("Whoever asked hung up before all was said; nothing was done.").render(locale)
+        return Problem(HUNG_UP, "http", told, told, identifier)
     LOG.error("%s %s failed (%s)", request.method, request.url.path, identifier, exc_info=error)
     message = _("Something went wrong inside the cloud. The log has the details under {id}.", id=identifier)
     hint = _("Try again; if it stays, give this id to the administrator.")
