@@ -183,6 +183,23 @@ def test_a_name_is_taken_once_in_the_trash_too(do: Do, asking: Asking) -> None:
     assert caught.value.hint is not None
 
 
+def test_a_range_that_lies_in_the_trash_says_so_and_names_the_ways_out(do: Do, asking: Asking) -> None:
+    new = NewSubnet("10.9.0.0/24")
+    do(lambda ctx: service.create_network(ctx, NewNetwork("lab", subnet=new)))
+    with asking() as ctx, pytest.raises(Invalid) as caught:
+        service.create_network(ctx, NewNetwork("other", subnet=new))
+    assert "trash" not in caught.value.message.render()
+    gone = do(lambda ctx: service.delete_network(ctx, service.get_network(ctx, "lab")))
+    with asking() as ctx, pytest.raises(Invalid) as caught:
+        service.create_network(ctx, NewNetwork("other", subnet=new))
+    assert set(caught.value.fields) == {"cidr"}
+    assert "overlaps lab (10.9.0.0/24), which lies in the trash" in caught.value.message.render()
+    assert caught.value.hint is not None
+    assert f"yun undo {gone.id}" in caught.value.hint.render()
+    flat = NewSubnet("10.9.0.0/24", routed=False)
+    do(lambda ctx: service.create_network(ctx, NewNetwork("flat", subnet=flat)))  # nothing connects the two
+
+
 def test_a_reader_looks_and_changes_nothing(asking: Asking, projects: tuple[str, str]) -> None:
     reader = Actor("user", "usr_r", "r", {projects[0]: "reader"})
     with asking(actor=reader) as ctx:

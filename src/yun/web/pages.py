@@ -101,6 +101,10 @@ def _icon(name: str, label: str | None, css: str, sprite: str) -> Markup:
     return Markup('<svg class="icon {}" {}><use href="{}#{}"/></svg>').format(css, hidden, sprite, name)
 
 
+AT_ONCE = 500
+"""What one change of many may touch (`MOST` of `yun.operations.service.many`, which stands above this room)."""
+
+
 @dataclass(frozen=True)
 class Listing:
     """What a list page shows: one page of rows and the state of the address bar.
@@ -124,6 +128,11 @@ class Listing:
     def everything(self) -> bool:
         """Whether more match than this page shows, and all of them can be chosen by the list's query."""
         return self.query is not None and self.total is not None and len(self.page.items) < self.total
+
+    @property
+    def at_once(self) -> int:
+        """How many can be changed at once."""
+        return AT_ONCE
 
     @property
     def filtered(self) -> bool:

@@ -56,9 +56,13 @@ def _disks(row: Any) -> str:
     return ", ".join(f"{d['slot']} {format_size(d['size_bytes'])}" for d in row["disks"]) or "–"
 
 
+def _image(row: Any) -> str:
+    return str(row["image_name"]) or "–"
+
+
 SHEET: list[Any] = [
     (_("Name"), "name"), (_("State"), _state), (_("Addresses"), _addresses), (_("Size"), _whole_size),
-    (_("Flavor"), lambda r: r["flavor_name"] or "–"), (_("Image"), "image_name"), (_("Disks"), _disks),
+    (_("Flavor"), lambda r: r["flavor_name"] or "–"), (_("Image"), _image), (_("Disks"), _disks),
     (_("Host name"), "hostname"), (_("User"), lambda r: r["default_user"] or "–"), (_("Host"), "host_name"),
     (_("Tags"), "tags"), (_("Description"), lambda r: r["description"] or "–"),
     (_("Starts after a host reboot"), "autostart"), (_("Protected"), "protected"), (_("When it crashes"), _on_crash),
@@ -152,7 +156,7 @@ def list_(client: Client, q: str, state: str | None, tag: str | None, sort: str,
     """List instances."""
     columns: list[Any] = [
         (_("NAME"), "name"), (_("STATE"), _state), (_("ADDRESSES"), _addresses), (_("SIZE"), _size),
-        (_("IMAGE"), "image_name"), (_("HOST"), "host_name"), (_("TAGS"), "tags"), ("ID", "id"),
+        (_("IMAGE"), _image), (_("HOST"), "host_name"), (_("TAGS"), "tags"), ("ID", "id"),
     ]  # fmt: skip
     output(client.items("/instances", limit=limit, q=q, state=state, tag=tag, sort=sort), columns)
 

@@ -14,6 +14,7 @@ from yun.base.messages import Message, _
 from yun.network import addresses, checks
 from yun.network.model import Network, Router, RouterInterface, Subnet
 from yun.network.service import look
+from yun.network.service.ranges import refuse_overlap
 
 AUTO = "auto"
 
@@ -64,7 +65,7 @@ def plan_subnet(ctx: Context, network: Network, new: NewSubnet) -> SubnetPlan:
     if net.version == 6:
         raise checks.refuse("cidr", _("Networks carry IPv4 addresses only."), _("a range such as 10.1.0.0/24"))
     siblings = look.subnets_of(session, network.id, trashed=True)
-    checks.no_overlap(net, [(s.name, s.cidr) for s in siblings])
+    refuse_overlap(session, net, siblings)
     if new.gateway == AUTO:
         gateway: checks.Address | None = net[1]
     else:
@@ -113,8 +114,7 @@ def inherited(session: Session, net: checks.Net) -> list[str]:
 
 def _check_router(session: Session, router: Router, net: checks.Net) -> None:
     legs = sa.select(RouterInterface.subnet_id).where(RouterInterface.router_id == router.id)
-    near = session.scalars(sa.select(Subnet).where(Subnet.id.in_(legs)))
-    checks.no_overlap(net, [(s.name, s.cidr) for s in near])
+    refuse_overlap(session, net, session.scalars(sa.select(Subnet).where(Subnet.id.in_(legs))).all())
 
 
 def _leg(session: Session, router: Router, subnet: Subnet, address: str) -> RouterInterface:

@@ -138,7 +138,7 @@ class Many(Generic[Row, Wish]):
         return {
             **plans[0],
             "kind": f"{self.noun}.{verb}",
-            "title": self.titles[verb](len(plans)).render(ctx.locale),
+            "title": plans[0]["title"] if len(plans) == 1 else self.titles[verb](len(plans)).render(ctx.locale),
             "count": len(plans),
             "effects": [p["title"] for p in plans],
             "restarts": union("restarts"), "destroys": union("destroys"), "depends": union("depends"), "capacity": [],
