@@ -243,7 +243,7 @@ def test_nobody_gets_401_everywhere(client: TestClient) -> None:
     [
         ("GET", "users/a%00b", None), ("GET", "projects/%00", None), ("DELETE", "tokens/%00", None),
         ("GET", "keys/%00", None), ("DELETE", "sessions/%00", None), ("GET", "audit?actor=%00&address=%00", None),
-        ("GET", "users?search=%00", None), ("GET", "users/usr_%F0%9F", None), ("GET", "tokens?user=%00", None),
+        ("GET", "users?q=%00", None), ("GET", "users/usr_%F0%9F", None), ("GET", "tokens?user=%00", None),
         ("PUT", "projects/default/members/%00", {"role": "member"}), ("POST", "users", {"name": "x", "email": "a\0@b"}),
         ("POST", "sessions", {"name": "a\0b", "password": "x"}), ("POST", "tokens", {"name": "t", "project": "\0"}),
         ("POST", "sessions", {"name": "\ud800", "password": "\ud800"}),

@@ -22,6 +22,7 @@ router = APIRouter(route_class=Route, tags=["identity"])
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(max_length=500)]
 Search = Annotated[str, Query(max_length=100)]
+Words = Annotated[str, Query(max_length=1000, description="In the query language.")]
 Sort = Annotated[str, Query(max_length=40)]
 Text = Annotated[str, Field(max_length=2000)]
 
@@ -206,10 +207,10 @@ def gate_of(request: Request) -> service.Gate:
 
 @router.get("/users")
 def list_users(
-    ctx: Ctx, search: Search = "", sort: Sort = "name", cursor: Cursor = None, limit: Limit = 100
+    ctx: Ctx, q: Words = "", sort: Sort = "name", cursor: Cursor = None, limit: Limit = 100
 ) -> dict[str, Any]:
-    """All users."""
-    page = service.list_users(ctx, search=search, sort=sort, cursor=cursor, limit=limit)
+    """All users; `q` such as `role:admin project:lab text`."""
+    page = service.list_users(ctx, q=q, sort=sort, cursor=cursor, limit=limit)
     return {"items": [show_user(u, ctx) for u in page.items], "next": page.next}
 
 
@@ -279,10 +280,10 @@ def revoke_in_cloud(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> 
 
 @router.get("/projects")
 def list_projects(
-    ctx: Ctx, search: Search = "", sort: Sort = "name", cursor: Cursor = None, limit: Limit = 100
+    ctx: Ctx, q: Words = "", sort: Sort = "name", cursor: Cursor = None, limit: Limit = 100
 ) -> dict[str, Any]:
-    """The projects in which you have a role."""
-    page = service.list_projects(ctx, search=search, sort=sort, cursor=cursor, limit=limit)
+    """The projects in which you have a role; `q` such as `member:alice text`."""
+    page = service.list_projects(ctx, q=q, sort=sort, cursor=cursor, limit=limit)
     return {"items": [show_project(p, ctx) for p in page.items], "next": page.next}
 
 

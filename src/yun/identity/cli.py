@@ -88,11 +88,11 @@ def user() -> None:
 
 
 @user.command("list", help=_("List users."))
-@option("--search", help=_("Only those whose name, display name or e-mail address contains this."))
+@searching("role:admin project:lab text")
 @pass_client
-def list_users(client: Client, search: str | None) -> None:
+def list_users(client: Client, q: str | None) -> None:
     """List."""
-    output(client.items("/users", search=search), USERS)
+    output(client.items("/users", q=q), USERS)
 
 
 @user.command("show", help=_("Show a user."))
@@ -195,11 +195,11 @@ def project() -> None:
 
 
 @project.command("list", help=_("List the projects in which you have a role."))
-@option("--search", help=_("Only those whose name or description contains this."))
+@searching("member:alice text")
 @pass_client
-def list_projects(client: Client, search: str | None) -> None:
+def list_projects(client: Client, q: str | None) -> None:
     """List."""
-    output(client.items("/projects", search=search), PROJECTS)
+    output(client.items("/projects", q=q), PROJECTS)
 
 
 @project.command("show", help=_("Show a project with its members."))

@@ -15,6 +15,7 @@ from yun.identity.agent import short
 from yun.identity.api import gate_of
 from yun.identity.model import Project, User
 from yun.identity.service.audit_search import ENTRIES as FIELDS
+from yun.identity.service.people_search import PROJECTS, USERS
 from yun.operations.service import submit
 from yun.web import problem
 from yun.web.api import GuestCtx
@@ -232,8 +233,8 @@ def delete_key(ctx: Ctx, ref: str) -> Response:
 @router.get("/users")
 def users(ctx: Ctx, q: str = "", sort: str = "name", cursor: str | None = None) -> Response:
     """All users."""
-    page = service.list_users(ctx, search=q[:100], sort=sort, cursor=cursor)
-    listing = Listing("/users", page, sort=sort, filters={"q": q}, cursor=cursor, live="user")
+    page, fault = searched(ctx, q, USERS, lambda words: service.list_users(ctx, q=words, sort=sort, cursor=cursor))
+    listing = Listing("/users", page, sort=sort, filters={"q": q}, cursor=cursor, live="user", fault=fault)
     roles = {u.id: service.roles_of(ctx.session, u.id) for u in page.items}
     return render(ctx, "identity/users.html", listing=listing, roles=roles)
 
@@ -353,8 +354,10 @@ def logout_user(ctx: Ctx, ref: str) -> Response:
 @router.get("/projects")
 def projects(ctx: Ctx, q: str = "", sort: str = "name", cursor: str | None = None) -> Response:
     """The projects that exist for the actor."""
-    page = service.list_projects(ctx, search=q[:100], sort=sort, cursor=cursor)
-    listing = Listing("/projects", page, sort=sort, filters={"q": q}, cursor=cursor, live="project")
+    page, fault = searched(ctx, q, PROJECTS, lambda words: service.list_projects(
+        ctx, q=words, sort=sort, cursor=cursor
+    ))  # fmt: skip
+    listing = Listing("/projects", page, sort=sort, filters={"q": q}, cursor=cursor, live="project", fault=fault)
     return render(ctx, "identity/projects.html", listing=listing)
 
 

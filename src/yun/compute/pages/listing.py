@@ -114,9 +114,9 @@ def _hosts(ctx: Context, text: str) -> Iterator[Found]:
 
 
 def _people(ctx: Context, text: str) -> Iterator[Found]:
-    for user in identity.list_users(ctx, search=text, limit=4).items:
+    for user in identity.list_users(ctx, q=text, limit=4).items:
         yield _("User"), "user", f"/users/{user.id}", user.display_name or user.name
-    for project in identity.list_projects(ctx, search=text, limit=4).items:
+    for project in identity.list_projects(ctx, q=text, limit=4).items:
         yield _("Project"), "folder", f"/projects/{project.id}", project.name
 
 

@@ -15,6 +15,7 @@ from yun.base.paging import Page, paginate
 from yun.identity import names
 from yun.identity.holdings import contents, effects, listed
 from yun.identity.model import Grant, Project, User
+from yun.identity.service import people_search
 from yun.identity.service.users import find_user
 from yun.operations.intent import Intent, Subject, unchanged
 
@@ -56,16 +57,15 @@ def get_project(ctx: Context, reference: str) -> Project:
 
 
 def list_projects(
-    ctx: Context, *, search: str = "", sort: str = "name", cursor: str | None = None, limit: int = 100
+    ctx: Context, *, q: str = "", sort: str = "name", cursor: str | None = None, limit: int = 100
 ) -> Page[Project]:
-    """The projects in which the actor has a role."""
+    """The projects in which the actor has a role; ``q`` is in the query language (`people_search.PROJECTS`, and free
+    text). Raises `Invalid` for a query that means nothing."""
     ctx.may("project.list")
     query = sa.select(Project).where(Project.deleted_at.is_(None))
     if "*" not in ctx.actor.roles:
         query = query.where(Project.id.in_(list(ctx.actor.roles)))
-    if search:
-        columns = (Project.name, Project.description)
-        query = query.where(sa.or_(*(c.icontains(search, autoescape=True) for c in columns)))
+    query = query.where(*people_search.of_projects(ctx.session, q))
     sorts = {"name": Project.name, "created_at": Project.created_at}
     return paginate(ctx.session, query, sorts=sorts, key=Project.id, sort=sort, cursor=cursor, limit=limit)
 

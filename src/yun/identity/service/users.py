@@ -19,6 +19,7 @@ from yun.base.messages import Message, _
 from yun.base.paging import Page, paginate
 from yun.identity import names, secret
 from yun.identity.model import Grant, Project, User, WebSession
+from yun.identity.service import people_search
 from yun.operations.intent import Intent, Subject, unchanged
 
 ADMINS = Subject("cloud-admins", "cloud")
@@ -97,14 +98,12 @@ def get_user(ctx: Context, reference: str) -> User:
 
 
 def list_users(
-    ctx: Context, *, search: str = "", sort: str = "name", cursor: str | None = None, limit: int = 100
+    ctx: Context, *, q: str = "", sort: str = "name", cursor: str | None = None, limit: int = 100
 ) -> Page[User]:
-    """Users whose name, display name or address contains ``search``."""
+    """Users; ``q`` is in the query language (`people_search.USERS`, and free text). Raises `Invalid` for a query that
+    means nothing."""
     ctx.may("user.list")
-    query = sa.select(User)
-    if search:
-        columns = (User.name, User.display_name, User.email)
-        query = query.where(sa.or_(*(c.icontains(search, autoescape=True) for c in columns)))
+    query = sa.select(User).where(*people_search.of_users(ctx.session, q))
     sorts = {"name": User.name, "created_at": User.created_at, "state": User.state}
     return paginate(ctx.session, query, sorts=sorts, key=User.id, sort=sort, cursor=cursor, limit=limit)
 
