@@ -14,7 +14,7 @@ from yun.compute.service import Place
 from yun.operations.flow import Cancelled, Op
 from yun.operations.model import Operation, OperationKey
 from yun.operations.model import State as OperationState
-from yun.operations.service import submit
+from yun.operations.service import retry, submit
 from yun.storage import service as storage
 from yun.storage.model import Head, Layer, Pool, Volume
 
@@ -237,6 +237,49 @@ def test_a_machine_that_goes_down_before_it_uses_the_copy_is_copied_again_and_lo
     assert done.state == OperationState.SUCCEEDED, done.error
     assert done.result["value"]["effect"] == "file"
     assert room.files[room.head().path].content.startswith("qcow2:"), "a whole copy of the file, not half of one"
+
+
+@pytest.mark.parametrize("patience", [3, 1000])
+def test_a_move_whose_machine_died_before_a_full_pool_waits_for_room_and_names_the_way_out(
+    lab: Lab, room: Any, monkeypatch: pytest.MonkeyPatch, patience: int
+) -> None:
+    """It ends by itself where room is made in time, and by a retry afterwards."""
+    uuid, before, tries = lab.row().uuid, room.head(), []
+    calm, convert = steps.bring_over.call, room.store.convert
+
+    def and_die(op: Op, *args: Any) -> Any:
+        how = calm(op, *args)
+        room.world.crash(uuid)
+        room.store.world.fill()
+        return how
+
+    def and_look(*args: Any, **values: Any) -> Any:
+        tries.append(args)
+        if len(tries) > patience:
+            room.store.world.capacity = 1 << 50
+        return convert(*args, **values)
+
+    object.__setattr__(steps.bring_over, "call", and_die)
+    monkeypatch.setattr(room.store, "convert", and_look)
+    try:
+        identifier = room.ask()
+        lab.drain()
+    finally:
+        object.__setattr__(steps.bring_over, "call", calm)
+    if patience > 100:
+        stuck = lab.operation(identifier)
+        assert (stuck.state, len(tries) > 10) == (OperationState.STUCK, True)
+        assert "went down before it used the copy" in stuck.error["message"]["text"]
+        assert stuck.error["hint"]["params"]["command"] == f"yun operation retry {identifier}"
+        assert (room.head().path, room.files[before.path].writable) == (before.path, True)
+        room.store.world.capacity = 1 << 50
+        with lab.asking() as ctx:
+            retry(ctx, identifier)
+        lab.drain()
+    done = lab.operation(identifier)
+    assert done.state == OperationState.SUCCEEDED, done.error
+    assert "/fast/" in room.head().path
+    assert before.path not in room.files
 
 
 def test_a_machine_that_went_down_with_the_copy_keeps_what_it_wrote_there(lab: Lab, room: Any) -> None:

@@ -242,8 +242,22 @@ def _over(op: Op, scene: _Scene, road: Way, how: str) -> str:
         if _plugged(hypervisor, scene, road.source):
             raise DriverError(_("The machine still uses the old file."), retryable=True)
     if how == LIVE and not _went_down_with_it(op, scene, road):
-        _convert(op, scene, road)
+        _copy_off(op, scene, road)
     return FILE
+
+
+def _copy_off(op: Op, scene: _Scene, road: Way) -> None:
+    """The copy of a machine that went down before it used it is made from the file. Where there is no room for it by
+    now the move waits for some, many times: the old file has everything, and nothing is given up for a full disk."""
+    try:
+        _convert(op, scene, road)
+    except NoCapacity as error:
+        told = _("The instance {name} went down before it used the copy, and there is no room for that now: {reason} "
+                 "Its disk is whole in the pool {pool}.", name=scene.instance.name if scene.instance else "",
+                 reason=error.message, pool=scene.old.name)  # fmt: skip
+        way = _("Make room in the pool {pool}: the move goes on by itself within minutes. One that waited too long "
+                "goes on with: {command}", pool=scene.new.name, command=f"yun operation retry {op.id}")  # fmt: skip
+        raise DriverError(told, retryable=True, hint=way) from error
 
 
 def _went_down_with_it(op: Op, scene: _Scene, road: Way) -> bool:
