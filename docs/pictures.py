@@ -33,7 +33,8 @@ PAGES = {
     "floating-ips": "/networks/floating-ips", "activity": "/operations", "trash": "/trash", "users": "/users",
     "projects": "/projects", "flavors": "/flavors", "pools": "/pools", "account": "/account", "tokens": "/tokens",
     "routers": "/networks/routers", "keys": "/keys", "found-machines": "/found-machines",
-    "import": "/instances/import",
+    "import": "/instances/import", "load-balancers": "/networks/load-balancers",
+    "create-load-balancer": "/networks/load-balancers/new",
 }  # fmt: skip
 # Pages of one instance, below its address; and dialogs, opened on the page before the stroke.
 TABS = {
@@ -45,8 +46,9 @@ DIALOGS = {
     "drop": ("/settings", "/instances/{web}/drop-pending/preview"),
 }  # fmt: skip
 FOR_DOCS = {
-    "en": ("overview", "instances", "instance", "disks", "detach", "hardware", "found-machines"),
-    "zh": ("overview", "instances", "disks", "detach", "hardware"),
+    "en": ("overview", "instances", "instance", "disks", "detach", "hardware", "found-machines",
+           "load-balancer"),
+    "zh": ("overview", "instances", "disks", "detach", "hardware", "load-balancer"),
 }
 WIDE, NARROW = (1280, 860), (390, 844)
 
@@ -96,7 +98,13 @@ class Scene:
         self.do("add-nic", {"network": "lab"})
         self.do("insert", {"image": "virtio-win"})
         self.do("resize", {"vcpus": 4, "memory_mib": 4096})
+        web = [row["id"] for row in self.ask("GET", "/instances?q=tag:web%20state:running&limit=3")["items"]]
+        self.ask("POST", "/load-balancers", {
+            "name": "shop", "floating_ip": "new", "listeners": [{"port": 80, "member_port": 8080}],
+            "members": [{"kind": "instance", "target": one} for one in web] + [{"kind": "tag", "target": "shop"}],
+        })  # fmt: skip
         time.sleep(4)
+        self.balancer: str = self.ask("GET", "/load-balancers/shop")["id"]
         names = {row["name"]: row["id"] for row in self.ask("GET", "/volumes?q=data")["items"]}
         self.data: str = names["data"]
 
@@ -145,7 +153,10 @@ def main() -> None:
             for size, theme, locale in looks:
                 page = open_page(browser, size, theme, locale, url, password)
                 one = f"/instances/{scene.web}"
-                pages = {**{n: (p, "") for n, p in PAGES.items()}, **{n: (one + p, "") for n, p in TABS.items()},
+                balancer = f"/networks/load-balancers/{scene.balancer}"
+                pages = {**{n: (p, "") for n, p in PAGES.items()}, "load-balancer": (balancer, ""),
+                         "add-member": (balancer, balancer + "/members/new"),
+                         "add-listener": (balancer, balancer + "/listeners/new"), **{n: (one + p, "") for n, p in TABS.items()},
                          **{n: (one + p, d.format(web=scene.web, data=scene.data)) for n, (p, d) in DIALOGS.items()},
                 }  # fmt: skip
                 for name, (path, dialog) in pages.items():

@@ -164,6 +164,7 @@ def plugged(do: Do, cloud: None, database: Database) -> Callable[..., Port]:
 
         do(make, state=state)
         with database.read() as session:
-            return session.scalars(sa.select(Port).where(Port.instance_id == instance_id)).one()
+            mine = sa.select(Port).where(Port.instance_id == instance_id).order_by(Port.device_index.desc())
+            return session.scalars(mine.limit(1)).one()
 
     return call

@@ -84,6 +84,19 @@ def test_a_floating_ip_can_stand_before_it_and_is_then_nobody_elses(
     do(lambda ctx: service.release(ctx, service.get_floating_ip(ctx, outside)))
 
 
+def test_an_instance_with_several_cards_is_one_member_by_the_card_that_can_be_reached(
+    do: Do, plugged: Plugged, world: World, asking: Asking
+) -> None:
+    do(lambda ctx: service.create_network(ctx, NewNetwork("alone", subnet=NewSubnet("10.5.0.0/24", routed=False))))
+    side = plugged("web1", network="alone")
+    port = plugged("web1", network="default", instance_id=side.instance_id)
+    assert port.instance_id == side.instance_id
+    do(web(("instance", "web1"), network="default"))
+    assert [b.port_id for b in told(world).listeners[0].backends] == [port.id]
+    with asking() as ctx, pytest.raises(NotFound):
+        service.add_member(ctx, service.get_balancer(ctx, "shop"), "instance", "nobody")
+
+
 def test_members_by_tag_follow_the_tags(
     do: Do, plugged: Plugged, world: World, database: Database
 ) -> None:

@@ -15,7 +15,7 @@ from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.base.tags import check_tags
 from yun.network import addresses, checks
-from yun.network.model import FloatingIp, Listener, LoadBalancer, Member, Network, Port, Subnet
+from yun.network.model import TRASHED, FloatingIp, Listener, LoadBalancer, Member, Network, Port, Subnet
 from yun.network.service import balancing, look
 from yun.network.service.floating import FloatingIpPlan, must_reach, plan_floating_ip
 from yun.network.service.ports import default_network
@@ -187,21 +187,38 @@ def plan_member(ctx: Context, balancer: LoadBalancer, network: Network, kind: st
     if kind == "tag":
         text = check_tags([text])[0]
     else:
-        port = look.get_port(ctx, text)
-        look.must_allow_state(port)
         inside = balancing.networks_of(session, balancer)
-        mine = [port] if kind == "port" else look.ports_of(session, str(port.instance_id))
-        if kind == "instance" and port.instance_id is None:
-            raise Invalid(_("{target} is no instance.", target=text[:60]), fields={"target": _("an instance")})
-        if port.project_id != balancer.project_id or not any(p.network_id in inside for p in mine):
+        mine = [look.get_port(ctx, text)] if kind == "port" else _cards(ctx, balancer, text)
+        look.must_allow_state(mine[0])
+        if mine[0].project_id != balancer.project_id or not any(p.network_id in inside for p in mine):
             raise Conflict(
                 _("{name} is on none of the networks that the load balancer's router joins.",
-                  name=port.hostname or port.address),
+                  name=mine[0].hostname or mine[0].address),
                 fields={"target": _("a machine on {network}, or on a network with the same router",
                                     network=network.name)},
             )  # fmt: skip
-        text = port.id if kind == "port" else str(port.instance_id)
+        text = mine[0].id if kind == "port" else str(mine[0].instance_id)
     return Member(id=new_id(Member.PREFIX), load_balancer_id=balancer.id, kind=kind, target=text)
+
+
+def _cards(ctx: Context, balancer: LoadBalancer, reference: str) -> list[Port]:
+    """The cards of an instance of the balancer's project, by its id, host name, or an address or MAC of it; those in
+    the trash last."""
+    named = (Port.instance_id, Port.hostname, Port.address, Port.mac)
+    query = sa.select(Port.instance_id).where(
+        Port.project_id == balancer.project_id, Port.instance_id.is_not(None),
+        sa.or_(*(column == reference.replace("\0", "") for column in named)),
+    )  # fmt: skip
+    found = sorted({str(i) for i in ctx.session.scalars(query)})
+    cards = {i: look.ports_of(ctx.session, i) for i in found}
+    living = [i for i in found if any(p.state != TRASHED for p in cards[i])] or found
+    if not living:
+        raise not_found(_("instance").text, reference)
+    if len(living) > 1:
+        raise Conflict(
+            _("{reference} fits several things.", reference=reference), hint=_("Name its id, or choose a project.")
+        )
+    return sorted(cards[living[0]], key=lambda p: p.state == TRASHED)
 
 
 def depends_on(members: int) -> tuple[Message, ...]:
