@@ -156,7 +156,8 @@ def main() -> None:
                 balancer = f"/networks/load-balancers/{scene.balancer}"
                 pages = {**{n: (p, "") for n, p in PAGES.items()}, "load-balancer": (balancer, ""),
                          "add-member": (balancer, balancer + "/members/new"),
-                         "add-listener": (balancer, balancer + "/listeners/new"), **{n: (one + p, "") for n, p in TABS.items()},
+                         "add-listener": (balancer, balancer + "/listeners/new"),
+                         **{n: (one + p, "") for n, p in TABS.items()},
                          **{n: (one + p, d.format(web=scene.web, data=scene.data)) for n, (p, d) in DIALOGS.items()},
                 }  # fmt: skip
                 for name, (path, dialog) in pages.items():
