@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.house.story import MAKE_NET, Ask, Scene
+from tests.house.story import MAKE_NET, Ask, Scene, first_port, instance, on
+from yun.compute import service as compute
+from yun.compute.service import Card
 from yun.network import service as network
 
 CHANGE_NET: Ask = lambda ctx: network.update_network(  # noqa: E731
@@ -17,6 +19,12 @@ CHANGE_SUBNET: Ask = lambda ctx: network.update_subnet(  # noqa: E731
 )  # fmt: skip
 LONE: Ask = lambda ctx: network.create_network(  # noqa: E731
     ctx, network.NewNetwork("n1", subnet=network.NewSubnet("10.9.0.0/24", routed=False))
+)
+SIX: Ask = lambda ctx: network.create_subnet(  # noqa: E731
+    ctx, network.get_network(ctx, "default"), network.NewSubnet("fd00:9::/64", name="six")
+)
+BOTH: Ask = lambda ctx: network.create_subnet(  # noqa: E731
+    ctx, network.get_network(ctx, "n1"), network.NewSubnet("fd00:8::/64", name="both", ipv6_mode="dhcpv6-stateful")
 )
 SCENES: dict[str, Scene] = {
     "network.update": Scene(CHANGE_NET, (MAKE_NET,)),
@@ -34,6 +42,21 @@ MORE: dict[str, Scene] = {
             ctx, network.get_subnet(ctx, "10.9.0.0-24"), network.SubnetChanges(gateway="none", dhcp=False)
         ),
         (LONE,),
+    ),
+    "subnet.create of IPv6 where machines are": Scene(SIX, (instance(),)),
+    "subnet.delete of IPv6 where machines are": Scene(
+        lambda ctx: network.delete_subnet(ctx, network.get_subnet(ctx, "six")), (instance(), SIX)
+    ),
+    "instance.create with an address of each family": Scene(instance(), (SIX,)),
+    "instance.clone with an address of each family": Scene(
+        on(compute.clone, wish=compute.CloneWish("c{n}")), (SIX, instance())
+    ),
+    "instance.add_nic with an address of each family": Scene(
+        on(compute.add_nic, card=Card(network="n1")), (instance(), MAKE_NET, BOTH)
+    ),
+    "instance.change_nic from one family into two": Scene(
+        lambda ctx: compute.change_nic(ctx, compute.get(ctx, "m1"), first_port(ctx).id, Card(network="n1")),
+        (instance(), MAKE_NET, BOTH),
     ),
 }
 """Further scenes of the same kinds, walked by the same tests."""

@@ -54,6 +54,8 @@ def test_the_default_group_lets_all_out_and_ssh_ping_and_its_own_in(world: World
         ("egress", "ipv6", "any", None, None),
         ("ingress", "ipv4", "tcp", 22, None),
         ("ingress", "ipv4", "icmp", None, None),
+        ("ingress", "ipv6", "tcp", 22, None),
+        ("ingress", "ipv6", "icmp", None, None),
         ("ingress", "ipv4", "any", None, f"group:{group.id}"),
         ("ingress", "ipv6", "any", None, f"group:{group.id}"),
     }

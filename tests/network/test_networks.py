@@ -122,7 +122,7 @@ WRONG_SUBNETS = [
     ("cidr", NewSubnet("169.254.0.0/16")),
     ("cidr", NewSubnet("10.77.0.128/25")),
     ("cidr", NewSubnet("")),
-    ("cidr", NewSubnet("2001:db8::/64")),
+    ("cidr", NewSubnet("2001:db8::/48")),
     ("gateway", NewSubnet("10.9.0.0/24", gateway="10.8.0.1")),
     ("gateway", NewSubnet("10.9.0.0/24", gateway="10.9.0.255")),
     ("gateway", NewSubnet("10.9.0.0/24", gateway="gate")),

@@ -30,14 +30,28 @@ _KINDS = {
 
 
 @dataclass(frozen=True)
+class Six:
+    """The IPv6 side of a card: ``mode`` is how the guest gets its address, empty where it sets ``address`` (with prefix
+    length) itself."""
+
+    mode: str = ""
+    address: str = ""
+    gateway: str = ""
+    dns_servers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class GuestNic:
-    """A network card as the guest should set it up; ``address`` with prefix length, unused where DHCP serves it."""
+    """A network card as the guest should set it up; ``address`` with prefix length, unused where DHCP serves it.
+    ``four``: it has an IPv4 side at all; ``six`` its IPv6 side."""
 
     mac: str
     dhcp: bool = True
     address: str = ""
     gateway: str = ""
     dns_servers: tuple[str, ...] = ()
+    four: bool = True
+    six: Six | None = None
 
 
 @dataclass(frozen=True)
@@ -138,16 +152,37 @@ def network_config(nics: tuple[GuestNic, ...]) -> dict[str, Any]:
     for number, nic in enumerate(nics):
         name = f"eth{number}"
         config: dict[str, Any] = {"match": {"macaddress": nic.mac}, "set-name": name}
-        if nic.dhcp or not nic.address:
-            config["dhcp4"] = True
-        else:
-            config["addresses"] = [nic.address]
-            if nic.gateway:
-                config["gateway4"] = nic.gateway
-            if nic.dns_servers:
-                config["nameservers"] = {"addresses": list(nic.dns_servers)}
+        if nic.four:
+            _four(config, nic)
+        if nic.six:
+            _six(config, nic.six)
         ethernets[name] = config
     return {"version": 2, "ethernets": ethernets}
+
+
+def _four(config: dict[str, Any], nic: GuestNic) -> None:
+    if nic.dhcp or not nic.address:
+        config["dhcp4"] = True
+        return
+    config["addresses"] = [nic.address]
+    if nic.gateway:
+        config["gateway4"] = nic.gateway
+    if nic.dns_servers:
+        config["nameservers"] = {"addresses": list(nic.dns_servers)}
+
+
+def _six(config: dict[str, Any], six: Six) -> None:
+    """Routers are heard in every mode; without one the guest sets its address and way out itself."""
+    config["accept-ra"] = bool(six.mode)
+    if six.mode:
+        config["dhcp6"] = six.mode == "dhcpv6-stateful"
+        return
+    config["addresses"] = [*config.get("addresses", ()), six.address]
+    if six.gateway:
+        config["gateway6"] = six.gateway
+    if six.dns_servers:
+        listed = config.setdefault("nameservers", {"addresses": []})
+        listed["addresses"] = [*listed["addresses"], *six.dns_servers]
 
 
 def _joined(config: dict[str, Any], guest: Guest) -> dict[str, Any]:

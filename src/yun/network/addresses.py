@@ -80,6 +80,23 @@ def refuse_taken(session: Session, subnet: Subnet, address: str, field: str = "a
         raise _conflict(subnet, address, field)
 
 
+def own(session: Session, subnet: Subnet, mac: str) -> str:
+    """The address that the guest with this MAC makes itself in a subnet of that kind. Raises `Conflict` where somebody
+    has it."""
+    found = checks.eui64(ipaddress.ip_network(subnet.cidr), mac)
+    refuse_taken(session, subnet, found)
+    return found
+
+
+def give_one_back(session: Session, subnet: Subnet, address: str) -> None:
+    """One address is free again, whoever had it."""
+    session.execute(
+        sa.delete(Reservation).where(
+            Reservation.subnet_id == subnet.id, Reservation.place == place_of(subnet, address)
+        )
+    )
+
+
 def give_back(session: Session, owner_id: str) -> None:
     """Whatever addresses the owner has are free again."""
     session.execute(sa.delete(Reservation).where(Reservation.owner_id == owner_id))

@@ -13,6 +13,7 @@ from yun.base.errors import Conflict
 from yun.base.messages import Message, _
 from yun.network import addresses
 from yun.network.model import DOWN, TRASHED, Port, PortSecurityGroup, SecurityGroup, Subnet
+from yun.network.service import families
 from yun.network.service.look import card_now, groups_of
 from yun.network.service.ports import forget_these
 from yun.network.steps import tell_port
@@ -49,6 +50,7 @@ def put_card(op: Op, session: Session, instance_id: str, card: dict[str, Any]) -
     session.add(port)
     session.flush()
     _join(session, port.id, card["groups"])
+    families.write(session, port.id, card.get("more", ()))
     tell_port(session, port)
     return address
 
@@ -120,20 +122,28 @@ def _change(session: Session, port_id: str, values: dict[str, Any]) -> dict[str,
         _join(session, port_id, values["groups"])
     if "place" in values:
         old["place"] = _move(session, port, values["place"])
+    elif "mac" in old and old["mac"] != port.mac:
+        families.follow_mac(session, port)
     session.flush()
     tell_port(session, port)
     return old
 
 
 def _move(session: Session, port: Port, place: dict[str, Any]) -> dict[str, Any]:
+    """Within its network the port keeps its other addresses; into another it goes with none of them."""
     was = {"network_id": port.network_id, "subnet_id": port.subnet_id, "address": port.address, "fixed": False}
-    addresses.give_back(session, port.id)
-    session.flush()
     subnet = session.get(Subnet, place["subnet_id"])
     if subnet is None:
         raise Conflict(_("The network that the card is to be on is gone."))
-    port.address = addresses.take(session, subnet, place["address"], ("port", port.id), fixed=place["fixed"])
-    port.network_id, port.subnet_id = place["network_id"], place["subnet_id"]
+    addresses.give_one_back(session, session.get_one(Subnet, port.subnet_id), port.address)
+    more = families.drop(session, port.id)
+    if place["network_id"] != port.network_id:
+        was["more"], more = more, list(place.get("more", ()))
+    first, *more = families.led_by(session, port.mac, [place, *more])
+    port.address = addresses.take(session, subnet, first["address"], ("port", port.id), fixed=first["fixed"])
+    port.network_id, port.subnet_id = place["network_id"], subnet.id
+    session.flush()
+    families.write(session, port.id, more)
     return was
 
 

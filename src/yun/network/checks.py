@@ -21,6 +21,12 @@ TUNNEL = 58  # bytes that a Geneve tunnel adds to a packet
 MOST_ROUTES = 30
 PROTOCOLS = ("any", "tcp", "udp", "icmp")
 POOL_LIMIT = 2**31  # larger pools (IPv6) end here: nobody counts that far
+SLAAC, STATEFUL, STATELESS = "slaac", "dhcpv6-stateful", "dhcpv6-stateless"
+IPV6_MODES = (SLAAC, STATEFUL, STATELESS)
+SELF_MADE = (SLAAC, STATELESS)
+"""Ways in which guests make their IPv6 addresses themselves, of the prefix they hear and their MAC."""
+LEAST_MTU, LEAST_MTU_V6 = 576, 1280
+FAR = 2**63  # the upper half of a /64 is for what guests make themselves
 
 
 def refuse(field: str, message: Message, right: Message) -> Invalid:
@@ -77,6 +83,31 @@ def cidr(text: str, field: str = "cidr", *, smallest: int = 3) -> Net:
     return net
 
 
+def ipv6_mode(mode: str | None, net: Net, field: str = "ipv6_mode") -> str:
+    """How guests of an IPv6 range get their addresses; nothing for IPv4. The range has a length that suits the mode."""
+    if net.version == 4:
+        if mode:
+            raise refuse(field, _("Only IPv6 subnets have a mode."), _("none"))
+        return ""
+    found = one_of(mode or SLAAC, IPV6_MODES, field)
+    if found in SELF_MADE and net.prefixlen != 64:
+        raise refuse(
+            "cidr",
+            _("Guests that make their addresses themselves need a range of /64; {cidr} is not.", cidr=str(net)),
+            _("{cidr}, or the mode dhcpv6-stateful", cidr=f"{net[0]}/64"),
+        )
+    if not 64 <= net.prefixlen <= 120:
+        raise refuse("cidr", _("The range {cidr} has a wrong length.", cidr=str(net)), _("/64 to /120"))
+    return found
+
+
+def eui64(net: Net, mac: str) -> str:
+    """The address that a guest makes of a /64 and its MAC."""
+    raw = bytes.fromhex(mac.replace(":", ""))
+    tail = bytes([raw[0] ^ 2]) + raw[1:3] + b"\xff\xfe" + raw[3:]
+    return str(net[0] + int.from_bytes(tail))
+
+
 def filter_cidr(text: str, field: str = "remote_cidr", *, family: str = "ipv4") -> str:
     """The other side of a rule: a range or one address of the family."""
     try:
@@ -99,12 +130,16 @@ def address(text: str, field: str = "address", *, within: Net | None = None) -> 
             field, _("{value} is not an address.", value=text[:60]), _("an address such as 10.1.0.7")
         ) from error
     if within is not None:
-        right = _("an address from {first} to {last}", first=str(within[1]), last=str(last(within)))
+        right = _("an address from {first} to {last}", first=str(within[1]), last=str(_highest(within)))
         if found.version != within.version or found not in within:
             raise refuse(field, _("{address} is not in {cidr}.", address=str(found), cidr=str(within)), right)
         if found == within[0] or (found.version == 4 and found == within[-1]):
             raise refuse(field, _("{address} is not a host's address.", address=str(found)), right)
     return found
+
+
+def _highest(net: Net) -> Address:
+    return net[-2] if net.version == 4 else net[-1]
 
 
 def last(net: Net) -> Address:
@@ -117,7 +152,12 @@ def last(net: Net) -> Address:
 def pool(net: Net, gateway: Address | None, start: str | None, end: str | None) -> tuple[Address, Address]:
     """The pool from which addresses are given out: the whole range, or what is asked for."""
     low = address(start, "pool_start", within=net) if start else net[1]
-    high = address(end, "pool_end", within=net) if end else last(net)
+    high = address(end, "pool_end", within=net) if end else max(last(net), low)
+    for field, found in (("pool_start", low), ("pool_end", high)):
+        if int(found) - int(net[0]) >= FAR:
+            right = _("an address from {first} to {last}", first=str(net[1]), last=str(net[FAR - 1]))
+            raise refuse(field, _("{address} is too far from the beginning of {cidr} for a pool.",
+                                  address=str(found), cidr=str(net)), right)  # fmt: skip
     if int(low) > int(high):
         raise Invalid(
             _("The pool ends before it begins."),
@@ -200,18 +240,18 @@ def domain(text: str, field: str = "domain") -> str:
     return clean
 
 
-def mtu(value: int, field: str = "mtu", *, most: int = 9000) -> int:
-    """A packet size that IPv4 and the way between hosts can carry, in bytes."""
-    if not 576 <= value <= most:
+def mtu(value: int, field: str = "mtu", *, most: int = 9000, least: int = LEAST_MTU) -> int:
+    """A packet size that IP and the way between hosts can carry, in bytes."""
+    if not least <= value <= most:
         raise refuse(
-            field, _("The MTU {value} is out of range.", value=value), _("{low} to {high}", low=576, high=most)
+            field, _("The MTU {value} is out of range.", value=value), _("{low} to {high}", low=least, high=most)
         )
     return value
 
 
 def carried(underlay: int) -> int:
     """The largest packet of a network whose packets go through tunnels between hosts, in bytes."""
-    return max(576, min(underlay - TUNNEL, 8942))
+    return max(LEAST_MTU, min(underlay - TUNNEL, 8942))
 
 
 def one_of(text: str, allowed: tuple[str, ...], field: str) -> str:

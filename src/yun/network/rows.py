@@ -21,6 +21,7 @@ from yun.network.model import (
     MemberHealth,
     Network,
     Port,
+    PortAddress,
     Router,
     RouterInterface,
     SecurityGroup,
@@ -109,6 +110,9 @@ def forget(session: Session, noun: str, identifier: str) -> None:
 def _forget_subnet(session: Session, subnet: Subnet) -> None:
     if session.scalar(sa.select(sa.func.count()).where(Port.subnet_id == subnet.id)):
         raise Conflict(_("{name} is in use by ports.", name=subnet.name))
+    for more in session.scalars(sa.select(PortAddress).where(PortAddress.subnet_id == subnet.id)):
+        addresses.give_one_back(session, subnet, more.address)
+        session.delete(more)
     for leg in session.scalars(sa.select(RouterInterface).where(RouterInterface.subnet_id == subnet.id)):
         addresses.give_back(session, leg.id)
         session.delete(leg)

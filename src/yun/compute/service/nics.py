@@ -149,7 +149,7 @@ def change_nic(ctx: Context, instance: Instance, reference: str, card: Card) -> 
     if plan is not None:
         values["place"] = {
             "network_id": plan.network.id, "subnet_id": plan.subnet.id, "address": plan.port.address,
-            "fixed": plan.fixed,
+            "fixed": plan.fixed, "more": [part.to_json() for part in plan.more],
         }  # fmt: skip
         effects[:0] = [
             _("It moves from {old} to {new}; its address changes from {address} to {other}.",
@@ -253,6 +253,7 @@ def _argument(plan: PortPlan) -> dict[str, Any]:
         "mac": port.mac, "hostname": port.hostname, "model": port.model, "link_up": port.link_up,
         "device_index": port.device_index, "address": port.address, "fixed": plan.fixed,
         "groups": [g.id for g in plan.groups], "labels": list(port.labels),
+        "more": [part.to_json() for part in plan.more],
     }  # fmt: skip
 
 
@@ -290,7 +291,15 @@ def _moved(ctx: Context, instance: Instance, port: Port, card: Card) -> PortPlan
     target = network.get_network(inside, card.network or port.network_id)
     if target.id == port.network_id and (card.address is None or card.address.strip() == port.address):
         return None
-    return network.plan_port(inside, network=target, address=card.address or None, groups=[])
+    plan = network.plan_port(inside, network=target, address=card.address or None, groups=[])
+    if target.id == port.network_id and card.address and network.family(plan.port.address) != network.family(
+        card.address
+    ):
+        raise Invalid(
+            _("The first address of this card is {address}.", address=port.address),
+            fields={"address": _("an address of the same family")},
+        )
+    return plan
 
 
 def _groups_said(groups: Sequence[SecurityGroup]) -> Message:

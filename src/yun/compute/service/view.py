@@ -22,6 +22,7 @@ from yun.compute.service.metrics import latest, point
 from yun.compute.service.resize import pending
 from yun.hosts.model import Host
 from yun.network.model import FloatingIp, Network, Port
+from yun.network.service import places_of
 from yun.operations.model import Operation, OperationKey
 from yun.storage.model import Pool
 from yun.storage.service import attachments_of
@@ -140,7 +141,9 @@ def ports_of(session: Session, instance_id: str) -> list[dict[str, Any]]:
     )
     return [
         {
-            "id": port.id, "mac": port.mac, "address": port.address, "state": port.state, "model": port.model,
+            "id": port.id, "mac": port.mac, "address": port.address,
+            "addresses": [address for _subnet, address in places_of(session, port, living=True)],
+            "state": port.state, "model": port.model,
             "link_up": port.link_up,
             "network_id": port.network_id, "network_name": network, "floating_ip": floating,
         }

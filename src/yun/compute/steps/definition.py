@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from yun.compute import places
-from yun.compute.cloud_init import GuestNic, seed_files
+from yun.compute.cloud_init import GuestNic, Six, seed_files
 from yun.compute.model import Instance
 from yun.compute.service.given import devices_of
 from yun.compute.spec import guest, spec_of
 from yun.compute.steps.seeing import see_devices
 from yun.compute.steps.shared import load, place
 from yun.drivers.hypervisor.port import DomainSpec, Power
-from yun.network.model import Subnet
-from yun.network.service import ports_of
+from yun.network.model import Port, Subnet
+from yun.network.service import places_of, ports_of
 from yun.operations.flow import Op, step
 from yun.storage.model import Pool
 from yun.storage.spec import pool_path_of
@@ -25,17 +26,23 @@ from yun.storage.spec import pool_path_of
 
 def _guest_nics(session: Session, instance_id: str) -> list[GuestNic]:
     """Cards as the guest sets them up: by DHCP where the subnet has it, else with the port's own address."""
-    found = []
-    for port in ports_of(session, instance_id):
-        subnet = session.get_one(Subnet, port.subnet_id)
-        prefix = ipaddress.ip_network(subnet.cidr).prefixlen
-        found.append(
-            GuestNic(
-                port.mac, dhcp=subnet.dhcp, address=f"{port.address}/{prefix}", gateway=subnet.gateway or "",
-                dns_servers=tuple(subnet.dns_servers),
+    return [_guest_nic(session, port) for port in ports_of(session, instance_id)]
+
+
+def _guest_nic(session: Session, port: Port) -> GuestNic:
+    nic = GuestNic(port.mac, four=False)
+    for subnet_id, address in places_of(session, port, living=True):
+        subnet = session.get_one(Subnet, subnet_id)
+        placed = f"{address}/{ipaddress.ip_network(subnet.cidr).prefixlen}"
+        servers, gateway = tuple(subnet.dns_servers), subnet.gateway or ""
+        if subnet.ipv6_mode and nic.six is None:
+            mode = subnet.ipv6_mode if subnet.dhcp else ""
+            nic = replace(nic, six=Six(mode, placed, gateway, servers))
+        elif not subnet.ipv6_mode and not nic.four:
+            nic = replace(
+                nic, four=True, dhcp=subnet.dhcp, address=placed, gateway=gateway, dns_servers=servers
             )
-        )  # fmt: skip
-    return found
+    return nic
 
 
 def _seed_back(op: Op, output: Any, instance_id: str) -> None:

@@ -45,6 +45,9 @@ class SubnetBody(BaseModel):
     lease_seconds: int = Field(3600, ge=-(2**53), le=2**53)
     ntp_servers: list[str] = Field(default_factory=list, max_length=20)
     routes: list[HostRoute] = Field(default_factory=list, max_length=100)
+    ipv6_mode: str | None = Field(
+        None, max_length=40, description="`slaac` (where left out), `dhcpv6-stateful` or `dhcpv6-stateless`; IPv6 only."
+    )
     routed: bool = Field(True, description="Whether the project's router connects it to the outside.")
 
     def new(self) -> NewSubnet:

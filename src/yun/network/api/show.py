@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -66,8 +67,10 @@ def subnet(row: Subnet, session: Session) -> dict[str, Any]:
         "lease_seconds": row.lease_seconds,
         "ntp_servers": row.ntp_servers,
         "routes": row.routes,
+        "ipv6_mode": row.ipv6_mode or None,
         "addresses_free": free,
         "addresses_total": total,
+        "addresses_taken": service.taken(session, row),
     }
 
 
@@ -90,8 +93,10 @@ def router(row: Router, legs: list[RouterInterface]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def port(row: Port, groups: list[SecurityGroup], floating: FloatingIp | None) -> dict[str, Any]:
-    """A port with its groups and its floating address."""
+def port(
+    row: Port, groups: list[SecurityGroup], floating: FloatingIp | None, more: Sequence[tuple[str, str]] = ()
+) -> dict[str, Any]:
+    """A port with its groups and its floating address; ``more`` are its addresses beside the first."""
     return {
         **_row(row),
         "name": row.name,
@@ -100,6 +105,9 @@ def port(row: Port, groups: list[SecurityGroup], floating: FloatingIp | None) ->
         "subnet_id": row.subnet_id,
         "mac": row.mac, "model": row.model, "link_up": row.link_up,
         "address": row.address,
+        "addresses": [
+            {"subnet_id": subnet, "address": address} for subnet, address in ((row.subnet_id, row.address), *more)
+        ],
         "floating_address": floating.address if floating else None,
         "instance_id": row.instance_id,
         "device_index": row.device_index,
@@ -111,10 +119,11 @@ def port(row: Port, groups: list[SecurityGroup], floating: FloatingIp | None) ->
 
 
 def ports(session: Session, rows: list[Port]) -> list[dict[str, Any]]:
-    """Many ports, in three queries."""
+    """Many ports, in four queries."""
     ids = [r.id for r in rows]
     groups, floating = service.groups_by_port(session, ids), service.floating_of(session, ids)
-    return [port(r, groups.get(r.id, []), floating.get(r.id)) for r in rows]
+    more = service.places_by_port(session, ids)
+    return [port(r, groups.get(r.id, []), floating.get(r.id), more.get(r.id, ())) for r in rows]
 
 
 def group(row: SecurityGroup, session: Session, locale: str) -> dict[str, Any]:

@@ -19,6 +19,10 @@ def port() -> None:
     """Ports."""
 
 
+def _addresses(row: Any) -> str:
+    return ", ".join(a["address"] for a in row["addresses"])
+
+
 @port.command("list", help=_("List ports."))
 @option("--network", "inside", help=_("Only those in this network."))
 @option("--instance", "instance_id", metavar="ID", help=_("Only those of this instance."))
@@ -30,7 +34,7 @@ def list_ports(
 ) -> None:
     """List ports."""
     columns: list[Any] = [
-        (_("ADDRESS"), "address"), (_("FLOATING IP"), "floating_address"), (_("MAC"), "mac"),
+        (_("ADDRESS"), _addresses), (_("FLOATING IP"), "floating_address"), (_("MAC"), "mac"),
         (_("HOST NAME"), "hostname"), (_("STATE"), "state"), (_("ID"), "id"),
     ]  # fmt: skip
     output(client.items("/ports", network=inside, instance_id=instance_id, state=state, q=q), columns)
@@ -42,7 +46,7 @@ def list_ports(
 def show_port(client: Client, ref: str) -> None:
     """Show a port."""
     columns: list[Any] = [
-        (_("Address"), "address"), (_("Floating IP"), "floating_address"), (_("MAC"), "mac"),
+        (_("Address"), _addresses), (_("Floating IP"), "floating_address"), (_("MAC"), "mac"),
         (_("Host name"), "hostname"), (_("Instance"), "instance_id"), (_("Network"), "network_id"),
         (_("Security groups"), lambda r: ", ".join(g["name"] for g in r["security_groups"])),
         (_("State"), "state"), (_("Interface id"), "uuid"), (_("Id"), "id"),

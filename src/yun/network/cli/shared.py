@@ -41,10 +41,10 @@ def _way(text: str) -> dict[str, str]:
 
 
 def subnet_body(
-    cidr: str, gateway: str | None, said: dict[str, Any], *, no_dhcp: bool, no_router: bool
+    cidr: str, gateway: str | None, said: dict[str, Any], *, no_dhcp: bool, no_router: bool, mode: str | None = None
 ) -> dict[str, Any]:
     """What a request says of a subnet; the gateway ``none`` is none at all."""
-    body = {"cidr": cidr, **said, "dhcp": not no_dhcp, "routed": not no_router}
+    body = {"cidr": cidr, **said, "dhcp": not no_dhcp, "routed": not no_router, **given(ipv6_mode=mode)}
     if gateway is not None:
         body["gateway"] = None if gateway == "none" else gateway
     return body

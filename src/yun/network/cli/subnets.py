@@ -61,6 +61,7 @@ def show_subnet(client: Client, ref: str) -> None:
         (_("Free"), lambda r: f"{r['addresses_free']} / {r['addresses_total']}"),
         (_("Name servers"), lambda r: ", ".join(r["dns_servers"])), (_("Domain"), "domain"), (_("DHCP"), "dhcp"),
         (_("Time servers"), lambda r: ", ".join(r["ntp_servers"])), (_("Lease, seconds"), "lease_seconds"),
+        (_("IPv6 mode"), "ipv6_mode"),
         (_("Routes"), lambda r: ", ".join(f"{w['destination']},{w['nexthop']}" for w in r["routes"])),
         (_("State"), "state"), (_("Network"), "network_id"), (_("Id"), "id"),
     ]  # fmt: skip
@@ -74,17 +75,21 @@ def show_subnet(client: Client, ref: str) -> None:
 @option("--gateway", help=_("Its gateway: an address, auto (the first one) or none."))
 @option("--pool", metavar="FIRST-LAST", help=_("The addresses that are given out by themselves."))
 @telling
+@option(
+    "--ipv6-mode", "mode", metavar="MODE",
+    help=_("How guests get IPv6 addresses: slaac (where left out), dhcpv6-stateful or dhcpv6-stateless."),
+)  # fmt: skip
 @option("--no-dhcp", is_flag=True, help=_("Guests find their addresses by themselves."))
 @option("--no-router", is_flag=True, help=_("Do not connect it to the outside."))
 @pass_client
 def create_subnet(
     client: Client, network_ref: str, cidr: str, name: str | None, gateway: str | None, pool: str | None,
     dns: tuple[str, ...], ntp: tuple[str, ...], routes: tuple[str, ...], domain: str | None, lease: int | None,
-    no_dhcp: bool, no_router: bool,
+    mode: str | None, no_dhcp: bool, no_router: bool,
 ) -> None:  # fmt: skip
     """Create a subnet."""
     said = told(dns, ntp, routes, domain, lease)
-    body = subnet_body(cidr, gateway, said, no_dhcp=no_dhcp, no_router=no_router)
+    body = subnet_body(cidr, gateway, said, no_dhcp=no_dhcp, no_router=no_router, mode=mode)
     body |= given(network=network_ref, name=name) | _pool(pool)
     client.change("POST", "/subnets", body)
 

@@ -69,6 +69,21 @@ class Subnet(Trashable, Row, Base):
     __table_args__ = (sa.UniqueConstraint("network_id", "name"),)
 
 
+class Place(sa.types.TypeDecorator[int]):
+    """A distance of up to 64 bits without a sign, in a column of 64 bits with one; those below 2**63 keep order."""
+
+    impl = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, dialect: sa.Dialect) -> int | None:
+        """Beyond the middle, numbers go on from the lowest."""
+        return value - 2**64 if value is not None and value >= 2**63 else value
+
+    def process_result_value(self, value: int | None, dialect: sa.Dialect) -> int | None:
+        """And come back."""
+        return value + 2**64 if value is not None and value < 0 else value
+
+
 class Reservation(Base):
     """One address of a subnet that is taken, by whom. ``place`` is its distance from the subnet's first address.
 
@@ -79,7 +94,7 @@ class Reservation(Base):
     __tablename__ = "address_reservation"
 
     subnet_id: Mapped[str] = mapped_column(sa.ForeignKey("subnet.id"), primary_key=True)
-    place: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    place: Mapped[int] = mapped_column(Place(), primary_key=True, autoincrement=False)
     owner_kind: Mapped[str] = mapped_column(sa.String(20))
     owner_id: Mapped[str] = mapped_column(sa.String(40), index=True)
 

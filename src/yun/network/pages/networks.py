@@ -64,12 +64,13 @@ def network_form(ctx: Ctx) -> Response:
 def new_subnet(form: FormData) -> service.NewSubnet:
     """What was typed of a subnet. Raises `Invalid`."""
     servers = listed(word(form, "dns_servers") or "")
+    lease = number(form, "lease_seconds")
     return service.NewSubnet(
         cidr=word(form, "cidr") or "", name=word(form, "subnet_name") or "", gateway=word(form, "gateway") or "auto",
         pool_start=word(form, "pool_start"), pool_end=word(form, "pool_end"), dns_servers=servers,
         domain=word(form, "domain") or "", dhcp=ticked(form, "dhcp"), routed=ticked(form, "routed"),
         ntp_servers=listed(word(form, "ntp_servers") or ""), routes=typed_ways(form),
-        **({"lease_seconds": lease} if (lease := number(form, "lease_seconds")) is not None else {}),
+        lease_seconds=3600 if lease is None else lease, ipv6_mode=word(form, "ipv6_mode"),
     )  # fmt: skip
 
 

@@ -20,7 +20,15 @@ from yun.network.service.balancing import (
     members_of,
     ports_of_member,
 )
-from yun.network.service.batch import group_names, groups_by_port, pool_use, ports_by_id, subnets_by_network
+from yun.network.service.batch import (
+    group_names,
+    groups_by_port,
+    places_by_port,
+    pool_use,
+    ports_by_id,
+    subnets_by_network,
+    taken,
+)
 from yun.network.service.changes import (
     NETWORK_TITLES,
     SUBNET_TITLES,
@@ -32,6 +40,7 @@ from yun.network.service.changes import (
     update_subnet,
 )
 from yun.network.service.defaults import ensure_default, reconcile
+from yun.network.service.families import family
 from yun.network.service.floating import (
     FloatingIpPlan,
     allocate,
@@ -59,6 +68,7 @@ from yun.network.service.look import (
     ids_of,
     legs_of,
     list_of,
+    places_of,
     ports_of,
     router_of,
     rules_of,
@@ -81,11 +91,11 @@ __all__ = [
     "allocate", "associate", "backends_of", "behind_floating_ip", "card_now", "change_listener", "create_balancer",
     "create_group", "create_network", "create_subnet", "default_group", "default_network", "delete_balancer",
     "delete_group", "delete_network", "delete_subnet", "disassociate", "ensure_default", "external_address",
-    "external_network", "floating_of", "forget_ports", "get", "get_balancer", "get_floating_ip", "get_group",
-    "get_listener", "get_network", "get_port", "get_router", "get_subnet", "group_names", "groups_by_port",
-    "groups_for", "groups_of", "health_of", "ids_of", "legs_of", "list_of", "listeners_of", "members_of",
-    "plan_floating_ip", "plan_port", "pool_use", "ports_by_id", "ports_of", "ports_of_member", "reconcile", "release",
-    "remove_listener", "remove_member", "remove_rule", "router_of", "rules_of", "say", "say_listener", "say_member",
-    "subnets_by_network", "subnets_of", "tag_network", "tend_balancers", "told_network", "told_subnet",
-    "update_balancer", "update_network", "update_subnet",
+    "external_network", "family", "floating_of", "forget_ports", "get", "get_balancer", "get_floating_ip",
+    "get_group", "get_listener", "get_network", "get_port", "get_router", "get_subnet", "group_names",
+    "groups_by_port", "groups_for", "groups_of", "health_of", "ids_of", "legs_of", "list_of", "listeners_of",
+    "members_of", "places_by_port", "places_of", "plan_floating_ip", "plan_port", "pool_use", "ports_by_id",
+    "ports_of", "ports_of_member", "reconcile", "release", "remove_listener", "remove_member", "remove_rule",
+    "router_of", "rules_of", "say", "say_listener", "say_member", "subnets_by_network", "subnets_of", "tag_network",
+    "taken", "tend_balancers", "told_network", "told_subnet", "update_balancer", "update_network", "update_subnet",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from yun.network import addresses
-from yun.network.model import ACTIVE, Port, PortSecurityGroup, SecurityGroup, Subnet
+from yun.network.model import ACTIVE, Port, PortAddress, PortSecurityGroup, Reservation, SecurityGroup, Subnet
 
 
 def subnets_by_network(session: Session, network_ids: list[str]) -> dict[str, list[Subnet]]:
@@ -36,6 +36,20 @@ def ports_by_id(session: Session, port_ids: list[str]) -> dict[str, Port]:
     return {p.id: p for p in session.scalars(sa.select(Port).where(Port.id.in_(port_ids)))}
 
 
+def places_by_port(session: Session, port_ids: list[str]) -> dict[str, list[tuple[str, str]]]:
+    """Port id → its addresses beside the first as (subnet id, address), of living subnets."""
+    query = (
+        sa.select(PortAddress.port_id, PortAddress.subnet_id, PortAddress.address)
+        .join(Subnet, Subnet.id == PortAddress.subnet_id)
+        .where(PortAddress.port_id.in_(port_ids), Subnet.state == ACTIVE)
+        .order_by(Subnet.created_at, Subnet.id, PortAddress.address)
+    )
+    found: dict[str, list[tuple[str, str]]] = {}
+    for port_id, subnet_id, address in session.execute(query):
+        found.setdefault(port_id, []).append((subnet_id, address))
+    return found
+
+
 def group_names(session: Session, group_ids: list[str]) -> dict[str, str]:
     """Group id → name."""
     query = sa.select(SecurityGroup.id, SecurityGroup.name).where(SecurityGroup.id.in_(group_ids))
@@ -45,3 +59,9 @@ def group_names(session: Session, group_ids: list[str]) -> dict[str, str]:
 def pool_use(session: Session, subnet: Subnet) -> tuple[int, int]:
     """How many addresses of the subnet's pool are free, and how many there are."""
     return addresses.free(session, subnet), addresses.total(subnet)
+
+
+def taken(session: Session, subnet: Subnet) -> int:
+    """How many addresses of the subnet somebody has, of its pool or not."""
+    query = sa.select(sa.func.count()).where(Reservation.subnet_id == subnet.id)
+    return session.scalar(query) or 0

@@ -91,7 +91,8 @@ def update_network(ctx: Context, network: Network, changes: NetworkChanges) -> I
         wanted["description"] = checks.description(given["description"])
     if "mtu" in given:
         most = 9000 if network.physical else checks.carried(ctx.settings.underlay_mtu)
-        wanted["mtu"] = checks.mtu(given["mtu"], most=most)
+        six = any(s.ipv6_mode for s in look.subnets_of(ctx.session, network.id, trashed=True))
+        wanted["mtu"] = checks.mtu(given["mtu"], most=most, least=checks.LEAST_MTU_V6 if six else checks.LEAST_MTU)
     if "domain" in given:
         wanted["domain"] = checks.domain(given["domain"])
     was, wanted = _differing(told_network(network), wanted)

@@ -85,6 +85,8 @@ def welcoming(group_id: str) -> list[SecurityRule]:
     inward = [
         SecurityRule(protocol="tcp", port_min=22, port_max=22, family="ipv4", description="SSH"),
         SecurityRule(protocol="icmp", family="ipv4", description="ICMP"),
+        SecurityRule(protocol="tcp", port_min=22, port_max=22, family="ipv6", description="SSH"),
+        SecurityRule(protocol="icmp", family="ipv6", description="ICMPv6"),
         SecurityRule(protocol="any", family="ipv4", remote_group_id=group_id),
         SecurityRule(protocol="any", family="ipv6", remote_group_id=group_id),
     ]

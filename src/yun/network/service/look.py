@@ -253,14 +253,17 @@ def ports_of(session: Session, instance_id: str) -> list[Port]:
     return list(session.scalars(query.order_by(Port.device_index, Port.id)))
 
 
-def places_of(session: Session, port: Port) -> list[tuple[str, str]]:
-    """All addresses of a port as (subnet id, address): its first one, then the others as their subnets were made."""
+def places_of(session: Session, port: Port, *, living: bool = False) -> list[tuple[str, str]]:
+    """All addresses of a port as (subnet id, address): its first one, then the others as their subnets were made;
+    ``living`` leaves those out whose subnet lies in the trash."""
     query = (
         sa.select(PortAddress.subnet_id, PortAddress.address)
         .join(Subnet, Subnet.id == PortAddress.subnet_id)
         .where(PortAddress.port_id == port.id)
         .order_by(Subnet.created_at, Subnet.id, PortAddress.address)
     )
+    if living:
+        query = query.where(Subnet.state == ACTIVE)
     return [(port.subnet_id, port.address), *((subnet, address) for subnet, address in session.execute(query))]
 
 

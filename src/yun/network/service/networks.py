@@ -12,8 +12,8 @@ from yun.base.errors import Conflict
 from yun.base.ids import new_id
 from yun.base.messages import _
 from yun.network import checks
-from yun.network.model import LoadBalancer, Network, Port, Router, Subnet
-from yun.network.service import balancing, look, names
+from yun.network.model import TRASHED, LoadBalancer, Network, Port, Router, Subnet
+from yun.network.service import balancing, families, look, names
 from yun.network.service.rights import may_change
 from yun.network.service.subnets import NewSubnet, plan_subnet
 from yun.operations.intent import Intent, Key, Subject
@@ -114,6 +114,13 @@ def create_subnet(ctx: Context, network: Network, new: NewSubnet) -> Intent:
     planned = plan_subnet(ctx, network, new)
     keys, targets = reach(network.id, planned.router)
     subnet = planned.subnet
+    lacking = families.lacking(ctx.session, network.id, families.version_of(subnet))
+    targets += [["port", port.id] for port in lacking]
+
+    def write(session: Session) -> None:
+        planned.write(session)
+        families.join(session, subnet, lacking)
+
     return Intent(
         kind="subnet.create",
         title=_("Create subnet {cidr} in {network}", cidr=subnet.cidr, network=network.name),
@@ -122,8 +129,8 @@ def create_subnet(ctx: Context, network: Network, new: NewSubnet) -> Intent:
         project_id=network.project_id,
         arguments={"subnet_id": subnet.id, "targets": targets},
         keys=keys,
-        effects=planned.effects,
-        write=planned.write,
+        effects=(*planned.effects, *families.joining(lacking)),
+        write=write,
     )
 
 
@@ -138,6 +145,8 @@ def delete_subnet(ctx: Context, subnet: Subnet) -> Intent:
     _refuse_balancers(balancing.in_subnet(ctx.session, subnet.id), subnet.name)
     router = look.router_of(ctx.session, subnet.id)
     keys, targets = reach(network.id, router)
+    losing = families.losing(ctx.session, subnet.id)
+    targets += [["port", port.id] for port in losing]
     return Intent(
         kind="subnet.delete",
         title=_("Delete subnet {name}", name=subnet.name),
@@ -146,7 +155,11 @@ def delete_subnet(ctx: Context, subnet: Subnet) -> Intent:
         project_id=subnet.project_id,
         arguments={"subnet_id": subnet.id, "targets": targets},
         keys=keys,
-        effects=(_("The subnet {cidr} goes to the trash.", cidr=subnet.cidr),),
+        effects=(
+            _("The subnet {cidr} goes to the trash.", cidr=subnet.cidr),
+            *((_("The router {name} has no interface in it any more.", name=router.name),) if router else ()),
+            *families.leaving(losing),
+        ),
     )
 
 
@@ -163,12 +176,14 @@ def _refuse_ports(session: Session, where: sa.ColumnElement[bool], name: str) ->
     count = sum(found.values())
     if not count:
         return
-    trashed = found.get("trashed", 0)
+    trashed = found.get(TRASHED, 0)
+    some = session.scalars(sa.select(Port).where(where).order_by(Port.state == TRASHED, Port.id).limit(families.SOME))
     raise Conflict(
-        _("{name} is in use by {count} ports ({trashed} in the trash).", name=name, count=count, trashed=trashed),
+        _("{name} is in use by {count} ports ({trashed} in the trash): {names}.", name=name, count=count,
+          trashed=trashed, names=families.named(list(some), count)),
         hint=_("Delete the instances on it first, and purge those in the trash."),
         details={"ports": count, "trashed": trashed},
-    )
+    )  # fmt: skip
 
 
 def _refuse_balancers(found: list[LoadBalancer], name: str) -> None:

@@ -12,7 +12,7 @@ from yun.base.context import Context
 from yun.base.errors import Conflict, Invalid
 from yun.base.ids import new_id
 from yun.base.messages import Message, _
-from yun.network import addresses, checks
+from yun.network import addresses
 from yun.network.model import (
     ACTIVE,
     FloatingIp,
@@ -25,7 +25,7 @@ from yun.network.model import (
     SecurityGroup,
     Subnet,
 )
-from yun.network.service import look
+from yun.network.service import families, look
 from yun.network.service.networks import tenancy
 from yun.operations.intent import Subject
 
@@ -43,6 +43,7 @@ class PortPlan:
     groups: tuple[SecurityGroup, ...]
     fixed: bool
     capacity: Message
+    more: tuple[families.Part, ...] = ()
 
     @property
     def id(self) -> str:
@@ -57,7 +58,13 @@ class PortPlan:
     @property
     def effect(self) -> Message:
         """What a person wants to know of it."""
-        return _("It gets the address {address} in {network}.", address=self.port.address, network=self.network.name)
+        listed = ", ".join(self.addresses)
+        return _("It gets the address {address} in {network}.", address=listed, network=self.network.name)
+
+    @property
+    def addresses(self) -> list[str]:
+        """All its addresses, the first one first."""
+        return [self.port.address, *(part.address for part in self.more)]
 
     def write(self, session: Session) -> None:
         """Add the port, its reservation and its groups to the transaction."""
@@ -68,6 +75,7 @@ class PortPlan:
         session.flush()
         session.add_all(PortSecurityGroup(port_id=port.id, group_id=g.id) for g in self.groups)
         session.flush()
+        families.write(session, port.id, [part.to_json() for part in self.more])
 
 
 def default_network(ctx: Context) -> Network:
@@ -112,11 +120,43 @@ def plan_port(
 ) -> PortPlan:
     """Choose everything for a port of the context's project; nothing is written before `PortPlan.write`.
 
+    A network of both families gives one address of each, IPv4 first; ``address`` asks for one of them.
     ``network`` defaults to the project's own, ``groups`` (names or ids) to its default one; ``groups=[]`` means none.
-    ``address`` and ``mac`` ask for certain ones; ``model`` is the card as its guest sees it. Raises `Invalid`,
+    ``mac`` asks for a certain one; ``model`` is the card as its guest sees it. Raises `Invalid`,
     `Conflict` for a taken address or MAC, `NoCapacity` for a full pool.
     """
     project_id = look.project_of(ctx)
+    network = _network_for(ctx, project_id, network)
+    mac = addresses.check_mac(ctx.session, mac) if mac else addresses.new_mac(ctx.session)
+    first, *more = families.plan(ctx.session, network, address, mac)
+    chosen = groups_for(ctx, project_id, groups)
+    last = sa.select(sa.func.max(Port.device_index)).where(Port.instance_id == instance_id)
+    index = ctx.session.scalar(last) if instance_id else None
+    port = Port(
+        id=new_id(Port.PREFIX),
+        project_id=project_id,
+        network_id=network.id,
+        subnet_id=first.subnet.id,
+        mac=mac,
+        address=first.address,
+        instance_id=instance_id,
+        device_index=0 if index is None else index + 1,
+        hostname=hostname,
+        labels=[],
+        model=model,
+        state="down",
+        link_up=True,
+        plugged=False,
+        port_security=True,
+    )
+    left = addresses.free(ctx.session, first.subnet)
+    all_of_it = addresses.total(first.subnet)
+    capacity = _("{free} of {total} addresses of {network} are free.", free=left, total=all_of_it, network=network.name)
+    return PortPlan(port, network, first.subnet, tuple(chosen), first.fixed, capacity, tuple(more))
+
+
+def _network_for(ctx: Context, project_id: str, network: str | Network | None) -> Network:
+    """The network, or the project's own. Raises `Invalid` where ports of the project cannot be on it."""
     if network is None:
         network = default_network(ctx)
     elif isinstance(network, str):
@@ -133,55 +173,7 @@ def plan_port(
             hint=_("Give the instance a floating IP instead."),
             fields={"network": _("a network of the project")},
         )
-    subnet = _subnet_for(ctx.session, network, address)
-    chosen = groups_for(ctx, project_id, groups)
-    last = sa.select(sa.func.max(Port.device_index)).where(Port.instance_id == instance_id)
-    index = ctx.session.scalar(last) if instance_id else None
-    port = Port(
-        id=new_id(Port.PREFIX),
-        project_id=project_id,
-        network_id=network.id,
-        subnet_id=subnet.id,
-        mac=addresses.check_mac(ctx.session, mac) if mac else addresses.new_mac(ctx.session),
-        address=addresses.choose(ctx.session, subnet, address),
-        instance_id=instance_id,
-        device_index=0 if index is None else index + 1,
-        hostname=hostname,
-        labels=[],
-        model=model,
-        state="down",
-        link_up=True,
-        plugged=False,
-        port_security=True,
-    )
-    left = addresses.free(ctx.session, subnet)
-    all_of_it = addresses.total(subnet)
-    capacity = _("{free} of {total} addresses of {network} are free.", free=left, total=all_of_it, network=network.name)
-    return PortPlan(port, network, subnet, tuple(chosen), address is not None, capacity)
-
-
-def _subnet_for(session: Session, network: Network, address: str | None) -> Subnet:
-    subnets = look.subnets_of(session, network.id)
-    if not subnets:
-        raise Conflict(
-            _("The network {network} has no subnet.", network=network.name),
-            hint=_("Create one first: yun subnet create NETWORK RANGE."),
-        )
-    if address is None:
-        for subnet in subnets:  # the first with room; the first of all tells its numbers where none has
-            if addresses.free(session, subnet) > 0:
-                return subnet
-        return subnets[0]
-    wanted = checks.address(address)
-    for subnet in subnets:
-        net = checks.cidr(subnet.cidr)
-        if wanted.version == net.version and wanted in net:
-            return subnet
-    ranges = ", ".join(s.cidr for s in subnets)
-    raise Invalid(
-        _("{address} is in no subnet of {network}.", address=address[:60], network=network.name),
-        fields={"address": _("an address in {ranges}", ranges=ranges)},
-    )
+    return network
 
 
 def groups_for(ctx: Context, project_id: str, references: Sequence[str] | None) -> list[SecurityGroup]:

@@ -23,7 +23,7 @@ AUTO = "auto"
 class NewSubnet:
     """A subnet to be made. ``gateway`` is ``auto`` (the first address), None (none), or an address; the pool is the
     whole range unless it is given; ``routes`` are ``{"destination", "nexthop"}``; ``routed`` connects it to the
-    project's router."""
+    project's router; ``ipv6_mode`` is one of `checks.IPV6_MODES`, SLAAC where an IPv6 range says none."""
 
     cidr: str
     name: str = ""
@@ -37,6 +37,7 @@ class NewSubnet:
     ntp_servers: list[str] = field(default_factory=list)
     routes: list[dict[str, str]] = field(default_factory=list)
     routed: bool = True
+    ipv6_mode: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,14 @@ def plan_subnet(ctx: Context, network: Network, new: NewSubnet) -> SubnetPlan:
     """Check a subnet and choose what was left open. Raises `Invalid` naming every kind of mistake by its field."""
     session = ctx.session
     net = checks.cidr(new.cidr)
-    if net.version == 6:
-        raise checks.refuse("cidr", _("Networks carry IPv4 addresses only."), _("a range such as 10.1.0.0/24"))
+    mode = checks.ipv6_mode(new.ipv6_mode, net)
+    if net.version == 6 and network.mtu < checks.LEAST_MTU_V6:
+        raise checks.refuse(
+            "cidr",
+            _("IPv6 needs packets of {least} bytes; the MTU of {network} is {mtu}.", least=checks.LEAST_MTU_V6,
+              network=network.name, mtu=network.mtu),
+            _("a larger MTU first"),
+        )  # fmt: skip
     siblings = look.subnets_of(session, network.id, trashed=True)
     refuse_overlap(session, net, siblings)
     if new.gateway == AUTO:
@@ -88,6 +95,7 @@ def plan_subnet(ctx: Context, network: Network, new: NewSubnet) -> SubnetPlan:
         lease_seconds=checks.lease(new.lease_seconds),
         ntp_servers=checks.ntp(new.ntp_servers, net),
         routes=checks.routes(new.routes, net),
+        ipv6_mode=mode,
     )
     router = look.project_router(session, network.project_id or "") if new.routed and gateway else None
     made = _("A subnet {cidr} is made; its pool is {first} to {last}.", cidr=str(net), first=str(low), last=str(high))

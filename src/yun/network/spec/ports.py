@@ -15,7 +15,7 @@ def port_spec(session: Session, port_id: str) -> PortSpec | None:
     port = session.get(Port, port_id)
     if port is None or not port.plugged or port.state == TRASHED:
         return None
-    places = look.places_of(session, port)
+    places = look.places_of(session, port, living=True)
     host = session.get(Host, port.host_id) if port.host_id else None
     return PortSpec(
         id=port.id,

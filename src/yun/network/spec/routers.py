@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import replace
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -11,6 +12,7 @@ from yun.drivers.network.port import NatSpec, RouterInterfaceSpec, RouterSpec
 from yun.hosts.model import Host
 from yun.network.model import ACTIVE, TRASHED, FloatingIp, Network, Port, Router, RouterInterface, Subnet
 from yun.network.service import look
+from yun.network.spec.advertising import advertisement
 
 
 def router_spec(session: Session, router_id: str) -> RouterSpec | None:
@@ -25,7 +27,7 @@ def router_spec(session: Session, router_id: str) -> RouterSpec | None:
     return RouterSpec(
         id=router.id,
         name=router.name,
-        interfaces=tuple(_leg(leg) for leg in inner),
+        interfaces=tuple(replace(_leg(leg), advertises=advertisement(session, leg)) for leg in inner),
         external=_leg(outer) if outer else None,
         routes=_routes(session, outer),
         nat=_nat(session, router, inner, outer),

@@ -26,16 +26,19 @@ def drop_acls(name: str) -> tuple[tuple[str, int, str, str], ...]:
         # A port asks for its address before anybody can have written a rule for it.
         ("from-lport", ALLOW_PRIORITY, f"inport == @{name} && ip4 && udp.src == 68 && udp.dst == 67", "allow"),
         ("from-lport", ALLOW_PRIORITY, f"inport == @{name} && ip6 && udp.src == 546 && udp.dst == 547", "allow"),
+        # Without these there is no IPv6 at all: neighbours, routers, and who listens to which group.
+        ("from-lport", ALLOW_PRIORITY, f"inport == @{name} && (nd || nd_rs || mldv1 || mldv2)", "allow"),
+        ("to-lport", ALLOW_PRIORITY, f"outport == @{name} && (nd || nd_ra || mldv1 || mldv2)", "allow"),
     )
 
 
 def drop_group(rows: Rows) -> Any:
     """The group of all filtered ports; made when first needed."""
     name = drop_name(rows)
-    made = rows.find("Port_Group", name) is None
     row = rows.upsert("Port_Group", "drop", name, name=name)
-    if made:
-        rows.match("ACL", row, "acls", [_acl(*a) for a in drop_acls(name)])
+    rules = drop_acls(name)
+    if len(getattr(row, "acls", ())) != len(rules):
+        rows.match("ACL", row, "acls", [_acl(*a) for a in rules])
     return row
 
 

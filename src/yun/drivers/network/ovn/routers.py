@@ -6,6 +6,7 @@ from typing import Any
 
 from yun.base.messages import _
 from yun.drivers.network.faults import missing
+from yun.drivers.network.ovn.advertising import ra_configs
 from yun.drivers.network.ovn.rows import Rows
 from yun.drivers.network.port import RouterInterfaceSpec, RouterSpec
 
@@ -57,6 +58,7 @@ def _leg(rows: Rows, router: Any, leg: RouterInterfaceSpec, chassis: str | None,
         name=leg.id,
         mac=leg.mac,
         networks=[leg.address],
+        ipv6_ra_configs=ra_configs(leg.advertises),
     )
     if before is None:
         rows.add(router, "ports", port)

@@ -10,9 +10,10 @@ from yun.drivers.network.port.balancers import BackendHealth, BackendSpec, Balan
 from yun.drivers.network.port.engine import NetworkEngine
 from yun.drivers.network.port.groups import GroupSpec, RuleSpec
 from yun.drivers.network.port.networks import NetworkSpec, PortSpec, SubnetSpec
-from yun.drivers.network.port.routers import NatSpec, RouterInterfaceSpec, RouterSpec
+from yun.drivers.network.port.routers import AdvertisementSpec, NatSpec, RouterInterfaceSpec, RouterSpec
 
 __all__ = [
-    "BackendHealth", "BackendSpec", "BalancerSpec", "CheckSpec", "GroupSpec", "ListenerSpec", "NatSpec",
-    "NetworkEngine", "NetworkSpec", "PortSpec", "RouterInterfaceSpec", "RouterSpec", "RuleSpec", "SubnetSpec",
+    "AdvertisementSpec", "BackendHealth", "BackendSpec", "BalancerSpec", "CheckSpec", "GroupSpec", "ListenerSpec",
+    "NatSpec", "NetworkEngine", "NetworkSpec", "PortSpec", "RouterInterfaceSpec", "RouterSpec", "RuleSpec",
+    "SubnetSpec",
 ]  # fmt: skip

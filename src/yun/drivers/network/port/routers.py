@@ -8,6 +8,16 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
+class AdvertisementSpec:
+    """What a leg tells IPv6 guests: how they get addresses, the packet size, a name server and a domain."""
+
+    mode: Literal["slaac", "dhcpv6-stateful", "dhcpv6-stateless"]
+    mtu: int = 1442
+    dns_server: str = ""
+    domain: str = ""
+
+
+@dataclass(frozen=True)
 class RouterInterfaceSpec:
     """A leg of a router: address with prefix length (``10.0.0.1/24``) in a network."""
 
@@ -15,6 +25,7 @@ class RouterInterfaceSpec:
     network_id: str
     mac: str
     address: str
+    advertises: AdvertisementSpec | None = None
 
 
 @dataclass(frozen=True)
