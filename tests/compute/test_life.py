@@ -6,10 +6,12 @@ import time
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from tests.compute.conftest import Lab, both
 from yun.base.errors import Conflict, Invalid, NoCapacity, NotFound
 from yun.base.ids import as_uuid
+from yun.base.units import GIB, TIB
 from yun.compute import service
 from yun.compute.model import Flavor, Instance, InstanceSample, State
 from yun.drivers.hypervisor.port import Power
@@ -17,7 +19,7 @@ from yun.hosts.model import Allocation
 from yun.network.model import FloatingIp, Port, Reservation
 from yun.operations.model import Notice
 from yun.operations.service import cancel, submit
-from yun.storage.model import Attachment, Head, TrashItem, Volume
+from yun.storage.model import Attachment, Head, Pool, TrashItem, Volume
 
 THINGS: tuple[Any, ...] = (Instance, Port, FloatingIp, Volume, Head, Attachment, Allocation, TrashItem)
 
@@ -130,6 +132,30 @@ def test_an_image_that_needs_more_is_refused_in_words(lab: Lab) -> None:
 def test_what_no_host_can_hold_is_refused_with_the_reason(lab: Lab) -> None:
     with pytest.raises(NoCapacity):
         lab.create(memory_mib=1024 * 1024)
+
+
+def test_a_disk_for_which_no_pool_has_room_is_named_by_its_field(lab: Lab) -> None:
+    with lab.database.write() as session:
+        session.execute(sa.update(Pool).values(free_bytes=9 * GIB, used_bytes=0, overcommit=1.0))
+    with pytest.raises(NoCapacity) as caught:
+        lab.create(disk_bytes=TIB)
+    assert list(caught.value.fields) == ["disk_bytes"]
+    assert "at most" in caught.value.fields["disk_bytes"].render("en")
+
+
+def test_an_instance_that_is_called_like_an_option_goes_on_working(lab: Lab) -> None:
+    """It was called so before such names were refused."""
+    lab.create("web")
+    with lab.database.write() as session:
+        session.execute(sa.update(Instance).values(name="-rf"))
+    lab.do(service.update, "-rf", name="-rf", description="as ever")
+    lab.do(service.add_disk, "-rf", size_bytes=GIB)
+    lab.do(service.stop, "-rf", force=True)
+    assert (lab.row("-rf").description, lab.row("-rf").state) == ("as ever", State.STOPPED)
+    with pytest.raises(Invalid):
+        lab.do(service.rename, "-rf", "-r")
+    lab.do(service.rename, "-rf", "rf")
+    assert lab.row("rf").name == "rf"
 
 
 def test_the_same_name_twice_is_refused_also_while_the_first_lies_in_the_trash(lab: Lab) -> None:

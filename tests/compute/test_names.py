@@ -6,6 +6,9 @@ from yun.base.errors import Invalid
 from yun.base.ids import new_id
 from yun.base.tags import check_tags
 from yun.compute.names import check_description, check_hostname, check_name, hostname_for
+from yun.identity import names
+from yun.images import checks
+from yun.network import checks as network
 
 
 @pytest.mark.parametrize("name", ["web", "网站服务器 1 号", "a; rm -rf $HOME", "<b>&\"'", "été", "x" * 100, "👩‍💻 lab"])
@@ -18,6 +21,20 @@ def test_a_bad_name_is_refused_with_its_field(name):
     with pytest.raises(Invalid) as caught:
         check_name(name)
     assert "name" in caught.value.fields
+
+
+@pytest.mark.parametrize("check", [check_name, checks.check_name, network.name, names.plain])
+@pytest.mark.parametrize("name", ["-rf", "--help", "-", "  -x"])
+def test_no_name_is_one_that_commands_take_for_an_option(check, name):
+    assert check("a-b-")
+    with pytest.raises(Invalid) as caught:
+        check(name)
+    assert "hyphen" in caught.value.message.render("en")
+    assert list(caught.value.fields) == ["name"]
+
+
+def test_what_is_no_name_may_begin_with_a_hyphen():
+    assert names.plain("- a list", "description", empty=True) == "- a list"
 
 
 def test_a_name_that_looks_like_an_id_is_refused():

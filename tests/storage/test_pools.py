@@ -52,20 +52,37 @@ def test_a_second_pool_is_made_and_deleted_and_undo_brings_it_back(cloud: Cloud)
     [
         ("Über", "/srv/x", "name"), ("", "/srv/x", "name"), ("a/b", "/srv/x", "name"), ("a" * 80, "/srv/x", "name"),
         ("ok", "srv", "path"), ("ok", "/srv/../etc", "path"), ("ok", "/srv/\n", "path"),
-        ("ok", "/" + "a" * 300, "path"),
+        ("ok", "/" + "a" * 300, "path"), ("ok", "/srv/a,b", "path"), ("ok", "/srv/x/", "path"),
+        *(("ok", place, "path") for place in (
+            "/", "/etc", "/etc/yun", "/proc/x", "/sys", "/dev", "/dev/shm/x", "/run", "/run/yun", "/usr/local/yun",
+            "/boot", "/var/run/x", "/var", "/var/lib", "/var/lib/dpkg/x", "/srv", "/home", "/lib64/x",
+        )),
     ],
 )  # fmt: skip
 def test_a_pool_with_a_wrong_name_or_place_is_refused(cloud: Cloud, name: str, path: str, field: str) -> None:
     with cloud.asking() as ctx, pytest.raises(Invalid) as caught:
         service.create_pool(ctx, name=name, path=path)
     assert list(caught.value.fields) == [field]
+    assert "/srv/yun" in caught.value.fields[field].render("en") or field == "name"
+
+
+def test_a_pool_may_lie_where_disks_do_and_below_yun_s_own_directory_but_not_in_its_place(cloud: Cloud) -> None:
+    with cloud.asking() as ctx:
+        own = str(ctx.settings.state_dir)
+        for path in ("/srv/yun", "/var/lib/yun-disks", "/home/yun/disks", "/mnt/a", "/etcetera", own + "/fast"):
+            service.create_pool(ctx, name="ok", path=path)
+        for path in (own, own.rpartition("/")[0]):
+            with pytest.raises(Invalid) as caught:
+                service.create_pool(ctx, name="ok", path=path)
+            assert list(caught.value.fields) == ["path"]
 
 
 def test_a_directory_that_the_host_refuses_fails_and_leaves_no_row(cloud: Cloud) -> None:
-    done = cloud.do(lambda ctx: service.create_pool(ctx, name="bad", path="/etc/yun"))
+    cloud.world.fail("prepare_pool")
+    done = cloud.do(lambda ctx: service.create_pool(ctx, name="bad", path="/srv/bad"))
     assert done.state == "failed"
     assert done.error is not None
-    assert done.error["code"] == "invalid"
+    assert done.error["code"] == "driver_error"
     assert len(cloud.all(Pool)) == 1
 
 
@@ -119,6 +136,7 @@ def test_more_than_may_be_promised_is_refused_and_what_is_short_is_named(cloud: 
             service.create_volume(ctx, name="more", size_bytes=2 * TIB)
         assert caught.value.details["short_bytes"] == TIB
         assert "1 TiB" in caught.value.message.render("en")
+        assert {n: right.render("en") for n, right in caught.value.fields.items()} == {"size_bytes": "at most 1 TiB"}
         preview = service.create_volume(ctx, name="fits", size_bytes=TIB // 2)
         assert "512 GiB" in preview.capacity[0].render("en")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 
 from tests.storage.conftest import Cloud
 from yun.base.context import Actor
@@ -186,6 +187,19 @@ def test_promises_count_the_trash_until_it_is_purged(cloud: Cloud) -> None:
     cloud.do(lambda ctx: service.purge(ctx, service.get_item(ctx, made.id)))
     assert cloud.read(lambda s: service.pool_room(s, s.get(Pool, cloud.pool.id)).promised) == 0
     assert cloud.all(TrashItem) == []
+
+
+def test_a_new_volume_is_not_called_like_an_option_but_one_that_is_can_be_used(cloud: Cloud) -> None:
+    with cloud.asking() as ctx, pytest.raises(Invalid) as caught:
+        service.create_volume(ctx, name="-rf", size_bytes=GIB)
+    assert "hyphen" in caught.value.message.render("en")
+    assert list(caught.value.fields) == ["name"]
+    cloud.do(lambda ctx: service.create_volume(ctx, name="rf", size_bytes=GIB))
+    with cloud.database.write() as session:
+        session.execute(sa.update(Volume).values(name="-rf"))
+    cloud.do(lambda ctx: service.tag_volume(ctx, service.get_volume(ctx, "-rf"), ["old"]))
+    cloud.do(lambda ctx: service.delete_volume(ctx, service.get_volume(ctx, "-rf")))
+    assert cloud.all(Volume)[0].state == "trashed"
 
 
 def test_capacity_is_checked_again_when_the_rows_are_written(cloud: Cloud) -> None:

@@ -7,6 +7,7 @@ import unicodedata
 
 from yun.base.errors import Invalid
 from yun.base.messages import _
+from yun.base.naming import no_option
 
 NAME_LENGTH = 100
 _HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -17,7 +18,7 @@ def check_name(name: str, *, field: str = "name") -> str:
     """The name as it is kept: trimmed, in Unicode's composed form.
 
     Any script, spaces and punctuation are welcome. Raises `Invalid` for an empty or long name, slashes, control
-    and invisible characters, and what looks like an id.
+    and invisible characters, a hyphen at its beginning, and what looks like an id.
     """
     name = unicodedata.normalize("NFC", name.strip())
     right = _("1 to {most} characters, no slash and no control character", most=NAME_LENGTH)
@@ -32,7 +33,7 @@ def check_name(name: str, *, field: str = "name") -> str:
         raise Invalid(_("The name contains a character that names cannot have."), fields={field: right})
     if _ID.fullmatch(name):
         raise Invalid(_("The name looks like an id."), fields={field: _("a name that does not look like an id")})
-    return name
+    return no_option(name, field)
 
 
 def _invisible(char: str) -> bool:

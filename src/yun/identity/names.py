@@ -7,6 +7,7 @@ import unicodedata
 
 from yun.base.errors import Invalid
 from yun.base.messages import Message, _
+from yun.base.naming import no_option
 
 LOGIN = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}")
 EMAIL = re.compile(r"[^\s@<>\"'\x00-\x20\x7f]+@[^\s@<>\"'\x00-\x20\x7f]+")
@@ -32,7 +33,8 @@ def login_name(text: str, field: str = "name") -> str:
 
 
 def plain(text: str, field: str = "name", *, most: int = 64, empty: bool = False) -> str:
-    """A text for people in any script on one line: no control characters, no slash, at most ``most`` characters."""
+    """A text for people in any script on one line: no control characters, no slash, at most ``most`` characters; a
+    name (not ``empty``) does not begin with a hyphen."""
     name = unicodedata.normalize("NFC", text).strip()
     bad = any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") for c in name)
     ambiguous = not empty and ("/" in name or IDENTIFIER.fullmatch(name))
@@ -42,7 +44,7 @@ def plain(text: str, field: str = "name", *, most: int = 64, empty: bool = False
             _("{name} cannot be used here.", name=name[:70]) if name else _("A name is needed."),
             _("1 to {most} characters on one line, without a slash", most=most),
         )
-    return name
+    return name if empty else no_option(name, field)
 
 
 def email(text: str, field: str = "email") -> str:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from yun.base.errors import Invalid
 from yun.base.messages import Message, _
+from yun.base.naming import no_option
 from yun.base.units import TIB, format_size
 from yun.images.model import ARCHITECTURES, FIRMWARES, FORMATS, HARDWARE, Visibility
 
@@ -29,7 +30,8 @@ def _refuse(field: str, message: Message, right: Message) -> Invalid:
 
 
 def check_name(text: str, field: str = "name") -> str:
-    """The name as it is kept: trimmed, composed, any script; no slash, no control character, not like an id."""
+    """The name as it is kept: trimmed, composed, any script; no slash, no control character, no hyphen
+    at its beginning, not like an id."""
     name = unicodedata.normalize("NFC", str(text).strip())
     right = _("1 to {most} characters, no slash and no control character", most=NAME_LENGTH)
     if not name:
@@ -44,7 +46,7 @@ def check_name(text: str, field: str = "name") -> str:
         raise _refuse(field, _("The name contains a character that names cannot have."), right)
     if _ID.fullmatch(name):
         raise _refuse(field, _("The name looks like an id."), _("a name that does not look like an id"))
-    return name
+    return no_option(name, field)
 
 
 def is_id(reference: str, prefix: str) -> bool:

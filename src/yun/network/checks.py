@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from yun.base.errors import Invalid
 from yun.base.messages import Message, _
+from yun.base.naming import no_option
 
 Net = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -35,13 +36,14 @@ def refuse(field: str, message: Message, right: Message) -> Invalid:
 
 
 def name(text: str, field: str = "name", *, empty: bool = False) -> str:
-    """A name in any script: 1 to 100 characters on one line, without a slash, not looking like an id."""
+    """A name in any script: 1 to 100 characters on one line, without a slash, no hyphen at its beginning, not like an
+    id."""
     clean = unicodedata.normalize("NFC", text).strip()
     odd = any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") for c in clean)
     if odd or len(clean) > 100 or "/" in clean or ID.fullmatch(clean) or (not clean and not empty):
         message = _("{name} cannot be a name.", name=clean[:60]) if clean else _("A name is needed.")
         raise refuse(field, message, _("1 to 100 characters on one line, without a slash"))
-    return clean
+    return no_option(clean, field)
 
 
 def description(text: str, field: str = "description", *, most: int = 1000) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -9,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from yun.base.errors import NoCapacity, Unavailable
 from yun.base.messages import _
-from yun.base.units import format_size
+from yun.base.units import MIB, format_size
 from yun.storage.model import Layer, Pool, PoolState, Volume
 
 
@@ -79,3 +81,17 @@ def check(session: Session, pool: Pool, need: int, *, now: int = 0) -> Room:
             details={"pool_id": pool.id, "short_bytes": lacking, "free_bytes": room.free},
         )  # fmt: skip
     return room
+
+
+@contextmanager
+def asked_in(field: str, *, had: int = 0) -> Iterator[None]:
+    """Whoever finds in here that a pool cannot promise as much names the ``field`` in which the size was asked for, and
+    the most that it could be; ``had`` bytes are promised to the same disk already."""
+    try:
+        yield
+    except NoCapacity as error:
+        left = error.details.get("left_bytes")
+        if left is not None:
+            most = (had + left) // MIB * MIB
+            error.fields[field] = _("at most {size}", size=format_size(most)) if left >= MIB else _("another pool")
+        raise

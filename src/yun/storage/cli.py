@@ -193,7 +193,7 @@ def tag_volume(client: Client, ref: str, tags: tuple[str, ...]) -> None:
     client.change("POST", f"/volumes/{quote(ref, safe='')}/tag", {"tags": list(tags)})
 
 
-@volume.command("delete", help=_("Move a volume to the trash."))
+@volume.command("delete", help=_("Move a volume to the trash; yun trash purge removes it for good."))
 @click.argument("ref")
 @pass_client
 def delete_volume(client: Client, ref: str) -> None:

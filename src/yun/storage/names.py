@@ -14,6 +14,15 @@ NAME_LENGTH = 100
 LEAST, MOST = MIB, 64 * TIB
 _ID = re.compile(r"[a-z]{3}_[0-9a-z]{26}")
 _POOL = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_WHOLE = ("/", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "/tmp", "/var", "/var/lib", "/var/local")
+"""Directories that others have theirs in: a pool lies below, in one of its own."""
+_SYSTEM = (
+    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/lost+found", "/proc", "/run", "/sbin",
+    "/sys", "/usr", "/var/cache", "/var/lock", "/var/log", "/var/mail", "/var/run", "/var/spool", "/var/lib/apt",
+    "/var/lib/dbus", "/var/lib/dpkg", "/var/lib/libvirt/qemu", "/var/lib/openvswitch", "/var/lib/ovn",
+    "/var/lib/postgresql", "/var/lib/systemd",
+)  # fmt: skip
+"""Directories that are the system's own, a service's, or in memory, with all below them."""
 
 
 def is_id(reference: str, prefix: str) -> bool:
@@ -40,13 +49,24 @@ def check_pool_name(text: str) -> str:
     return name
 
 
-def check_pool_path(path: str) -> str:
-    """A directory as a pool's place: absolute, without detours. Whether it can be one, the host says."""
-    if not path.startswith("/") or os.path.normpath(path) != path or not path.isprintable() or len(path) > 200:
+def check_pool_path(path: str, state_dir: str) -> str:
+    """A directory as a pool's place: absolute, without detours, one of its own, outside of the system's directories.
+    Below ``state_dir``, where Yun itself lives, it may be. Whether it can be one, the host says."""
+    sound = path.startswith("/") and os.path.normpath(path) == path and path.isprintable()
+    if not sound or "," in path or len(path) > 200:
         raise Invalid(
             _("{path} cannot be a pool's directory.", path=path[:200]),
-            fields={"path": _("an absolute path such as /srv/yun")},
+            fields={"path": _("an absolute path such as /srv/yun, without a comma or a slash at its end")},
         )
+    if path.startswith(state_dir + "/"):
+        return path
+    own = any(path == place or path.startswith(place + "/") for place in _SYSTEM)
+    if own or path in _WHOLE or path == state_dir or state_dir.startswith(path + "/"):
+        raise Invalid(
+            _("{path} is a directory of the system's, not one for disks.", path=path) if own
+            else _("{path} has others' files in it.", path=path),
+            fields={"path": _("a directory of its own, such as /srv/yun")},
+        )  # fmt: skip
     return path
 
 

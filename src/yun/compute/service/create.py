@@ -33,6 +33,7 @@ from yun.images import service as images
 from yun.images.model import OF_INSTANCE, Image
 from yun.network import service as network
 from yun.operations.intent import Intent, Key, Subject
+from yun.storage import capacity
 from yun.storage import service as storage
 
 OWN_DISK = 10 * GIB
@@ -186,7 +187,8 @@ def _planned(
     row.host_id = host.id
     ways = first_ways(session, row, wish.disk)
     cds = install.drives_for(ctx, row, image, driver)
-    first = plan_first(ctx, row, wish.disk, image, size.disk_bytes)
+    with capacity.asked_in("disk_bytes"):
+        first = plan_first(ctx, row, wish.disk, image, size.disk_bytes)
     disk = first.volume
     card = "e1000" if image.hardware == "compatible" else "virtio"
     port = network.plan_port(

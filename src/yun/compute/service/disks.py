@@ -99,10 +99,11 @@ def add_disk(
     refuse_unfit(ctx.session, instance, place.bus, readonly=place.readonly)
     slot = free_slot(ctx.session, instance, place.bus, place.slot)
     ways = checked_ways(ctx.session, instance, place)
-    plan = storage.plan_volume(
-        ctx, name=name or f"{instance.name}-{slot}", size_bytes=size_bytes, project_id=instance.project_id, pool=pool,
-        exact=name is not None,
-    )  # fmt: skip
+    with capacity.asked_in("size_bytes"):
+        plan = storage.plan_volume(
+            ctx, name=name or f"{instance.name}-{slot}", size_bytes=size_bytes, project_id=instance.project_id,
+            pool=pool, exact=name is not None,
+        )  # fmt: skip
     plan = storage.in_format(plan, format)
     if plan.pool.host_id != instance.host_id:
         raise Conflict(_("The volume lies in the pool {pool}, which another host has.", pool=plan.pool.name))
@@ -202,7 +203,8 @@ def grow(ctx: Context, volume: Volume, size_bytes: int) -> Intent:
     session = ctx.session
     pool = session.get_one(Pool, volume.pool_id)
     more = size - volume.size_bytes
-    room = capacity.check(session, pool, more)
+    with capacity.asked_in("size_bytes", had=volume.size_bytes):
+        room = capacity.check(session, pool, more)
     found = storage.attachment_of(session, volume.id)
     instance = session.get(Instance, found.instance_id) if found is not None else None
     if instance is not None:

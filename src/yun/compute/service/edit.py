@@ -66,7 +66,7 @@ def _edit(ctx: Context, instance: Instance, verb: str, title: Message, changes: 
             raise Invalid(
                 _("{field} cannot be changed here.", field=field[:40]), fields={field: _("one of {names}", names=known)}
             )
-        values[field] = CHECKS[field](value)
+        values[field] = value if value == getattr(instance, field) else CHECKS[field](value)
     values = {field: value for field, value in values.items() if value != getattr(instance, field)}
     if not values:
         raise Conflict(_("Nothing would change: the instance is already so."))

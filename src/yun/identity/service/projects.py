@@ -103,7 +103,7 @@ def update_project(ctx: Context, reference: str, *, name: str | None = None, des
     ctx.may("project.update", project.id)
     values: dict[str, str] = {}
     subjects: list[Subject] = []
-    if name is not None and (clean := names.plain(name)) != project.name:
+    if name not in (None, project.name) and (clean := names.plain(name)) != project.name:
         _refuse_taken(ctx.session, clean, but=project.id)
         values["name"] = clean
         subjects = [_name_subject(clean), _name_subject(project.name)]

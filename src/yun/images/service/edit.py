@@ -23,6 +23,8 @@ def update(ctx: Context, image: Image, **changes: Any) -> Intent:
     """
     ctx.may("image.update", image.project_id)
     must_allow(image, "update")
+    if changes.get("name") == image.name:
+        del changes["name"]
     values = {f: v for f, v in check_properties(changes).items() if v != getattr(image, f)}
     if not values:
         raise Conflict(_("Nothing would change: the image is already so."))

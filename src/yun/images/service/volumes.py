@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from yun.base.context import Context
 from yun.base.messages import _
+from yun.base.naming import no_option
 from yun.base.units import MIB, format_size
 from yun.images.model import Upload
 from yun.images.service.bring import NewImage, import_upload
@@ -25,7 +26,7 @@ def check_new_volume(ctx: Context, name: str, project_id: str) -> None:
     ctx.must_see(project_id, "project", project_id)
     ctx.may("volume.upload", project_id)
     ctx.may("volume.create", project_id)
-    clean = names.check_name(name)
+    clean = no_option(names.check_name(name))
     if storage.taken(ctx.session, project_id, clean):
         raise storage.name_taken(clean)
 

@@ -130,7 +130,7 @@ def update_balancer(
     effects: list[Message] = []
     subjects: list[Subject] = []
     keys = [Key(f"load_balancer:{balancer.id}")]
-    if name is not None and (clean := checks.name(name)) != balancer.name:
+    if name not in (None, balancer.name) and (clean := checks.name(name)) != balancer.name:
         look.refuse_taken(session, LoadBalancer, clean, project_id=balancer.project_id)
         values["name"] = clean
         effects.append(_("It is called {name}.", name=clean))

@@ -84,7 +84,7 @@ def update_network(ctx: Context, network: Network, changes: NetworkChanges) -> I
     given = changes.given()
     wanted: dict[str, Any] = {}
     if "name" in given:
-        wanted["name"] = checks.name(given["name"])
+        wanted["name"] = given["name"] if given["name"] == network.name else checks.name(given["name"])
         if wanted["name"] != network.name:
             look.refuse_taken(ctx.session, Network, wanted["name"], project_id=network.project_id)
     if "description" in given:
@@ -149,7 +149,7 @@ def _checked(ctx: Context, subnet: Subnet, given: dict[str, Any]) -> dict[str, A
     net = ipaddress.ip_network(subnet.cidr)
     wanted: dict[str, Any] = {}
     if "name" in given:
-        wanted["name"] = checks.name(given["name"])
+        wanted["name"] = given["name"] if given["name"] == subnet.name else checks.name(given["name"])
         if wanted["name"] != subnet.name:
             look.refuse_taken(ctx.session, Subnet, wanted["name"], network_id=subnet.network_id)
     if "gateway" in given:

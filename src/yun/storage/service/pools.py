@@ -89,7 +89,7 @@ def create_pool(ctx: Context, *, name: str, path: str) -> Intent:
     """Make the directory ``path`` of the host a pool. Raises `Invalid` and `Conflict`."""
     ctx.may("pool.create")
     name, host = names.check_pool_name(name), local_host(ctx.session)
-    names.check_pool_path(path)
+    names.check_pool_path(path, str(ctx.settings.state_dir))
     for column, value, field in ((Pool.name, name, "name"), (Pool.path, path, "path")):
         if ctx.session.scalar(sa.select(Pool.id).where(column == value)):
             raise Conflict(_("There is a pool {value} already.", value=value), fields={field: _("another one")})

@@ -12,6 +12,7 @@ from yun.base.context import Context, not_found
 from yun.base.errors import Conflict, Invalid
 from yun.base.ids import new_id
 from yun.base.messages import Message, _
+from yun.base.naming import no_option
 from yun.base.paging import Page, paginate
 from yun.base.units import format_size
 from yun.operations.intent import Intent, Key, Subject
@@ -211,7 +212,7 @@ def plan_volume(
         chosen = session.get_one(Pool, layer.pool_id) if layer else default_pool(session)
     room = capacity.check(session, chosen, size, now=HEAD_BYTES)
     clean = names.check_name(name)
-    if exact and taken(session, project_id, clean):
+    if exact and taken(session, project_id, no_option(clean)):
         raise name_taken(clean)
     return VolumePlan(
         new_id(Volume.PREFIX), new_id(Head.PREFIX), clean, size, chosen, layer, project_id, description, exact, room
@@ -278,9 +279,10 @@ def create_volume(
     if len(description) > 500:
         right = _("at most {most} characters", most=500)
         raise Invalid(_("The description is too long."), fields={"description": right})
-    plan = plan_volume(
-        ctx, name=name, size_bytes=size_bytes, project_id=project_id, pool=pool, exact=True, description=description
-    )
+    with capacity.asked_in("size_bytes"):
+        plan = plan_volume(
+            ctx, name=name, size_bytes=size_bytes, project_id=project_id, pool=pool, exact=True, description=description
+        )
     plan = in_format(plan, format)
     return Intent(
         kind="volume.create",
