@@ -11,11 +11,12 @@ from tests.compute.conftest import Lab
 from tests.compute.test_tending import tend
 from yun.base.context import Actor
 from yun.base.errors import Conflict
+from yun.base.messages import Message
 from yun.compute import service
 from yun.compute.model import Instance, State
 from yun.drivers.hypervisor.port import Power
 from yun.hosts.model import Host
-from yun.operations.model import Notice
+from yun.operations.model import Notice, OperationKey
 from yun.operations.model import State as OperationState
 from yun.operations.service import list_operations, submit, undo
 from yun.storage.model import Volume
@@ -184,3 +185,90 @@ def test_a_role_in_the_whole_cloud_sees_its_history(lab: Lab) -> None:
     reader = Actor("user", "usr_cora", "cora", {"*": "reader"})
     with lab.asking(reader) as ctx:
         assert "instance.create" in [o.kind for o in list_operations(ctx).items]
+
+
+# ── a machine that cannot be started ──
+
+
+def broken(lab: Lab) -> None:
+    """From now on no machine of this host comes up."""
+    lab.world.fail("start", 1000, retryable=False)
+
+
+def is_off_and_told(lab: Lab) -> None:
+    """The machine is off and says why, and nothing waits for anything."""
+    row = lab.row()
+    assert (row.state, row.reason) == (State.STOPPED, "not_started")
+    assert lab.domain().power == Power.STOPPED
+    notice = next(n for n in lab.rows(Notice) if n.key == f"instance:{row.id}")
+    assert notice.level == "error"
+    assert "web cannot be started again" in Message.from_json(notice.message).render("en")
+    assert lab.rows(OperationKey) == []
+
+
+@pytest.mark.parametrize("hard", [True, False])
+def test_a_reboot_that_the_machine_does_not_come_back_from_fails_and_holds_nothing(lab: Lab, hard: bool) -> None:
+    lab.create()
+    broken(lab)
+    reboot = lab.operation(lab.do(service.reboot, "web", hard=hard))
+    assert reboot.state == OperationState.FAILED
+    assert "ordered fault" in str(reboot.error)
+    is_off_and_told(lab)
+    lab.do(service.update, "web", description="not kept waiting")
+    lab.world.heal()
+    assert lab.operation(lab.do(service.start, "web")).state == OperationState.SUCCEEDED
+    assert lab.row().state == State.RUNNING
+    assert [n for n in lab.rows(Notice) if n.key.startswith("instance:")] == []
+
+
+def test_a_deletion_that_fails_half_way_leaves_a_machine_that_cannot_start_off(lab: Lab) -> None:
+    lab.create()
+    broken(lab)
+    lab.world.fail("undefine", 1, retryable=False)
+    deletion = lab.operation(lab.do(service.delete, "web", force=True))
+    assert deletion.state == OperationState.FAILED
+    is_off_and_told(lab)
+
+
+def test_a_deleted_machine_comes_back_also_where_it_cannot_be_started(lab: Lab) -> None:
+    lab.create()
+    deletion = lab.do(service.delete, "web")
+    broken(lab)
+    back = lab.operation(lab.undo(deletion))
+    assert back.state == OperationState.SUCCEEDED
+    assert lab.operation(deletion).state == OperationState.UNDONE
+    is_off_and_told(lab)
+
+
+def test_the_undo_of_a_stop_that_cannot_start_the_machine_fails_at_once_and_can_be_asked_again(lab: Lab) -> None:
+    lab.create()
+    stop = lab.do(service.stop, "web", force=True)
+    broken(lab)
+    back = lab.operation(lab.undo(stop))
+    assert back.state == OperationState.FAILED
+    assert "cannot be started again" in str(back.error)
+    assert lab.row().state == State.STOPPED
+    assert lab.rows(OperationKey) == []
+    lab.world.heal()
+    assert lab.operation(lab.undo(stop)).state == OperationState.SUCCEEDED
+    assert lab.row().state == State.RUNNING
+
+
+def test_a_stop_below_others_that_are_undone_with_it_keeps_nobody_waiting(lab: Lab) -> None:
+    lab.create()
+    stop = lab.do(service.stop, "web", force=True)
+    lab.do(service.rename, "web", "other")
+    broken(lab)
+    with lab.asking() as ctx:
+        identifier = submit(ctx, undo(ctx, stop, through=True)).id
+    lab.drain()
+    assert lab.operation(identifier).state == OperationState.SUCCEEDED
+    is_off_and_told(lab)
+
+
+def test_a_hypervisor_that_is_only_away_is_waited_for(lab: Lab) -> None:
+    lab.create()
+    lab.world.fail("start", 7, retryable=True)
+    reboot = lab.operation(lab.do(service.reboot, "web", hard=True))
+    assert reboot.state == OperationState.FAILED
+    assert lab.row().state == State.RUNNING, "its undo started it again"

@@ -123,6 +123,10 @@ def test_an_undo_that_fails_backs_off_and_is_then_stuck_until_an_operator_retrie
     assert look_up(identifier).state == State.STUCK
     assert look_up(behind).state == State.QUEUED, "keys are held while stuck"
     with database.read() as session:
+        ctx = context(database, settings, session)
+        assert [o.id for o in service.waits_for(ctx, service.get(ctx, behind))] == [identifier]
+        assert service.waits_for(ctx, service.get(ctx, identifier)) == []
+    with database.read() as session:
         assert session.scalar(sa.select(Notice.level).where(Notice.key == f"stuck:{identifier}")) == "error"
     with database.write() as session:
         service.retry(context(database, settings, session), identifier)

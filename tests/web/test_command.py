@@ -40,14 +40,15 @@ def answer(request: httpx.Request) -> httpx.Response:
     if path.startswith("/operations/"):
         done = len([r for r in SEEN if "/operations/" in r.url.path]) > 2
         state = "running" if not done else ("failed" if path.endswith("bad") else "succeeded")
-        return httpx.Response(200, json=operation(path.rsplit("/", 1)[1], state))
+        before = [{"id": "op_0", "title": "Reboot it", "state": "stuck"}] if path.endswith("late") and not done else []
+        return httpx.Response(200, json=operation(path.rsplit("/", 1)[1], state) | {"waits_for": before})
     if path == "/things/missing/stop":
         body = {"code": "not_found", "detail": "There is no thing missing.", "hint": "Look again.", "status": 404}
         return httpx.Response(404, json=body)
     if path == "/things/strange/stop":
         return httpx.Response(502, text="<html>proxy</html>")
     name = path.split("/")[2]
-    identifier = "op_bad" if name == "bad" else "op_1"
+    identifier = {"bad": "op_bad", "late": "op_late"}.get(name, "op_1")
     return httpx.Response(202, json={"name": name, "operation": operation(identifier, "queued")})
 
 
@@ -145,6 +146,15 @@ def test_a_failed_operation_is_exit_code_ten_with_its_reason() -> None:
     shown = run("thing", "stop", "bad")
     assert shown.exit_code == 10
     assert "disk full" in shown.stderr
+
+
+def test_what_stands_behind_a_stuck_operation_names_it_once_and_the_ways_out() -> None:
+    shown = run("thing", "stop", "late")
+    assert shown.exit_code == 0
+    assert shown.stderr.count("Reboot it") == 1
+    assert "yun operation retry op_0" in shown.stderr
+    assert "yun operation abandon op_0" in shown.stderr
+    assert "卡住" in run("thing", "stop", "late", "--lang", "zh").stderr
 
 
 def test_an_answer_that_is_not_ours_is_told_plainly() -> None:

@@ -139,6 +139,7 @@ REASONS: dict[str, Message] = {
     "booted": _("somebody else started it"),
     "unknown": _("nobody knows why"),
     "user": _("somebody asked for it"),
+    "not_started": _("it could not be started again"),
 }
 """Why an instance is in its state, by the word that its row keeps."""
 

@@ -41,11 +41,14 @@ def list_operations(
 
 @router.get("/operations/{operation_id}")
 def show(ctx: Ctx, operation_id: str) -> dict[str, Any]:
-    """One operation with its steps and what it had promised."""
+    """One operation with its steps, what it had promised, and which others it waits for."""
     found = service.get(ctx, operation_id)
     body = show_operation(found, ctx.locale)
     body["preview"] = {k: [text(m, ctx.locale) for m in v] for k, v in found.preview.items() if isinstance(v, list)}
     body["steps"] = [show_step(s, ctx.locale) for s in service.steps(ctx, found)]
+    body["waits_for"] = [
+        {"id": o.id, "title": o.title_in(ctx.locale), "state": o.state} for o in service.waits_for(ctx, found)
+    ]
     return body
 
 

@@ -126,6 +126,15 @@ def _blocked(session: Session, seqs: list[int]) -> set[int]:
     return set(session.scalars(query))
 
 
+def blockers(session: Session, seq: int) -> set[int]:
+    """The operations that hold what one in the queue waits for: those before it at each key whose slots are taken."""
+    held: set[int] = set()
+    for key, slots in session.execute(sa.select(OperationKey.key, OperationKey.slots).where(OperationKey.seq == seq)):
+        ahead = set(session.scalars(sa.select(OperationKey.seq).where(OperationKey.key == key, OperationKey.seq < seq)))
+        held |= ahead if len(ahead) >= slots else set()
+    return held
+
+
 def is_first(session: Session, keys: Collection[tuple[str, int]]) -> bool:
     """Whether a new operation with these keys (and slots) could run at once."""
     for key, slots in keys:

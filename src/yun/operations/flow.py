@@ -195,6 +195,9 @@ class Op:
         self.settings = settings
         self.clock = clock
         self.undoing: Undoing = None
+        self.may_refuse = False
+        """Whether an undo that only a person can clear the way for may still say so and end failed: nothing of what it
+        is to take back has been taken back yet. Later it must come to an end by itself."""
 
     @property
     def id(self) -> str:

@@ -63,16 +63,16 @@ def undo_one(op: Op, target: str, row_id: int) -> None:
         row = session.get(OperationStep, row_id)
     if row is None or row.state == "undone":
         return
-    op.undoing = "success"
+    op.undoing, op.may_refuse = "success", not _begun(op)
     try:
         undo_row(op, op.journal, row)
     except (Conflict, Forbidden, Invalid, NoCapacity, NotFound) as error:
         # What a person must mend first. Nothing was taken back: the target stands, and nobody is kept waiting.
-        if not _begun(op):
+        if op.may_refuse:
             raise Refused(error) from error
         raise
     finally:
-        op.undoing = None
+        op.undoing, op.may_refuse = None, False
 
 
 def _begun(op: Op) -> bool:

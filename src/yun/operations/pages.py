@@ -114,7 +114,7 @@ def one(ctx: Ctx, operation_id: str) -> Response:
     promised = {k: [text(m, ctx.locale) for m in v] for k, v in found.preview.items() if isinstance(v, list)}
     return render(
         ctx, "operations/show.html", live=f"operation:{found.id}", operation=shown(ctx, found), steps=steps,
-        promised=promised,
+        promised=promised, waits_for=[shown(ctx, other) for other in service.waits_for(ctx, found)],
     )  # fmt: skip
 
 

@@ -125,18 +125,25 @@ def preview(plan: Row) -> None:
 def wait_for(client: Client, operation: Row) -> dict[str, Any]:
     """Wait until an operation has ended, with a progress bar on a terminal; returns it as it ended.
 
-    Raises `Failure` (exit code 10) where it failed, was cancelled or is stuck.
+    Whatever it waits for is named on the bar; what is stuck there, once on stderr. Raises `Failure` (exit code 10)
+    where it failed, was cancelled or is stuck.
     """
     from yun.web.command import Failure
 
-    bar = _Bar(str(operation.get("title", "")))
+    bar, said = _Bar(str(operation.get("title", ""))), set[str]()
     current, pause = dict(operation), 0.05
     try:
         while current.get("state") not in ENDED and current.get("state") != "stuck":
             time.sleep(pause)
             pause = min(pause * 1.5, 0.5)
             current = client.get(f"/operations/{current['id']}")
-            bar.show(float(current.get("progress") or 0.0), current.get("progress_text"))
+            waits = current.get("waits_for") or []
+            for other in waits:
+                if other["state"] == "stuck" and other["id"] not in said:
+                    said.add(other["id"])
+                    bar.say(_stuck(other["title"], other["id"]))
+            text = _said(_("Waiting for: {what}", what=waits[0]["title"])) if waits else current.get("progress_text")
+            bar.show(float(current.get("progress") or 0.0), text)
     finally:
         bar.close()
     if current["state"] != "succeeded":
@@ -152,6 +159,14 @@ def wait_for(client: Client, operation: Row) -> dict[str, Any]:
             }
         )
     return current
+
+
+def _stuck(title: str, identifier: str) -> Message:
+    return _(
+        "It waits for an operation that is stuck: {title}. Let that one go on once its cause is mended (yun operation "
+        "retry {id}), or give it up (yun operation abandon {id}).",
+        title=title, id=identifier,
+    )  # fmt: skip
 
 
 class _Bar:
@@ -173,6 +188,12 @@ class _Bar:
             self.progress.start()
             self.task = self.progress.add_task(self.title, total=1.0)
         self.progress.update(self.task, completed=part, description=_printable(text or self.title))
+
+    def say(self, message: Message) -> None:
+        """One line on stderr, also where nobody sees a bar."""
+        self.close()
+        self.progress = None
+        click.echo(_said(message), err=True)
 
     def close(self) -> None:
         if self.progress is not None:

@@ -58,7 +58,7 @@ def stop(op: Op, instance_id: str, seconds: float) -> Any:
 
 @operation("instance.reboot")
 def reboot(op: Op, instance_id: str, seconds: float) -> Any:
-    """Off, definition as the rows say, on."""
+    """Off, definition as the rows say, on. One that does not come up again is off, and the operation failed."""
     was = op.step(steps.remember, instance_id)
     how = op.step(steps.power_off, instance_id, seconds, was)
     op.step(steps.redefine, instance_id)

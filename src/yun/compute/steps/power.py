@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from yun.base.errors import Conflict, DriverError
+from yun.base.errors import Conflict, DriverError, Unavailable, YunError
 from yun.base.messages import _
 from yun.compute.model import Instance, State
 from yun.compute.steps.boot import switch_on
 from yun.compute.steps.definition import define_now
 from yun.compute.steps.freezing import thaw_politely
-from yun.compute.steps.shared import boot_of, load, place, set_state, write_seen
+from yun.compute.steps.shared import boot_of, load, notice_key, place, set_state, write_seen
 from yun.drivers.hypervisor.port import Hypervisor, Power
+from yun.operations.events import raise_notice
 from yun.operations.flow import Op, step
+from yun.operations.intent import Subject
 
 ACPI_EVERY = 15.0
 LOOK_EVERY = 0.25
@@ -118,13 +120,35 @@ def _press_button(hypervisor: Hypervisor, uuid: str) -> None:
 
 
 def _power_back_on(op: Op, output: Any, instance_id: str, seconds: float, was: list[str]) -> None:
-    """Undo of a stop: it runs again if it ran."""
+    """Undo of a stop: it runs again if it ran. What cannot be started stays off, which its state and a notice say: no
+    number of tries would start it, and whatever is asked of it next would wait for them. Raises `Conflict` in the place
+    of that where nothing else is to be taken back."""
     if was[0] in (State.RUNNING, State.PAUSED):
-        define_now(op, instance_id)
-        start_now(op, instance_id, once=False)
+        try:
+            define_now(op, instance_id)
+            start_now(op, instance_id, once=False)
+        except YunError as error:
+            if isinstance(error, Unavailable) and not (isinstance(error, DriverError) and not error.retryable):
+                raise
+            _stays_off(op, instance_id, error)
         return
     with op.write() as session:
         set_state(op, session, load(session, instance_id), was[0], reason=was[1])
+
+
+def _stays_off(op: Op, instance_id: str, error: YunError) -> None:
+    with op.read() as session:
+        name = load(session, instance_id).name
+    why = _("The instance {name} cannot be started again: {reason}", name=name, reason=error.message)
+    if op.may_refuse:
+        raise Conflict(why, hint=error.hint, private=error.private) from error
+    with op.write() as session:
+        row = load(session, instance_id)
+        set_state(op, session, row, State.STOPPED, reason="not_started")
+        raise_notice(
+            session, notice_key(instance_id), level="error", subject=Subject("instance", row.id, row.name),
+            message=why, hint=error.hint or _("Mend the cause, then start it."),
+        )  # fmt: skip
 
 
 @step(undo=_power_back_on)

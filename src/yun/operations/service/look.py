@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from yun.base.context import Context, not_found
 from yun.base.messages import Message
 from yun.base.paging import Page, paginate
+from yun.operations.claims import blockers
 from yun.operations.events import emit
 from yun.operations.intent import Subject
 from yun.operations.model import (
@@ -17,6 +18,7 @@ from yun.operations.model import (
     Operation,
     OperationStep,
     OperationSubject,
+    State,
 )
 from yun.operations.service import search
 
@@ -34,6 +36,14 @@ def _visible(ctx: Context, operation: Operation) -> bool:
     if operation.project_id is None:
         return ctx.actor.is_admin or operation.actor_id == ctx.actor.id
     return ctx.sees(operation.project_id)
+
+
+def waits_for(ctx: Context, operation: Operation) -> list[Operation]:
+    """The operations that one in the queue stands behind, as far as the actor may see them, oldest first."""
+    if operation.state != State.QUEUED:
+        return []
+    found = sa.select(Operation).where(Operation.seq.in_(blockers(ctx.session, operation.seq))).order_by(Operation.seq)
+    return [o for o in ctx.session.scalars(found.limit(20)) if _visible(ctx, o)]
 
 
 def list_operations(
