@@ -154,6 +154,7 @@ def test_what_stands_behind_a_stuck_operation_names_it_once_and_the_ways_out() -
     assert shown.stderr.count("Reboot it") == 1
     assert "yun operation retry op_0" in shown.stderr
     assert "yun operation abandon op_0" in shown.stderr
+    SEEN.clear()
     assert "卡住" in run("thing", "stop", "late", "--lang", "zh").stderr
 
 
