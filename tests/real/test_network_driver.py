@@ -16,7 +16,17 @@ from typing import Any
 
 import pytest
 
-from tests.drivers.network.contract import GROUP, NETWORK, OUTSIDE, PORT, ROUTER, SUBNET, NetworkEngineContract, build
+from tests.drivers.network.contract import (
+    GROUP,
+    NETWORK,
+    NOTHING,
+    OUTSIDE,
+    PORT,
+    ROUTER,
+    SUBNET,
+    NetworkEngineContract,
+    build,
+)
 from yun.base.errors import DriverError
 from yun.drivers.network.ovn import OvnNetworkEngine
 from yun.drivers.network.port import GroupSpec, RuleSpec
@@ -329,7 +339,7 @@ def test_two_clouds_on_one_database_do_not_see_each_other(northbound: Northbound
         two.apply_network(replace(NETWORK, id="net_9", subnets=()))
         two.apply_group(GroupSpec("sgr_9", "theirs"))
         two.apply_port(replace(port, subnet_ids=()))
-        assert two.inventory() == {"network": {"net_9"}, "group": {"sgr_9"}, "port": {"prt_9"}, "router": set()}
+        assert two.inventory() == NOTHING | {"network": {"net_9"}, "group": {"sgr_9"}, "port": {"prt_9"}}
         two.remove_port("prt_1")
         two.remove_router("rtr_1")
         two.remove_network("net_1")
@@ -384,6 +394,12 @@ def test_without_a_server_a_call_fails_fast_and_works_once_it_is_there(tmp_path:
         server.stop()
 
 
+def ask_until(engine: OvnNetworkEngine, end: float) -> None:
+    """Ask for the inventory again and again: until a loss is noticed the copy of the database answers."""
+    while time.monotonic() < end:
+        engine.inventory()
+
+
 def test_a_restarted_server_is_found_again_and_everybody_is_nudged(
     engine: OvnNetworkEngine, northbound: Northbound
 ) -> None:
@@ -393,7 +409,7 @@ def test_a_restarted_server_is_found_again_and_everybody_is_nudged(
     northbound.stop()
     began = time.monotonic()
     with pytest.raises(DriverError) as caught:
-        engine.inventory()
+        ask_until(engine, began + 4)
     assert caught.value.retryable
     assert time.monotonic() - began < 4
     northbound.start()

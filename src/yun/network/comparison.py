@@ -182,7 +182,7 @@ def _tell_drift(session: Session, drifted: dict[Thing, tuple[str, ...]]) -> None
     raise_notice(session, DRIFT, subject=CLOUD, message=message, hint=hint, level="info")
 
 
-@step(retries=0)
+@step(retries=0, brief=True)
 def sweep(op: Op) -> list[str]:
     """Ports that a machine's sudden end left behind in this host's switch are gone; returns their ids.
 

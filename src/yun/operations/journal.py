@@ -116,18 +116,23 @@ class Journal:
             return unwrap(row.output)
         if step.transactional:
             return persistent(lambda: self._transact(op, position, step, args))
-        if row is None:
+        if row is None and not step.brief:
             row = persistent(lambda: self._begin([(position, step, args)]))[0]
-        times = {"begun_at": datetime.now(UTC)} if position in self._announced else {}
+        times = {"begun_at": datetime.now(UTC)} if position in self._announced or row is None else {}
         self._announced.discard(position)
         try:
-            output = step.call(op, *row.arguments)
+            output = step.call(op, *(row.arguments if row is not None else args))
         except (DriverError, DatabaseAway) as error:
+            if row is None:
+                row = persistent(lambda: self._begin([(position, step, args)]))[0]
             self._tried(row, error)
             tries = DATABASE_TRIES if isinstance(error, DatabaseAway) else step.retries if error.retryable else 0
             if row.attempts <= tries:
                 raise Backoff(pause(row.attempts), error) from error
             raise
+        if row is None:
+            done = {"output": wrap(output), "state": "done", "ended_at": datetime.now(UTC), **times}
+            return unwrap(persistent(lambda: self._begin([(position, step, args)], **done))[0].output)
         persistent(lambda: self._done(row, output, **times))
         return unwrap(row.output)
 
@@ -139,13 +144,15 @@ class Journal:
             persistent(lambda: self._begin(fresh))
             self._announced |= {position for position, _step, _args in fresh}  # done, each says when it really began
 
-    def _begin(self, calls: Sequence[tuple[int, Step, list[Any]]]) -> list[OperationStep]:
+    def _begin(self, calls: Sequence[tuple[int, Step, list[Any]]], **more: Any) -> list[OperationStep]:
+        """Rows of the steps, as begun; ``more`` are other values of theirs. One that is there already stays."""
         rows = []
         with self.quick() as connection:
             places = {"operation_seq": self.seq, "first": calls[0][0], "last": calls[-1][0]}
             known = {row.position: row.id for row in connection.execute(KNOWN, places)}
             for position, step, args in calls:
                 values = {"seq": self.seq, "position": position, "name": step.name, "arguments": args, "state": "begun"}
+                values |= more
                 row = OperationStep(**values, attempts=0, undo_attempts=0)
                 if position in known:
                     row.id = known[position]

@@ -83,12 +83,12 @@ def follow_after_undo(op: Op, output: Any, targets: list[list[str]]) -> None:
     bring(op, targets)
 
 
-@step(undo=follow_after_undo)
+@step(undo=follow_after_undo, brief=True)
 def follow_undo(op: Op, targets: list[list[str]]) -> None:
     """Nothing yet: its undo brings the engine in line after the rows have been put back."""
 
 
-@step(retries=PATIENCE)
+@step(retries=PATIENCE, brief=True)
 def follow(op: Op, targets: list[list[str]]) -> None:
     """The engine has the targets as their rows say."""
     bring(op, targets)
@@ -224,7 +224,7 @@ def tell_port(session: Session, port: Port) -> None:
     emit(session, "port.changed", subject=Subject("port", port.id, port.address), project_id=port.project_id, data=data)
 
 
-@step(retries=0)
+@step(retries=0, brief=True)
 def look_at_ports(op: Op, port_ids: list[str]) -> list[str]:
     """Rows say whether their ports are up; returns the ids of those that changed."""
     up = op.drivers.network.ports_up(port_ids)
