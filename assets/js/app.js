@@ -6,6 +6,7 @@ import "./dialogs.js";
 import "./forms.js";
 import "./lists.js";
 import "./palette.js";
+import "./topology.js";
 import "./unsent.js";
 import { onLoad, say } from "./page.js";
 

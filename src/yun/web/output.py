@@ -56,13 +56,13 @@ def _cell(row: Row, key: str | Callable[[Row], Any]) -> str:
     if isinstance(value, bool):
         return _said(_("yes") if value else _("no"))
     if key == "state":
-        return _printable(_said(_(str(value))))
+        return printable(_said(_(str(value))))
     if isinstance(value, list | tuple | dict):
         return ", ".join(map(str, value)) if value else "–"
-    return _printable(str(value))
+    return printable(str(value))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Text that cannot move the terminal's cursor or change its colours."""
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
@@ -187,7 +187,7 @@ class _Bar:
             self.progress = Progress(*shape, console=_console(stderr=True), transient=True)
             self.progress.start()
             self.task = self.progress.add_task(self.title, total=1.0)
-        self.progress.update(self.task, completed=part, description=_printable(text or self.title))
+        self.progress.update(self.task, completed=part, description=printable(text or self.title))
 
     def say(self, message: Message) -> None:
         """One line on stderr, also where nobody sees a bar."""

@@ -10,5 +10,6 @@ from yun.network.cli.networks import network
 from yun.network.cli.ports import port
 from yun.network.cli.routers import router
 from yun.network.cli.subnets import subnet
+from yun.network.cli.topology import topology  # noqa: F401  (a command of `network`)
 
 commands = [network, subnet, router, port, security_group, floating_ip, load_balancer]

@@ -11,7 +11,10 @@ from yun.base.db import Base, Row
 from yun.base.permissions import declare
 from yun.network.model.states import ACTIVE, Trashable
 
-declare("network", list="reader", show="reader", create="member", tag="member", update="member", delete="member")
+declare(
+    "network", list="reader", show="reader", topology="reader", create="member", tag="member", update="member",
+    delete="member",
+)  # fmt: skip
 declare("network", "cloud", ensure_default="admin", provide="admin", reconcile="admin", tend="admin")
 declare("subnet", list="reader", show="reader", create="member", update="member", delete="member")
 

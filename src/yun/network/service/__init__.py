@@ -84,6 +84,7 @@ from yun.network.service.networks import (
 from yun.network.service.ports import PortPlan, default_group, default_network, forget_ports, groups_for, plan_port
 from yun.network.service.subnets import NewSubnet
 from yun.network.service.tags import tag_network
+from yun.network.service.topologies import topology
 
 __all__ = [
     "NETWORK_TITLES", "SUBNET_TITLES", "FloatingIpPlan", "NetworkChanges", "NewBalancer", "NewListener", "NewNetwork",
@@ -97,5 +98,6 @@ __all__ = [
     "members_of", "places_by_port", "places_of", "plan_floating_ip", "plan_port", "pool_use", "ports_by_id",
     "ports_of", "ports_of_member", "reconcile", "release", "remove_listener", "remove_member", "remove_rule",
     "router_of", "rules_of", "say", "say_listener", "say_member", "subnets_by_network", "subnets_of", "tag_network",
-    "taken", "tend_balancers", "told_network", "told_subnet", "update_balancer", "update_network", "update_subnet",
+    "taken", "tend_balancers", "told_network", "told_subnet", "topology", "update_balancer", "update_network",
+    "update_subnet",
 ]  # fmt: skip

@@ -1,0 +1,259 @@
+"""Gathers the topology of what the actor sees, in a number of queries that does not grow with it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import sqlalchemy as sa
+
+from yun.base.context import Context
+from yun.network.model import (
+    ACTIVE,
+    TRASHED,
+    UP,
+    FloatingIp,
+    Listener,
+    LoadBalancer,
+    Member,
+    MemberHealth,
+    Network,
+    Port,
+    PortAddress,
+    PortSecurityGroup,
+    Router,
+    RouterInterface,
+    SecurityGroup,
+)
+from yun.network.model.balancers import OFFLINE
+from yun.network.service import batch, look
+from yun.network.topology.graph import (
+    BALANCER,
+    MACHINE,
+    PORT,
+    Bond,
+    Leg,
+    Net,
+    Plug,
+    Thing,
+    Topology,
+    Way,
+)
+
+NETWORKS, MOST_NETWORKS = 40, 200
+FEW, FEWER, MANY_NETWORKS = 12, 5, 12
+OPENED = 500
+ROUTERS = 200
+IDLE = 100
+COUNTED = 100_000
+
+
+def topology(
+    ctx: Context, *, q: str = "", limit: int = NETWORKS, opened: Collection[str] = (), everything: bool = False
+) -> Topology:
+    """The networks that ``q`` finds (the query language of their list), at most ``limit`` by name, and what hangs on
+    them: routers, machines, balancers, floating IPs, groups.
+
+    Of a network with many machines only the first are given, unless its id is in ``opened`` or ``everything`` is
+    asked for: then up to `OPENED` of it. Only the actor's own things are on it, and networks of the whole cloud.
+    Raises `Invalid` for a query that means nothing.
+    """
+    if ctx.project_id is not None or ctx.actor.role_in(None) is not None or not ctx.actor.roles:
+        ctx.may("network.topology")
+    page = look.list_of(ctx, Network, sort="name", limit=limit, q=q)
+    networks = {n.id: n for n in page.items}
+    left = len(look.ids_of(ctx, Network, q, COUNTED)) - len(networks) if page.next else 0
+    routers, legs, routers_left = _routers(ctx, q, networks)
+    missing = {leg.network_id for leg in legs if leg.external} - set(networks)
+    if missing:
+        outside = sa.select(Network).where(Network.id.in_(missing), Network.state == ACTIVE)
+        networks |= {n.id: n for n in ctx.session.scalars(outside)}
+        left = max(0, left - len(missing)) if not q else left
+    inner = [n.id for n in networks.values() if not n.external]
+    few = FEW if len(inner) <= MANY_NETWORKS else FEWER
+    ports = _ports(ctx, inner, inner if everything else [n for n in inner if n in opened], few)
+    things, bonds, idle = _things(ctx, inner, ports, list(networks))
+    return Topology(
+        networks=_nets(ctx, networks), routers=routers, legs=_legs(legs), things=things, bonds=bonds,
+        groups=_groups(ctx, things), idle=idle, networks_left=left, routers_left=routers_left,
+    )  # fmt: skip
+
+
+def _own(ctx: Context, model: type[Any]) -> sa.ColumnElement[bool]:
+    """Only what belongs to the project, or to the actor's projects where none is chosen."""
+    if ctx.project_id is not None:
+        return model.project_id == ctx.project_id
+    if ctx.actor.role_in(None) is None:
+        return model.project_id.in_(list(ctx.actor.roles))
+    return sa.true()
+
+
+def _nets(ctx: Context, networks: dict[str, Network]) -> tuple[Net, ...]:
+    subnets = batch.subnets_by_network(ctx.session, list(networks))
+    who = sa.func.coalesce(Port.instance_id, Port.id)
+    count = (
+        sa.select(Port.network_id, sa.func.count(sa.distinct(who)))
+        .where(Port.network_id.in_(networks), Port.state != TRASHED, _own(ctx, Port))
+        .group_by(Port.network_id)
+    )
+    machines: dict[str, int] = {network: number for network, number in ctx.session.execute(count)}  # noqa: C416
+    ordered = sorted(networks.values(), key=lambda n: (not n.external, n.name, n.id))
+    return tuple(
+        Net(
+            n.id, n.name, n.external, n.project_id is None or n.project_id != (ctx.project_id or n.project_id),
+            tuple(s.cidr for s in subnets.get(n.id, [])), machines.get(n.id, 0),
+        )
+        for n in ordered
+    )  # fmt: skip
+
+
+def _routers(
+    ctx: Context, q: str, networks: dict[str, Network]
+) -> tuple[tuple[Way, ...], list[RouterInterface], int]:
+    """The routers of the networks (all where nothing is searched for), their legs, and how many are left out."""
+    mine = sa.select(Router).where(_own(ctx, Router), Router.state == ACTIVE)
+    if q.strip():
+        near = sa.select(RouterInterface.router_id).where(
+            RouterInterface.network_id.in_([n.id for n in networks.values() if not n.external])
+        )
+        mine = mine.where(Router.id.in_(near))
+    rows = list(ctx.session.scalars(mine.order_by(Router.created_at, Router.id).limit(ROUTERS + 1)))
+    left = 0
+    if len(rows) > ROUTERS:
+        total = ctx.session.scalar(sa.select(sa.func.count()).select_from(mine.subquery())) or 0
+        rows, left = rows[:ROUTERS], total - ROUTERS
+    living = sa.select(RouterInterface).where(RouterInterface.router_id.in_([r.id for r in rows]))
+    legs = [
+        leg
+        for leg in ctx.session.scalars(living.order_by(RouterInterface.id))
+        if leg.external or leg.network_id in networks
+    ]
+    out = {leg.router_id: leg for leg in legs if leg.external}
+    ways = tuple(
+        Way(
+            r.id, r.name, r.snat, out[r.id].network_id if r.id in out else None,
+            out[r.id].address.partition("/")[0] if r.id in out else None,
+        )
+        for r in rows
+    )  # fmt: skip
+    return ways, legs, left
+
+
+def _legs(rows: list[RouterInterface]) -> tuple[Leg, ...]:
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if not row.external:
+            found.setdefault((row.router_id, row.network_id), []).append(row.address.partition("/")[0])
+    return tuple(Leg(router, network, tuple(addresses)) for (router, network), addresses in found.items())
+
+
+def _ports(ctx: Context, networks: list[str], opened: list[str], few: int) -> list[Port]:
+    """The ports of the first machines of each network, by host name."""
+    who = sa.func.coalesce(Port.instance_id, Port.id)
+    place = sa.func.dense_rank().over(partition_by=Port.network_id, order_by=(Port.hostname, who))
+    ranked = (
+        sa.select(Port.id, Port.network_id, place.label("place"))
+        .where(Port.network_id.in_(networks), Port.state != TRASHED, _own(ctx, Port))
+        .subquery()
+    )
+    shown = sa.or_(ranked.c.place <= few, sa.and_(ranked.c.network_id.in_(opened), ranked.c.place <= OPENED))
+    query = sa.select(Port).join(ranked, ranked.c.id == Port.id).where(shown)
+    return list(ctx.session.scalars(query.order_by(Port.hostname, who, Port.device_index, Port.id)))
+
+
+def _things(
+    ctx: Context, networks: list[str], ports: list[Port], all_networks: list[str]
+) -> tuple[tuple[Thing, ...], tuple[Bond, ...], tuple[tuple[str, str, str], ...]]:
+    ids = [p.id for p in ports]
+    more: dict[str, list[str]] = {}
+    for port_id, address in ctx.session.execute(
+        sa.select(PortAddress.port_id, PortAddress.address).where(PortAddress.port_id.in_(ids))
+    ):
+        more.setdefault(port_id, []).append(address)
+    groups: dict[str, list[str]] = {}
+    members = sa.select(PortSecurityGroup.port_id, PortSecurityGroup.group_id).where(PortSecurityGroup.port_id.in_(ids))
+    for port_id, group_id in ctx.session.execute(members.order_by(PortSecurityGroup.group_id)):
+        groups.setdefault(port_id, []).append(group_id)
+    balancers = list(ctx.session.scalars(
+        sa.select(LoadBalancer)
+        .where(LoadBalancer.network_id.in_(networks), LoadBalancer.state == ACTIVE, _own(ctx, LoadBalancer))
+        .order_by(LoadBalancer.name, LoadBalancer.id)
+    ))  # fmt: skip
+    outside = list(ctx.session.scalars(
+        sa.select(FloatingIp).where(
+            _own(ctx, FloatingIp), FloatingIp.state == ACTIVE,
+            sa.or_(
+                FloatingIp.port_id.in_(ids), FloatingIp.id.in_([b.floating_ip_id for b in balancers]),
+                sa.and_(FloatingIp.port_id.is_(None), FloatingIp.network_id.in_(all_networks)),
+            ),
+        ).order_by(FloatingIp.address)
+    ))  # fmt: skip
+    in_front = {b.floating_ip_id: b.id for b in balancers if b.floating_ip_id}
+    leading: dict[str, list[tuple[str, str]]] = {}
+    for row in outside:
+        if at := row.port_id or in_front.get(row.id):
+            leading.setdefault(at, []).append((row.id, row.address))
+    idle = [(r.id, r.address, r.network_id) for r in outside if not r.port_id and r.id not in in_front]
+    made: dict[str, list[Port]] = {}
+    for port in ports:
+        made.setdefault(port.instance_id or port.id, []).append(port)
+    machines = [
+        Thing(
+            key, MACHINE if own[0].instance_id else PORT, own[0].hostname or own[0].name or own[0].address,
+            tuple(
+                Plug(
+                    p.id, p.network_id, (p.address, *more.get(p.id, ())), p.state == UP and p.link_up,
+                    tuple(groups.get(p.id, ())),
+                )
+                for p in own
+            ),
+            tuple(place for p in own for place in leading.get(p.id, ())),
+        )
+        for key, own in made.items()
+    ]  # fmt: skip
+    bonds, listening = _bonds(ctx, {b.id: b.project_id for b in balancers}, ports)
+    shared = [
+        Thing(
+            b.id, BALANCER, b.name, (Plug(b.id, b.network_id, (b.address,)),), tuple(leading.get(b.id, ())),
+            listening.get(b.id, ""),
+        )
+        for b in balancers
+    ]  # fmt: skip
+    return (*shared, *machines), bonds, tuple(idle[:IDLE])
+
+
+def _bonds(ctx: Context, balancers: dict[str, str], ports: list[Port]) -> tuple[tuple[Bond, ...], dict[str, str]]:
+    """Lines from balancers (id → project) to those of the ports that are their members, and what each listens on."""
+    if not balancers:
+        return (), {}
+    listeners = list(ctx.session.scalars(
+        sa.select(Listener).where(Listener.load_balancer_id.in_(balancers)).order_by(Listener.port, Listener.protocol)
+    ))  # fmt: skip
+    listening: dict[str, list[str]] = {}
+    for row in listeners:
+        listening.setdefault(row.load_balancer_id, []).append(f"{row.protocol}/{row.port}")
+    owner = {row.id: row.load_balancer_id for row in listeners}
+    ill = sa.select(MemberHealth.listener_id, MemberHealth.port_id).where(
+        MemberHealth.listener_id.in_(owner), MemberHealth.state == OFFLINE
+    )
+    offline = {(owner[listener], port) for listener, port in ctx.session.execute(ill)}
+    named: dict[tuple[str, str], list[str]] = {}
+    for member in ctx.session.scalars(sa.select(Member).where(Member.load_balancer_id.in_(balancers))):
+        named.setdefault((member.kind, member.target), []).append(member.load_balancer_id)
+    found: dict[tuple[str, str], bool] = {}
+    for port in ports:
+        keys = [("port", port.id), ("instance", port.instance_id or ""), *(("tag", label) for label in port.labels)]
+        for balancer in dict.fromkeys(b for key in keys for b in named.get(key, ())):
+            if balancers[balancer] != port.project_id:
+                continue
+            at = (balancer, port.instance_id or port.id)
+            found[at] = found.get(at, True) and (balancer, port.id) not in offline
+    bonds = tuple(Bond("member", balancer, thing, up) for (balancer, thing), up in sorted(found.items()))
+    return bonds, {key: " ".join(words) for key, words in listening.items()}
+
+
+def _groups(ctx: Context, things: tuple[Thing, ...]) -> tuple[tuple[str, str], ...]:
+    ids = {g for thing in things for g in thing.groups}
+    query = sa.select(SecurityGroup.id, SecurityGroup.name).where(SecurityGroup.id.in_(ids))
+    ordered = query.order_by(SecurityGroup.created_at, SecurityGroup.id)
+    return tuple((identifier, name) for identifier, name in ctx.session.execute(ordered))
