@@ -10,7 +10,6 @@ Run: python -m bench.networks [--json] [--count N]
 from __future__ import annotations
 
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -20,7 +19,6 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from ovsdbapp.backend.ovs_idl import command, connection
@@ -29,8 +27,10 @@ from ovsdbapp.schema.ovn_northbound import impl_idl
 from bench.report import Figure, median, percentile, show
 from bench.ten_thousand import resident
 from yun.base.config import Settings, load
+from yun.base.errors import YunError
+from yun.setup import process
 from yun.web.client import Client
-from yun.web.command import Shell
+from yun.web.command import Failure, Shell
 
 ROUNDS, CLIENTS, PORTS = 30, 4, 5
 
@@ -129,6 +129,8 @@ class Bench:
         self.settings: Settings = load()
         self.client = Client.found(Shell(format="json", wait=False))
         self.serial = uuid.uuid4().hex[:6]
+        self.requests: list[float] = []
+        self.ports: list[str] = []
 
     def ask(self, client: Client, path: str, body: dict[str, Any]) -> tuple[float, str, str]:
         """Milliseconds of a request that makes something, its id, and its operation's."""
@@ -144,11 +146,12 @@ class Bench:
                 assert found["state"] == "succeeded", found
                 begun, done = (datetime.fromisoformat(found[name]) for name in ("created_at", "finished_at"))
                 return (done - begun).total_seconds() * 1000
-            time.sleep(0.01)
+            time.sleep(0.1)  # the answer has its own clock; asking more often would only keep the cloud from its work
 
     def make(self, path: str, body: dict[str, Any]) -> tuple[float, str]:
         """Milliseconds from the request to the operation's end, and the thing's id."""
         asked, identifier, operation = self.ask(self.client, path, body)
+        self.requests.append(asked)
         return asked + self.ended(self.client, operation), identifier
 
     def network(self, n: int) -> tuple[float, str]:
@@ -172,10 +175,21 @@ class Bench:
             body = {"name": f"large-{self.serial}-{n}", "subnet": {"cidr": "10.9.0.0/24", "routed": False}}
             _took, identifier, last = self.ask(client, "/networks", body)
             for _k in range(PORTS):
-                _took, _port, last = self.ask(client, "/ports", {"network": identifier})
+                _took, port, last = self.ask(client, "/ports", {"network": identifier})
+                self.ports.append(port)
         if last:
             self.ended(client, last)
         client.close()
+
+    def questions(self, amount: int = 50) -> list[float]:
+        """Milliseconds of each of so many questions whether one port can talk to another."""
+        took = []
+        for n in range(amount):
+            a, b = self.ports[n * 7 % len(self.ports)], self.ports[n * 11 % len(self.ports)]
+            begun = time.perf_counter()
+            self.client.get(f"/network/reach?from={a}&to={b}&protocol=tcp&port=22")
+            took.append((time.perf_counter() - begun) * 1000)
+        return took
 
     def plug_all(self) -> float:
         """Seconds until the engine has every port, as if its machine ran on this host: made anew from the rows."""
@@ -197,25 +211,18 @@ class Bench:
         return len(found.stdout.split())
 
     def start_anew(self) -> tuple[float, int]:
-        """Seconds until a fresh process answers with this database and has the engine's state; its process."""
-        file = self.settings.state_dir / "serve.pid"
-        pid = int(file.read_text().split()[0])
-        os.kill(pid, signal.SIGTERM)
-        while Path(f"/proc/{pid}").exists():
-            time.sleep(0.05)
+        """Seconds until a fresh process answers with this database, and its number."""
+        process.stop(self.settings)
         begun = time.perf_counter()
-        log = (self.settings.state_dir / "bench-serve.log").open("w")
-        serve = [Path(sys.executable).with_name("yun"), "serve"]
-        child = subprocess.Popen(serve, stdout=log, stderr=log, start_new_session=True)
+        pid = process.start(self.settings, os.environ)
         while True:
             try:
                 self.client = Client.found(Shell(format="json", wait=False))
                 self.client.get("/networks?limit=1")
-            except Exception:  # it does not listen yet, in whatever words that is told
-                assert child.poll() is None
+            except (Failure, YunError):  # it does not listen yet
                 time.sleep(0.05)
             else:
-                return time.perf_counter() - begun, child.pid
+                return time.perf_counter() - begun, pid
 
 
 def rows_of(path: str, table: str) -> int:
@@ -262,6 +269,7 @@ def small(bench: Bench, hand: Hand) -> list[Figure]:
         Figure("network, subnet, router, NAT and group through the API, p50", median(ours), "ms", 50),
         Figure("the same by hand, p50", median(raw), "ms"),
         Figure("ratio", median(ours) / median(raw), "x", 2),
+        Figure("of that a request, p50", median(bench.requests), "ms"),
         Figure("port through the API, p50", median(ports), "ms", 15),
         Figure("port by hand, p50", median(raw_ports), "ms"),
     ]
@@ -288,6 +296,7 @@ def main() -> None:
     figures += [
         Figure("start with that database, until the API answers", begun, "s", 15),
         Figure("a list afterwards, p95", percentile(after.took, 0.95), "ms", 100),
+        Figure("can A talk to B, p95", percentile(bench.questions(), 0.95), "ms", 200),
         Figure("memory of the process", resident(pid), "MiB", 300),
     ]
     show("networks through the API and by hand, and a large cloud of them", figures)

@@ -213,3 +213,13 @@ def test_what_is_taken_back_waits_for_the_engine_too_and_is_not_stuck(
     with pytest.raises(sa.exc.NoResultFound):  # its rows are gone too
         plugged("never", floating=True, state=State.FAILED)
     assert world.snapshot() == before
+
+
+def test_an_undo_that_somebody_asks_for_waits_for_the_engine_too(do: Do, world: World, database: Database) -> None:
+    done = do(lambda ctx: service.create_group(ctx, "brief"))
+    before = world.snapshot()
+    world.fail("remove_group", times=40, retryable=True)
+    do(lambda ctx: operations.undo(ctx, done.id))
+    assert "brief" not in {g.name for g in world.groups.values()}
+    assert len(before["group"]) == len(world.groups) + 1
+    assert len(news(database, "operation.waiting")) == 40

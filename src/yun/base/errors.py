@@ -124,10 +124,12 @@ class Unavailable(YunError):
 class DriverError(Unavailable):
     """A driver's daemon refused or failed.
 
-    ``retryable`` is true where the same call may succeed later without anybody changing anything.
+    ``retryable`` is true where the same call may succeed later without anybody changing anything. ``tries`` is how
+    often whoever takes a step back should try at least: as often as the step itself was to be tried.
     """
 
     code = "driver_error"
+    tries = 0
 
     def __init__(self, message: Message, *, retryable: bool = False, **kw: Any) -> None:
         super().__init__(message, **kw)

@@ -161,7 +161,8 @@ def _tell(op: Op, found: Findings) -> None:
             hint = _("Nothing is lost: nobody had them any more.")
             raise_notice(session, LEFTOVERS, subject=CLOUD, message=message, hint=hint, level="info")
         if drifted or extra:
-            log.warning("mended in the network engine: %s; removed: %s", drifted, extra)
+            told = "; ".join(f"{k} {i}: {', '.join(c)}" for (k, i), c in sorted(drifted.items())[:LISTED])
+            log.warning("mended in the network engine: %s (%s); removed: %s", len(drifted), told, len(extra))
             data = {
                 "mended": [[*t, *c] for t, c in sorted(drifted.items())[:KEPT]], "removed": extra[:KEPT],
                 "counts": {"mended": len(drifted), "removed": len(extra)},

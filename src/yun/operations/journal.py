@@ -50,6 +50,13 @@ def pause(attempt: int) -> float:
     return float(min(0.25 * 2.0**attempt, 30.0))
 
 
+def _tries(step: Step, error: DriverError | DatabaseAway) -> int:
+    """How often a step that ended so is tried again."""
+    if isinstance(error, DatabaseAway):
+        return DATABASE_TRIES
+    return max(step.retries, error.tries) if error.retryable else 0
+
+
 def persistent(call: Any, *, seconds: float = 60.0) -> Any:
     """Run a database write again until the database answers: a write that is not known to have happened is never a
     failure of the step. The fence ends it where another process took over meanwhile."""
@@ -126,8 +133,7 @@ class Journal:
             if row is None:
                 row = persistent(lambda: self._begin([(position, step, args)]))[0]
             self._tried(row, error)
-            tries = DATABASE_TRIES if isinstance(error, DatabaseAway) else step.retries if error.retryable else 0
-            if row.attempts <= tries:
+            if row.attempts <= _tries(step, error):
                 raise Backoff(pause(row.attempts), error) from error
             raise
         if row is None:

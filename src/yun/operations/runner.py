@@ -137,7 +137,7 @@ class Runner:
                 error = as_error(caught)
                 tries = row.undo_attempts + 1
                 self.journal.mark(row, undo_attempts=tries, error=error.to_json())
-                if tries >= _patience(row, error):
+                if tries >= _patience(error):
                     self._stick(error)
                 else:
                     self._wait(pause(tries), error)
@@ -239,11 +239,11 @@ def announce(session: Session, operation: Operation, what: str, **data: Any) -> 
     )
 
 
-def _patience(row: OperationStep, error: YunError) -> int:
-    """How often an undo is tried: as often as its step, where something is only away."""
-    step = REGISTRY.steps.get(row.name)
-    waits = step is not None and isinstance(error, DriverError) and error.retryable
-    return max(UNDO_TRIES, step.retries) if step is not None and waits else UNDO_TRIES
+def _patience(error: YunError) -> int:
+    """How often an undo is tried."""
+    if isinstance(error, DriverError) and error.retryable:
+        return max(UNDO_TRIES, error.tries)
+    return UNDO_TRIES
 
 
 def _title(operation: Operation) -> Any:
@@ -272,7 +272,11 @@ def undo_row(op: Op, journal: Journal, row: OperationStep) -> None:
         row.state = "undone"
         return
     if undo is not None:
-        undo(op, output, *row.arguments)
+        try:
+            undo(op, output, *row.arguments)
+        except DriverError as error:
+            error.tries = max(error.tries, step.retries)
+            raise
     journal.mark(row, **values)
 
 

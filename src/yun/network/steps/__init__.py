@@ -25,6 +25,7 @@ from yun.operations.intent import Subject
 
 ORDER = tuple(SPECS)
 ROUNDS = 10
+AT_ONCE = 500
 PATIENCE = 2000
 """Tries of an engine that is away, half a minute between the later ones: a night. What waits says so, and is done when
 the engine is back; who will not wait cancels it."""
@@ -83,7 +84,7 @@ def follow_after_undo(op: Op, output: Any, targets: list[list[str]]) -> None:
     bring(op, targets)
 
 
-@step(undo=follow_after_undo, brief=True)
+@step(undo=follow_after_undo, retries=PATIENCE, brief=True)
 def follow_undo(op: Op, targets: list[list[str]]) -> None:
     """Nothing yet: its undo brings the engine in line after the rows have been put back."""
 
@@ -228,9 +229,12 @@ def tell_port(session: Session, port: Port) -> None:
 def look_at_ports(op: Op, port_ids: list[str]) -> list[str]:
     """Rows say whether their ports are up; returns the ids of those that changed."""
     up = op.drivers.network.ports_up(port_ids)
+    wrong: list[str] = []
     with op.read() as session:
-        ports = [p for i in port_ids if (p := session.get(Port, i)) is not None]
-        wrong = [p.id for p in ports if p.state != TRASHED and p.state != (UP if up.get(p.id) else DOWN)]
+        for start in range(0, len(port_ids), AT_ONCE):
+            known = sa.select(Port.id, Port.state).where(Port.id.in_(port_ids[start : start + AT_ONCE]))
+            found = session.execute(known.where(Port.state != TRASHED))
+            wrong += [i for i, state in found if state != (UP if up.get(i) else DOWN)]
     if wrong:
         with op.write() as session:
             for port in (session.get(Port, i) for i in wrong):
