@@ -196,3 +196,44 @@ def test_a_removed_card_is_forgotten_when_its_removal_cannot_be_undone_any_more(
     with lab.database.read() as session:
         assert session.scalar(sa.select(Reservation).where(Reservation.owner_id == port.id)) is None
         assert session.scalar(sa.select(Instance.state)) == "running"
+
+
+@both
+def test_a_port_that_was_there_becomes_a_card_and_stays_when_it_is_taken_out(lab: Lab, cards: Any) -> None:
+    named = network.PortChanges(name="p")
+    wish = network.NewPort(network="back", addresses=["10.66.0.50", "10.66.0.51"], changes=named)
+    with lab.asking() as ctx:
+        made = submit(ctx, network.create_port(ctx, wish)).subject_id
+    lab.drain()
+    done = lab.operation(lab.do(service.add_nic, "web", Card(port="p")))
+    assert done.result["value"] == {
+        "instance_id": lab.row().id, "port_id": made, "address": "10.66.0.50", "effect": "live",
+    }  # fmt: skip
+    port = cards.of()[1]
+    assert (port.hostname, port.mac in cards.live(), port.mac in cards.defined()) == ("web", True, True)
+    assert cards.engine()[made].addresses == ("10.66.0.50", "10.66.0.51")
+    for again in (lambda ctx: network.delete_port(ctx, network.get_port(ctx, made)),
+                  lambda ctx: service.add_nic(ctx, service.get(ctx, "web"), Card(port=made))):  # fmt: skip
+        with pytest.raises(Conflict), lab.asking() as ctx:
+            again(ctx)
+
+    taken = lab.do(service.remove_nic, "web", "10.66.0.50", keep_port=True)
+    assert port.mac not in [*cards.live(), *cards.defined()]
+    assert made not in cards.engine()
+    with lab.asking() as ctx:
+        kept = network.get_port(ctx, made)
+        assert (kept.instance_id, kept.state, kept.hostname, kept.host_id) == (None, "down", "", None)
+        assert network.delete_port(ctx, kept).kind == "port.delete"
+    lab.undo(taken)
+    assert port.mac in cards.live()
+    assert made in cards.engine()
+
+
+def test_a_port_brings_its_own_and_another_projects_is_not_taken(lab: Lab, cards: Any) -> None:
+    with lab.asking() as ctx:
+        submit(ctx, network.create_port(ctx, network.NewPort(network="back", changes=network.PortChanges(name="p"))))
+    lab.drain()
+    wish = Card(port="p", network="back", groups=[])
+    with pytest.raises(Invalid) as caught, lab.asking() as ctx:
+        service.add_nic(ctx, service.get(ctx, "web"), wish)
+    assert set(caught.value.fields) == {"network", "security_groups"}

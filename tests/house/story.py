@@ -43,7 +43,7 @@ copyreg.pickle(type(threading.Lock()), lambda _old: (threading.Lock, ()))
 Ask = Callable[[Context], Intent]
 IGNORED_TABLES = {
     "operation", "operation_key", "operation_step", "operation_subject", "event", "node", "periodic", "reply",
-    "notice", "audit_entry", "instance_sample", "instance_guest", "login_attempt", "web_session",
+    "notice", "audit_entry", "instance_sample", "port_sample", "instance_guest", "login_attempt", "web_session",
 }  # fmt: skip
 IGNORED_COLUMNS = {
     "host_allocation.id", "role_grant.id", "pool.capacity_bytes",
@@ -82,6 +82,7 @@ class Story:
         other: Any = drivers.on("any")
         other.hypervisor.world = copy.deepcopy(local.hypervisor.world)
         other.volume.world = copy.deepcopy(local.volume.world)
+        other.machine.recordings = dict(local.machine.recordings)
         drivers.network.world = copy.deepcopy(engine.world)  # type: ignore[attr-defined]
         url = f"sqlite:///{target}"
         return Story(replace(self.settings, database_url=url), drivers)
@@ -172,7 +173,7 @@ class Story:
         }  # fmt: skip
         return {
             "domains": domains, "tpms": dict(sorted(world.tpms.items())), "files": local.volume.world.snapshot(),
-            "network": engine.world.snapshot(),
+            "network": engine.world.snapshot(), "recordings": local.machine.captures(),
         }  # fmt: skip
 
 

@@ -27,6 +27,8 @@ from tests.house.scenes_media import SCENES as MEDIA
 from tests.house.scenes_networks import MORE as NETWORKS_MORE
 from tests.house.scenes_networks import SCENES as NETWORKS
 from tests.house.scenes_nics import SCENES as NICS
+from tests.house.scenes_ports import MORE as PORTS_MORE
+from tests.house.scenes_ports import SCENES as PORTS
 from tests.house.scenes_tags import SCENES as TAGS
 from tests.house.scenes_volumes import MORE as VOLUMES_MORE
 from tests.house.scenes_volumes import SCENES as VOLUMES
@@ -42,11 +44,11 @@ from yun.rooms import furniture
 
 SCENES = {
     **STORIES, **ADOPTIONS, **CLONES, **NICS, **DISKS, **MEDIA, **BOOTS, **TAGS, **VOLUMES, **DEVICES,
-    **NETWORKS, **BALANCERS,
+    **NETWORKS, **BALANCERS, **PORTS,
 }  # fmt: skip
 MORE = {
     **CLONES_MORE, **DISKS_MORE, **MEDIA_MORE, **BOOTS_MORE, **VOLUMES_MORE, **DEVICES_MORE, **NETWORKS_MORE,
-    **BALANCERS_MORE,
+    **BALANCERS_MORE, **PORTS_MORE,
 }  # fmt: skip
 EXEMPT = {
     "operation.undo": "its own tests, in tests/operations/test_undo.py",
@@ -62,7 +64,8 @@ EXEMPT = {
     "volume.flatten_due": "asks for flattenings; tests/compute/test_flatten.py",
     "network.ensure_default": "every scene begins with it", "network.reconcile": "tests/network",
     "load_balancer.tend": "looks and writes what it saw; tests/network/test_balancers.py",
-    "network.tend": "looks and writes what it saw",
+    "network.tend": "looks and writes what it saw", "port.sample": "measures",
+    "capture.tend": "looks and writes what it saw; tests/network/test_captures.py",
     "pool.tend": "looks and writes what it saw", "volume.measure": "looks and writes what it saw",
     "storage.reconcile": "tests/storage",
     "trash.purge_expired": "asks for purges", "profile.set_password": "needs the person's own session; tests/identity",

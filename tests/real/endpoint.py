@@ -160,6 +160,17 @@ def pour(address: str, port: str, seconds: str) -> str:
         return ""
 
 
+def announce(device: str, address: str) -> str:
+    """Tell all neighbours that the address is at this card now."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as s:
+        s.bind((device, 0x0806))
+        mac, own = s.getsockname()[4], socket.inet_aton(address)
+        request = struct.pack(">HHBBH", 1, 0x0800, 6, 4, 1) + mac + own + bytes(6) + own
+        for _again in range(3):
+            s.send(b"\xff" * 6 + mac + b"\x08\x06" + request)
+    return "yes"
+
+
 def sniff(device: str, seconds: str) -> str:
     """Every frame that the card sees for so long, one a line, in hexadecimal digits."""
     every = 0x0003  # ETH_P_ALL
@@ -177,7 +188,7 @@ def sniff(device: str, seconds: str) -> str:
 
 COMMANDS: dict[str, Callable[..., str]] = {
     "ping": ping, "lease": lease, "name": name, "call": call, "serve": serve, "sink": sink, "pour": pour,
-    "sniff": sniff,
+    "sniff": sniff, "announce": announce,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -158,12 +158,18 @@ def new_mac(session: Session) -> str:
             return mac
 
 
-def check_mac(session: Session, mac: str) -> str:
-    """A MAC address somebody asks for, in lower case. Raises `Invalid` for a wrong one, `Conflict` for a used one."""
+def mac_of_card(mac: str, field: str = "mac") -> str:
+    """A MAC address that a card can have, in lower case. Raises `Invalid`."""
     clean = mac.strip().lower().replace("-", ":")
     right = _("six pairs of hexadecimal digits such as 52:54:00:12:34:56, the first one even")
     if not checks.MAC.fullmatch(clean) or int(clean[:2], 16) & 1 or clean == "00:00:00:00:00:00":
-        raise Invalid(_("{mac} is not a MAC address of a network card.", mac=mac[:40]), fields={"mac": right})
+        raise Invalid(_("{mac} is not a MAC address of a network card.", mac=mac[:40]), fields={field: right})
+    return clean
+
+
+def check_mac(session: Session, mac: str) -> str:
+    """A MAC address somebody asks for, in lower case. Raises `Invalid` for a wrong one, `Conflict` for a used one."""
+    clean = mac_of_card(mac)
     legs = sa.select(RouterInterface.id).where(RouterInterface.mac == clean)
     if session.scalar(sa.select(Port.id).where(Port.mac == clean).union(legs)) is not None:
         raise Conflict(

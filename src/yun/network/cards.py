@@ -1,4 +1,4 @@
-"""Steps of an instance's network cards: a port that joins it, changes in it, leaves it, and is forgotten."""
+"""Steps of ports and network cards: one that joins an instance, changes, leaves it, and is forgotten."""
 
 from __future__ import annotations
 
@@ -14,17 +14,21 @@ from yun.base.messages import Message, _
 from yun.network import addresses
 from yun.network.model import DOWN, TRASHED, Port, PortSecurityGroup, SecurityGroup, Subnet
 from yun.network.service import families
-from yun.network.service.look import card_now, groups_of
+from yun.network.service.look import PLAIN, card_now, groups_of
 from yun.network.service.ports import forget_these
 from yun.network.steps import tell_port
 from yun.operations.flow import Op, tx_step
 from yun.operations.service import close_undo
 
 COLUMNS = ("id", "project_id", "network_id", "subnet_id", "mac", "hostname", "model", "link_up", "device_index")
-PLAIN = ("model", "link_up", "mac")
+LENT = ("device_index", "hostname", "model", "link_up", "host_id")
+"""What a port has of its instance, beside the instance itself."""
 TITLES: dict[str, Message] = {
     "model": _("Model"), "link_up": _("The cable is in"), "mac": _("MAC"), "groups": _("Security groups"),
-    "place": _("Address"),
+    "place": _("Address"), "name": _("Name"), "port_security": _("Port security"),
+    "allowed_pairs": _("Further senders"), "ingress_kbps": _("Limit inwards, kbit/s"),
+    "egress_kbps": _("Limit outwards, kbit/s"), "ingress_burst_kbit": _("Burst inwards, kbit"),
+    "egress_burst_kbit": _("Burst outwards, kbit"), "dscp": Message("DSCP"),
 }  # fmt: skip
 
 
@@ -53,6 +57,48 @@ def put_card(op: Op, session: Session, instance_id: str, card: dict[str, Any]) -
     families.write(session, port.id, card.get("more", ()))
     tell_port(session, port)
     return address
+
+
+def _leave(op: Op, session: Session, output: Any, instance_id: str, card: dict[str, Any]) -> None:
+    port = session.get(Port, card["id"])
+    if port is not None and output is not None and port.instance_id == instance_id:
+        _put(session, port, {**output["was"], "instance_id": None})
+
+
+@tx_step(undo=_leave)
+def join_card(op: Op, session: Session, instance_id: str, card: dict[str, Any]) -> dict[str, Any]:
+    """The port, which was in nothing, is a card of the instance; its address, and what it ``was``, are the output.
+    Raises `Conflict` where it is in an instance or in the trash by now."""
+    port = session.get_one(Port, card["id"])
+    if port.instance_id is not None or port.state == TRASHED:
+        raise Conflict(_("The port {name} is no longer free.", name=port.name or port.address))
+    was = {name: getattr(port, name) for name in LENT}
+    lent = {"hostname": port.hostname or card["hostname"], "instance_id": instance_id}
+    _put(session, port, {**{name: card[name] for name in ("device_index", "model", "link_up")}, **lent})
+    return {"address": port.address, "was": was}
+
+
+def _come_back(op: Op, session: Session, output: Any, instance_id: str, port_id: str, hostname: str) -> None:
+    port = session.get(Port, port_id)
+    if port is not None and output is not None and port.instance_id is None:
+        _put(session, port, {**output, "instance_id": instance_id})
+
+
+@tx_step(undo=_come_back)
+def leave_card(op: Op, session: Session, instance_id: str, port_id: str, hostname: str) -> dict[str, Any]:
+    """The port is in nothing; the ``hostname`` that the instance lent it is not its any more."""
+    port = session.get_one(Port, port_id)
+    was = {name: getattr(port, name) for name in LENT}
+    own = "" if port.hostname == hostname else port.hostname
+    _put(session, port, {"instance_id": None, "device_index": 0, "host_id": None, "hostname": own})
+    return was
+
+
+def _put(session: Session, port: Port, values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(port, name, value)
+    session.flush()
+    tell_port(session, port)
 
 
 def _take_back(op: Op, session: Session, output: Any, instance_id: str, port_id: str) -> None:

@@ -234,6 +234,15 @@ def lease(seconds: int, field: str = "lease_seconds") -> int:
     return number(seconds, 60, 31_536_000, field) or 3600
 
 
+def hostname(text: str, field: str = "hostname") -> str:
+    """The name of a machine in DNS, in lower case, or nothing."""
+    clean = text.strip().lower()
+    if clean and not LABEL.fullmatch(clean):
+        right = _("1 to 63 letters, digits and hyphens, not beginning or ending with a hyphen")
+        raise refuse(field, _("{hostname} is not a host name.", hostname=clean[:80]), right)
+    return clean
+
+
 def domain(text: str, field: str = "domain") -> str:
     """A DNS domain in lower case, or nothing."""
     clean = text.strip().lower().rstrip(".")

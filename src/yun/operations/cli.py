@@ -16,7 +16,8 @@ from yun.web.output import Column, Row, preview
 PLACES: dict[str, str | None] = {
     "instance": "/instances", "flavor": "/flavors", "image": "/images", "volume": "/volumes", "pool": "/pools",
     "network": "/networks", "subnet": "/subnets", "router": "/routers", "port": "/ports",
-    "security-group": "/security-groups", "floating-ip": "/floating-ips", "host": "/hosts", "user": "/users",
+    "security-group": "/security-groups", "floating-ip": "/floating-ips", "capture": "/captures",
+    "host": "/hosts", "user": "/users",
     "project": "/projects", "key": "/keys", "token": None, "layer": None,
 }  # fmt: skip
 

@@ -17,6 +17,8 @@ STATES: dict[str, tuple[str, str]] = {
     "running": ("green", "player-play"),
     "active": ("green", "circle-check"),
     "up": ("green", "circle-check"),
+    "complete": ("green", "circle-check"),
+    "recording": ("blue", "activity"),
     "succeeded": ("green", "circle-check"),
     "attached": ("green", "circle-check"),
     "available": ("green", "circle-check"),
@@ -48,7 +50,8 @@ STATES: dict[str, tuple[str, str]] = {
 }
 
 STATE_WORDS = (
-    _("running"), _("active"), _("up"), _("succeeded"), _("attached"), _("available"), _("stopped"), _("down"),
+    _("running"), _("active"), _("up"), _("complete"), _("recording"),
+    _("succeeded"), _("attached"), _("available"), _("stopped"), _("down"),
     _("paused"), _("trashed"), _("queued"), _("cancelled"), _("undone"), _("abandoned"), _("unknown"), _("building"),
     _("uploading"), _("importing"), _("starting"), _("undoing"), _("degraded"), _("stuck"), _("crashed"), _("error"),
     _("failed"), _("unresponsive"), _("missing"), _("damaged"), _("unreachable"), _("online"), _("offline"),

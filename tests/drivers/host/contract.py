@@ -70,3 +70,9 @@ class HostContract:
     def test_a_gateway_outside_its_range_is_refused(self, machine: HostMachine) -> None:
         with pytest.raises(DriverError):
             machine.apply_gateway(cidr=CIDR, address="10.1.1.1/24")
+
+    def test_there_is_no_recording_of_a_port_without_a_card_and_none_to_end(self, machine: HostMachine) -> None:
+        assert machine.captures() == {}
+        machine.stop_capture("cap_none")
+        machine.remove_capture("cap_none")
+        assert machine.captures() == {}

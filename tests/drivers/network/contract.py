@@ -20,6 +20,7 @@ from yun.drivers.network.port import (
     NetworkEngine,
     NetworkSpec,
     PortSpec,
+    RateSpec,
     RouterInterfaceSpec,
     RouterSpec,
     RuleSpec,
@@ -248,6 +249,21 @@ class NetworkEngineContract:
         up = engine.ports_up(["prt_1", "prt_2", "prt_3"])
         assert set(up) == {"prt_1", "prt_2"}
         assert up["prt_2"] is False
+
+    def test_further_senders_limits_and_marks_of_a_port_come_and_go(self, engine: NetworkEngine) -> None:
+        build(engine)
+        before = engine.inventory()
+        talking = replace(
+            PORT, addresses=("10.0.0.11", "10.0.0.12"),
+            pairs=(("", "10.0.0.100"), ("00:00:5e:00:01:07", "10.0.1.0/24")),
+            ingress=RateSpec(10_000, 4000), egress=RateSpec(20_000, 8000), dscp=46,
+        )  # fmt: skip
+        for spec in (talking, talking, replace(talking, egress=None, dscp=None), replace(talking, port_security=False)):
+            engine.apply_port(spec)
+            assert engine.inventory() == before
+        engine.apply_port(PORT)
+        engine.remove_port("prt_1")
+        assert engine.inventory()["port"] == set()
 
     def test_names_may_be_any_text(self, engine: NetworkEngine) -> None:
         for number, name in enumerate(("默认网络", "a/b c", "<b>&\"'$(x);`y`", "n" * 300)):

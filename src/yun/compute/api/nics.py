@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
@@ -29,6 +31,16 @@ class CardBody(Body):
         )  # fmt: skip
 
 
+class NewCard(CardBody):
+    """A card to be added: a new one, or a port that is there already."""
+
+    port: str | None = Field(None, max_length=200, description="A port that is in no instance, by id, name, address…")
+
+    def card_wish(self) -> service.Card:
+        """As the verbs want it."""
+        return replace(super().card_wish(), port=self.port)
+
+
 class ChangedCard(CardBody, Edit):
     """A card of the instance, and what is to change of it; what is left out stays."""
 
@@ -40,10 +52,11 @@ class CardRemoval(Body):
 
     card: Word = Field(description="The card's id, MAC or address.")
     timeout: int = Field(30, description="Seconds a running guest has to let go of the card.")
+    keep_port: bool = Field(False, description="The port stays, for another instance.")
 
 
 @instances.post("/{ref}/add-nic", summary="Add a network card to an instance", status_code=202)
-def add_nic(ctx: Ctx, ref: str, body: CardBody, match: Match, dry_run: bool = False) -> JSONResponse:
+def add_nic(ctx: Ctx, ref: str, body: NewCard, match: Match, dry_run: bool = False) -> JSONResponse:
     """At once where the instance runs."""
     found = service.get(ctx, ref)
     match.check(found)
@@ -56,7 +69,9 @@ def remove_nic(ctx: Ctx, ref: str, body: CardRemoval, match: Match, dry_run: boo
     """A running guest is asked for it; undo puts it back with its address and MAC."""
     found = service.get(ctx, ref)
     match.check(found)
-    intent = service.remove_nic(ctx, found, body.card, timeout=body.timeout)
+    intent = service.remove_nic(
+        ctx, found, body.card, timeout=body.timeout, keep_port=body.keep_port
+    )
     return answer(ctx, intent, dry_run=dry_run, row=lambda: row_of(ctx, found))
 
 

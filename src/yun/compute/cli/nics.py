@@ -37,6 +37,7 @@ def _body(link: str | None, security_groups: tuple[str, ...], values: dict[str, 
 @model
 @mac
 @link
+@option("--port", help=_("A port that is in no instance: it brings network, addresses, MAC and groups along."))
 @pass_client
 def add_nic(client: Client, ref: str, link: str | None, security_groups: tuple[str, ...], **values: Any) -> None:
     """Add a card."""
@@ -47,10 +48,11 @@ def add_nic(client: Client, ref: str, link: str | None, security_groups: tuple[s
 @click.argument("ref")
 @click.argument("card")
 @option("--timeout", type=int, default=30, show_default=True, help=_("Seconds a running guest has to let go of it."))
+@option("--keep-port", "keep_port", is_flag=True, help=_("The port stays with all that it has, for another instance."))
 @pass_client
-def remove_nic(client: Client, ref: str, card: str, timeout: int) -> None:
+def remove_nic(client: Client, ref: str, card: str, timeout: int, keep_port: bool) -> None:
     """Remove a card."""
-    client.change("POST", at(ref, "remove-nic"), {"card": card, "timeout": timeout})
+    client.change("POST", at(ref, "remove-nic"), {"card": card, "timeout": timeout, "keep_port": keep_port})
 
 
 @instance.command("change-nic", help=_("Change a network card, named by its address, MAC or id."))

@@ -14,7 +14,7 @@ from yun.compute import service
 from yun.compute.model import LIVE, Instance
 from yun.compute.service.nics import MODELS, find
 from yun.network import service as network
-from yun.network.model import Network, SecurityGroup
+from yun.network.model import Network, Port, SecurityGroup
 from yun.operations.intent import Intent
 from yun.operations.service import submit
 from yun.web.edits import changed
@@ -55,8 +55,15 @@ def nic_form(ctx: Ctx, ref: str) -> Response:
     base = f"/instances/{row.id}/nics"
     return render(
         ctx, "compute/nic_form.html", row=row, action=base, preview_url=f"{base}/new/preview", port=None,
-        chosen=_default_groups(ctx, row), **_choices(ctx, row),
+        chosen=_default_groups(ctx, row), waiting=_waiting(ctx, row), **_choices(ctx, row),
     )  # fmt: skip
+
+
+def _waiting(ctx: Context, row: Instance) -> list[Port]:
+    """Ports of the project that are in no instance."""
+    inside = replace(ctx, project_id=row.project_id)
+    page = network.list_of(inside, Port, filters={"state": "down"}, sort="created_at", limit=1000)
+    return [p for p in page.items if p.instance_id is None]
 
 
 def _default_groups(ctx: Context, row: Instance) -> list[str]:
@@ -65,7 +72,10 @@ def _default_groups(ctx: Context, row: Instance) -> list[str]:
 
 
 def _new(ctx: Context, row: Instance, form: FormData) -> Intent:
-    return service.add_nic(ctx, row, _card(form))
+    card = _card(form)
+    if port := word(form, "port"):
+        card = service.Card(port=port, model=card.model, link_up=card.link_up)
+    return service.add_nic(ctx, row, card)
 
 
 def _card(form: FormData) -> service.Card:
@@ -139,3 +149,17 @@ def remove_preview(ctx: Ctx, ref: str, card: str) -> Response:
 def remove_nic(ctx: Ctx, ref: str, card: str) -> Response:
     """Remove it."""
     return accepted(ctx, submit(ctx, service.remove_nic(ctx, service.get(ctx, ref), card)))
+
+
+@router.get("/instances/{ref}/nics/{card}/release/preview")
+def release_preview(ctx: Ctx, ref: str, card: str) -> Response:
+    """What taking it out and keeping its port does."""
+    row = service.get(ctx, ref)
+    intent = service.remove_nic(ctx, row, card, keep_port=True)
+    return preview(ctx, intent, action=f"/instances/{row.id}/nics/{card}/release", confirm=_("Take it out"))
+
+
+@router.post("/instances/{ref}/nics/{card}/release")
+def release_nic(ctx: Ctx, ref: str, card: str) -> Response:
+    """Take it out and keep its port."""
+    return accepted(ctx, submit(ctx, service.remove_nic(ctx, service.get(ctx, ref), card, keep_port=True)))

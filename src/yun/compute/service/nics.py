@@ -14,6 +14,7 @@ from yun.base.messages import Message, _
 from yun.compute.model import DISKS_CHANGE_IN, LIVE, Instance
 from yun.compute.service.disks import DETACH_SECONDS
 from yun.compute.service.look import must_be
+from yun.compute.service.nic_ports import join, leaving
 from yun.compute.service.power import keys, subject
 from yun.network import addresses
 from yun.network import service as network
@@ -33,7 +34,8 @@ MOST = 12
 
 @dataclass(frozen=True)
 class Card:
-    """How a card is wished for; None: as the project's defaults say, or, in a change, as it is."""
+    """How a card is wished for; None: as the project's defaults say, or, in a change, as it is. ``port``: one that is
+    there already, and brings network, addresses, MAC and groups along."""
 
     network: str | None = None
     address: str | None = None
@@ -41,10 +43,11 @@ class Card:
     model: str | None = None
     mac: str | None = None
     link_up: bool | None = None
+    port: str | None = None
 
 
 def add_nic(ctx: Context, instance: Instance, card: Card | None = None) -> Intent:
-    """One more network card, at once where the instance runs.
+    """One more network card, at once where the instance runs: a new one, or a port that is in no instance.
 
     Raises `Invalid` for a model, MAC or address there is not, `Conflict` for taken ones, `NoCapacity` for a full
     subnet. Undo takes it out again.
@@ -57,6 +60,8 @@ def add_nic(ctx: Context, instance: Instance, card: Card | None = None) -> Inten
         raise Conflict(
             _("The instance {name} has {most} network cards, which is the most.", name=instance.name, most=MOST)
         )
+    if card.port is not None:
+        return join(ctx, instance, card)
     plan = _plan(ctx, instance, card)
     plan.port.link_up = card.link_up is not False
     plan.port.labels = list(instance.tags)
@@ -83,12 +88,14 @@ def add_nic(ctx: Context, instance: Instance, card: Card | None = None) -> Inten
     )  # fmt: skip
 
 
-def remove_nic(ctx: Context, instance: Instance, reference: str, *, timeout: int = DETACH_SECONDS) -> Intent:
+def remove_nic(
+    ctx: Context, instance: Instance, reference: str, *, timeout: int = DETACH_SECONDS, keep_port: bool = False
+) -> Intent:
     """Take a card out. A running guest is asked for it and given ``timeout`` seconds (1 to 600); one that does not let
     go keeps it, and the operation fails. A floating IP that leads to it stays the project's and leads nowhere.
 
     ``reference``: the card's id, MAC or address. Undo puts it back; until its window closes, address and MAC stay
-    reserved.
+    reserved. ``keep_port``: the port stays with all that it has, and can be put into another instance.
     """
     ctx.may("instance.remove_nic", instance.project_id)
     must_be(instance, DISKS_CHANGE_IN)
@@ -97,7 +104,7 @@ def remove_nic(ctx: Context, instance: Instance, reference: str, *, timeout: int
     port = find(ctx, instance, reference)
     ports = network.ports_of(ctx.session, instance.id)
     floating = network.floating_of(ctx.session, [port.id]).get(port.id)
-    return Intent(
+    intent = Intent(
         kind="instance.remove_nic",
         title=_("Remove the network card {address} from instance {instance}", address=port.address,
                 instance=instance.name),
@@ -123,6 +130,7 @@ def remove_nic(ctx: Context, instance: Instance, reference: str, *, timeout: int
         back=(_("It is put back with its address and MAC."),),
         deadline=600.0 + timeout,
     )  # fmt: skip
+    return leaving(intent, port, instance) if keep_port else intent
 
 
 def change_nic(ctx: Context, instance: Instance, reference: str, card: Card) -> Intent:

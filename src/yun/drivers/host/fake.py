@@ -5,10 +5,11 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
-from yun.drivers.host.port import HostFacts, ServiceFacts
+from yun.drivers.host.port import CaptureFacts, CaptureSpec, HostFacts, PortCounters, ServiceFacts
 
 ORDER = ("openvswitch", "ovn-central", "ovn-controller", "virtlogd", "libvirt")
 VERSIONS = {"openvswitch": "3.1.0", "ovn-central": "23.03.1", "ovn-controller": "23.03.1", "virtlogd": "",
@@ -17,7 +18,8 @@ VERSIONS = {"openvswitch": "3.1.0", "ovn-central": "23.03.1", "ovn-controller": 
 
 class FakeMachine:
     """One host that exists only here. ``refuse`` names services that will not start; ``ports`` are (interface id,
-    tap is there) pairs; ``gateway`` is what was applied last."""
+    tap is there) pairs; ``gateway`` is what was applied last; ``counters`` are what went through ports, ``recordings``
+    the captures by id. A recording writes nothing; a test ends it with `end_capture`."""
 
     def __init__(self, name: str = "localhost", *, cpus: int = 16, memory_mib: int = 65536) -> None:
         self.inventory = HostFacts(
@@ -34,6 +36,9 @@ class FakeMachine:
         self.gateway: tuple[str, str] | None = None
         self.chassis = ""
         self.ports: dict[str, bool] = {}
+        self.counters: dict[str, PortCounters] = {}
+        self.recordings: dict[str, tuple[CaptureSpec, CaptureFacts]] = {}
+        self.capture_folder: Path | None = None
 
     def facts(self) -> HostFacts:
         """Inventory and use now."""
@@ -111,3 +116,33 @@ class FakeMachine:
         for port in stale:
             del self.ports[port]
         return stale
+
+    def port_counters(self) -> dict[str, PortCounters]:
+        """As tests set them."""
+        return dict(self.counters)
+
+    def start_capture(self, spec: CaptureSpec) -> None:
+        """It runs until a test or somebody ends it; a port whose tap a test said to be gone is refused."""
+        if not self.ports.get(spec.port_uuid, True):
+            raise DriverError(_("The port has no card on this host now."))
+        if spec.id not in self.recordings:
+            path = str(self.capture_folder / f"{spec.id}.pcap") if self.capture_folder else ""
+            self.recordings[spec.id] = (spec, CaptureFacts(running=True, size=24, packets=None, path=path))
+
+    def captures(self) -> dict[str, CaptureFacts]:
+        """All recordings."""
+        return {identifier: facts for identifier, (_spec, facts) in self.recordings.items()}
+
+    def end_capture(self, identifier: str, size: int = 24, packets: int = 0) -> None:
+        """Let a recording have ended by itself with so much in it."""
+        spec, facts = self.recordings[identifier]
+        self.recordings[identifier] = (spec, replace(facts, running=False, size=size, packets=packets))
+
+    def stop_capture(self, identifier: str) -> None:
+        """It has ended."""
+        if identifier in self.recordings and self.recordings[identifier][1].running:
+            self.end_capture(identifier)
+
+    def remove_capture(self, identifier: str) -> None:
+        """It is gone."""
+        self.recordings.pop(identifier, None)

@@ -12,9 +12,10 @@ from typing import Literal
 from yun.base.config import Settings
 from yun.base.errors import DriverError
 from yun.drivers.host import inventory, kvm, ovs, uring
+from yun.drivers.host.captures import Captures
 from yun.drivers.host.chassis import Chassis
 from yun.drivers.host.gateway import Gateway
-from yun.drivers.host.port import HostFacts, ServiceFacts
+from yun.drivers.host.port import CaptureFacts, CaptureSpec, HostFacts, PortCounters, ServiceFacts
 from yun.drivers.host.services import Services
 
 SOUTHBOUND = "unix:/run/ovn/ovnsb_db.sock"
@@ -30,6 +31,7 @@ class LinuxMachine:
         self.daemons = Services(self.records, settings.libvirt_uri)
         self.gateway = Gateway(self.records)
         self.chassis = Chassis(self.records)
+        self.recordings = Captures(settings.state_dir / "captures")
         self.meter = inventory.CpuMeter()
         self._qemu: tuple[float, str] = (0.0, "")
         self._io_uring: tuple[str, str] | None = None
@@ -131,3 +133,23 @@ class LinuxMachine:
     def remove_stale_ports(self, keep: Sequence[str]) -> list[str]:
         """Remove OVS ports whose tap is gone, except those in ``keep``; their interface ids."""
         return ovs.remove_stale_ports(keep)
+
+    def port_counters(self) -> dict[str, PortCounters]:
+        """What went through each port that has a card on this host, by the port's UUID."""
+        return ovs.port_counters()
+
+    def start_capture(self, spec: CaptureSpec) -> None:
+        """The recording runs, or has run already."""
+        self.recordings.start(spec)
+
+    def captures(self) -> dict[str, CaptureFacts]:
+        """Every recording on this host by its id."""
+        return self.recordings.all()
+
+    def stop_capture(self, identifier: str) -> None:
+        """The recording does not run; what it has stays."""
+        self.recordings.stop(identifier)
+
+    def remove_capture(self, identifier: str) -> None:
+        """The recording does not run, and nothing of it is left."""
+        self.recordings.remove(identifier)

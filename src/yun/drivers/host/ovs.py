@@ -10,17 +10,20 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Literal
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
 from yun.drivers.host.command import run
+from yun.drivers.host.port import PortCounters
 
 VSCTL = ("ovs-vsctl", "--timeout=10")
 PHYSNET = "physnet1"
 BRIDGE = "br-ex"
 INTEGRATION = "br-int"
 GATEWAY_OPTION = "enable-chassis-as-gw"
+COUNTED = ("tx_bytes", "tx_packets", "tx_dropped", "rx_bytes", "rx_packets", "rx_dropped")
 
 
 def vsctl(*words: str) -> str:
@@ -132,6 +135,36 @@ def remove_stale_ports(keep: Sequence[str]) -> list[str]:
     if words:
         vsctl(*words[1:])
     return list(stale.values())
+
+
+def interface_of(port: str) -> str | None:
+    """The interface of this host that carries the port (its iface-id); None where none does."""
+    for row in _rows("Interface", "name,external_ids"):
+        if dict(row["external_ids"]).get("iface-id") == port and _link_exists(row["name"]):
+            return str(row["name"])
+    return None
+
+
+def port_counters() -> dict[str, PortCounters]:
+    """What went through each port of this host so far, by iface-id, as its machine sees it: what Open vSwitch sends to
+    an interface, the machine receives."""
+    found = {}
+    for row in _rows("Interface", "name,external_ids,statistics"):
+        port = dict(row["external_ids"]).get("iface-id")
+        # Open vSwitch writes its own down every five seconds only, which would make rates jump.
+        counted = _kernel_counters(str(row["name"])) or dict(row["statistics"])
+        if port and counted:
+            found[str(port)] = PortCounters(*(int(counted.get(name, 0)) for name in COUNTED))
+    return found
+
+
+def _kernel_counters(interface: str) -> dict[str, int]:
+    """What the kernel counts of a link of this host; nothing where it has none of that name."""
+    folder = Path("/sys/class/net") / interface / "statistics"
+    try:
+        return {name: int((folder / name).read_text()) for name in COUNTED}
+    except (OSError, ValueError):
+        return {}
 
 
 def _link_exists(name: str) -> bool:

@@ -51,6 +51,41 @@ class HostFacts:
     io_uring_fault: str = ""
 
 
+@dataclass(frozen=True)
+class PortCounters:
+    """What went through a port since its card was plugged, as its machine sees it: bytes, packets, and packets that
+    were dropped."""
+
+    bytes_in: int
+    packets_in: int
+    dropped_in: int
+    bytes_out: int
+    packets_out: int
+    dropped_out: int
+
+
+@dataclass(frozen=True)
+class CaptureSpec:
+    """A recording of one port's packets: it ends by itself after ``seconds`` or at ``max_bytes``. ``words`` are
+    tcpdump's filter; empty: everything."""
+
+    id: str
+    port_uuid: str
+    seconds: int
+    max_bytes: int
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CaptureFacts:
+    """A recording as it is: bytes of its file, and how many packets once it has ended (None before)."""
+
+    running: bool
+    size: int
+    packets: int | None
+    path: str
+
+
 class HostMachine(Protocol):
     """One host machine."""
 
@@ -114,4 +149,25 @@ class HostMachine(Protocol):
 
     def remove_stale_ports(self, keep: Sequence[str]) -> list[str]:
         """Remove the `stale_ports` but those in ``keep``; the interface ids that went."""
+        ...
+
+    def port_counters(self) -> dict[str, PortCounters]:
+        """What went through each port that has a card on this host, by the port's UUID."""
+        ...
+
+    def start_capture(self, spec: CaptureSpec) -> None:
+        """The recording runs, or has run already; it goes on when we end. `DriverError` where the port has no card on
+        this host."""
+        ...
+
+    def captures(self) -> dict[str, CaptureFacts]:
+        """Every recording on this host by its id, running ones and ended ones; those hold whole packets only."""
+        ...
+
+    def stop_capture(self, identifier: str) -> None:
+        """The recording does not run; what it has stays. One that was never there is no error."""
+        ...
+
+    def remove_capture(self, identifier: str) -> None:
+        """The recording does not run, and nothing of it is left."""
         ...

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from yun.base.messages import Message
 from yun.network import service
 from yun.network.model import (
+    Capture,
     FloatingIp,
     Listener,
     LoadBalancer,
@@ -21,6 +22,7 @@ from yun.network.model import (
     SecurityRule,
     Subnet,
 )
+from yun.network.service.captures import KEPT
 from yun.operations.answer import moment
 
 
@@ -114,6 +116,12 @@ def port(
         "hostname": row.hostname,
         "host_id": row.host_id,
         "port_security": row.port_security,
+        "allowed_pairs": row.allowed_pairs,
+        "ingress_kbps": row.ingress_kbps,
+        "ingress_burst_kbit": row.ingress_burst_kbit,
+        "egress_kbps": row.egress_kbps,
+        "egress_burst_kbit": row.egress_burst_kbit,
+        "dscp": row.dscp,
         "security_groups": [{"id": g.id, "name": g.name} for g in groups],
     }
 
@@ -232,3 +240,26 @@ def listener(row: Listener, locale: str) -> dict[str, Any]:
 
 def _text(said: object, locale: str) -> str:
     return said.render(locale) if isinstance(said, Message) else str(said)
+
+
+def capture(row: Capture) -> dict[str, Any]:
+    """A recording of a port's packets."""
+    return {
+        "id": row.id,
+        "project_id": row.project_id,
+        "port_id": row.port_id,
+        "port_name": row.port_name,
+        "host_id": row.host_id,
+        "filter": row.filter,
+        "seconds": row.seconds,
+        "max_bytes": row.max_bytes,
+        "made_by": row.made_by,
+        "state": row.state,
+        "reason": row.reason,
+        "size": row.size,
+        "packets": row.packets,
+        "created_at": moment(row.created_at),
+        "ended_at": moment(row.ended_at),
+        "expires_at": moment(row.created_at + KEPT),
+        "revision": row.revision,
+    }

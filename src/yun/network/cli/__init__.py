@@ -4,6 +4,7 @@ load-balancer."""
 from __future__ import annotations
 
 from yun.network.cli.balancers import load_balancer
+from yun.network.cli.captures import captures
 from yun.network.cli.floating_ips import floating_ip
 from yun.network.cli.groups import security_group
 from yun.network.cli.networks import network
@@ -12,4 +13,4 @@ from yun.network.cli.routers import router
 from yun.network.cli.subnets import subnet
 from yun.network.cli.topology import topology  # noqa: F401  (a command of `network`)
 
-commands = [network, subnet, router, port, security_group, floating_ip, load_balancer]
+commands = [network, subnet, router, port, captures, security_group, floating_ip, load_balancer]

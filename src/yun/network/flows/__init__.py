@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from yun.network.flows import (  # noqa: F401 (they declare operations)
     balancers,
+    captures,
     floating,
     groups,
     keeping,
     networks,
+    ports,
 )
 from yun.operations.intent import Subject
 

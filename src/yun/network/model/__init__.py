@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from yun.network.model import balancers, floating, groups, networks, ports, routers
+from yun.network.model import balancers, captures, floating, groups, networks, ports, routers
 from yun.network.model.balancers import Listener, LoadBalancer, Member, MemberHealth
+from yun.network.model.captures import CAPTURE_STATES, COMPLETE, FAILED, RECORDING, Capture, PortSample
 from yun.network.model.floating import FloatingIp
 from yun.network.model.groups import PortSecurityGroup, SecurityGroup, SecurityRule
 from yun.network.model.networks import Network, NetworkDefault, Reservation, Subnet
@@ -11,7 +12,7 @@ from yun.network.model.ports import Port, PortAddress
 from yun.network.model.routers import Router, RouterInterface
 from yun.network.model.states import ACTIVE, DOWN, TRASHED, UP, Trashable
 
-PARTS = (networks, routers, ports, groups, floating, balancers)
+PARTS = (networks, routers, ports, captures, groups, floating, balancers)
 
 ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
     noun: verbs for part in PARTS for noun, verbs in part.ALLOWED.items()
@@ -19,8 +20,8 @@ ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
 """Which verb is allowed in which state, by noun."""
 
 __all__ = [
-    "ACTIVE", "ALLOWED", "DOWN", "TRASHED", "UP", "FloatingIp", "Listener", "LoadBalancer", "Member",
-    "MemberHealth", "Network", "NetworkDefault", "Port", "PortAddress",
-    "PortSecurityGroup", "Reservation", "Router", "RouterInterface", "SecurityGroup", "SecurityRule", "Subnet",
-    "Trashable",
+    "ACTIVE", "ALLOWED", "CAPTURE_STATES", "COMPLETE", "DOWN", "FAILED", "RECORDING", "TRASHED", "UP", "Capture",
+    "FloatingIp", "Listener", "LoadBalancer", "Member", "MemberHealth", "Network", "NetworkDefault", "Port",
+    "PortAddress", "PortSample", "PortSecurityGroup", "Reservation", "Router", "RouterInterface", "SecurityGroup",
+    "SecurityRule", "Subnet", "Trashable",
 ]  # fmt: skip

@@ -1,6 +1,8 @@
-"""Ports: the network cards of instances."""
+"""Ports: places in a network with a MAC and addresses; most are the network cards of instances."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -8,20 +10,31 @@ from sqlalchemy.orm import Mapped, mapped_column
 from yun.base.db import Base, Row
 from yun.base.ids import as_uuid
 from yun.base.permissions import declare
-from yun.network.model.states import Trashable
+from yun.network.model.states import DOWN, UP, Trashable
 
-declare("port", list="reader", show="reader")
+declare(
+    "port", list="reader", show="reader", create="member", update="member", delete="member", add_address="member",
+    remove_address="member",
+)  # fmt: skip
 
-ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {}
+LIVING = (DOWN, UP)
+ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
+    "port": {"update": LIVING, "delete": LIVING, "add_address": LIVING, "remove_address": LIVING},
+}
 
 
 class Port(Trashable, Row, Base):
-    """A network card of an instance. ``state``: ``down`` (not wired), ``up``, ``trashed`` (address and MAC kept).
+    """A place in a network: of an instance's network card, or of none yet.
+
+    ``state``: ``down`` (not wired), ``up``, ``trashed`` (address and MAC kept).
 
     ``instance_id`` names an instance without knowing it. ``device_index`` orders the cards of one instance.
     ``model`` is the card as its guest sees it: ``virtio``, ``e1000``…; ``link_up`` tells whether its cable is in.
     ``labels`` are the tags of its instance, told by those who know it.
-    One that was taken out of its instance lies in the trash without an instance.
+    One that was taken out of its instance lies in the trash without an instance, unless it was kept.
+    ``allowed_pairs`` are further senders that may speak through it: ``{"mac": its own where None, "cidr": range}``.
+    ``ingress_kbps`` limits what comes to the machine, ``egress_kbps`` what it sends, in kbit/s, with bursts in kbit;
+    ``dscp`` marks what it sends. None: no limit, no mark.
     """
 
     PREFIX = "prt"
@@ -41,6 +54,12 @@ class Port(Trashable, Row, Base):
     model: Mapped[str] = mapped_column(sa.String(20), default="virtio", server_default="virtio")
     link_up: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
     port_security: Mapped[bool] = mapped_column(default=True)
+    allowed_pairs: Mapped[list[dict[str, Any]]] = mapped_column(default=list, server_default="[]")
+    ingress_kbps: Mapped[int | None]
+    egress_kbps: Mapped[int | None]
+    ingress_burst_kbit: Mapped[int | None]
+    egress_burst_kbit: Mapped[int | None]
+    dscp: Mapped[int | None]
     plugged: Mapped[bool] = mapped_column(default=False)
 
     __table_args__ = (

@@ -29,6 +29,7 @@ from yun.network.service.batch import (
     subnets_by_network,
     taken,
 )
+from yun.network.service.captures import capture, capture_file, delete_capture, get_capture, port_metrics, stop_capture
 from yun.network.service.changes import (
     NETWORK_TITLES,
     SUBNET_TITLES,
@@ -74,12 +75,19 @@ from yun.network.service.look import (
     rules_of,
     subnets_of,
 )
-from yun.network.service.networks import (
-    NewNetwork,
-    create_network,
-    create_subnet,
-    delete_network,
-    delete_subnet,
+from yun.network.service.networks import NewNetwork, create_network, create_subnet, delete_network, delete_subnet
+from yun.network.service.port_verbs import (
+    PORT_NUMBERS,
+    PORT_TITLES,
+    NewPort,
+    PortChanges,
+    add_address,
+    create_port,
+    delete_port,
+    remove_address,
+    told_port,
+    told_wish,
+    update_port,
 )
 from yun.network.service.ports import PortPlan, default_group, default_network, forget_ports, groups_for, plan_port
 from yun.network.service.subnets import NewSubnet
@@ -87,17 +95,19 @@ from yun.network.service.tags import tag_network
 from yun.network.service.topologies import topology
 
 __all__ = [
-    "NETWORK_TITLES", "SUBNET_TITLES", "FloatingIpPlan", "NetworkChanges", "NewBalancer", "NewListener", "NewNetwork",
-    "NewRule", "NewSubnet", "PortPlan", "SubnetChanges", "add_listener", "add_member", "add_rule", "addresses_of",
-    "allocate", "associate", "backends_of", "behind_floating_ip", "card_now", "change_listener", "create_balancer",
-    "create_group", "create_network", "create_subnet", "default_group", "default_network", "delete_balancer",
-    "delete_group", "delete_network", "delete_subnet", "disassociate", "ensure_default", "external_address",
-    "external_network", "family", "floating_of", "forget_ports", "get", "get_balancer", "get_floating_ip",
-    "get_group", "get_listener", "get_network", "get_port", "get_router", "get_subnet", "group_names",
-    "groups_by_port", "groups_for", "groups_of", "health_of", "ids_of", "legs_of", "list_of", "listeners_of",
-    "members_of", "places_by_port", "places_of", "plan_floating_ip", "plan_port", "pool_use", "ports_by_id",
-    "ports_of", "ports_of_member", "reconcile", "release", "remove_listener", "remove_member", "remove_rule",
-    "router_of", "rules_of", "say", "say_listener", "say_member", "subnets_by_network", "subnets_of", "tag_network",
-    "taken", "tend_balancers", "told_network", "told_subnet", "topology", "update_balancer", "update_network",
+    "NETWORK_TITLES", "PORT_NUMBERS", "PORT_TITLES", "SUBNET_TITLES", "FloatingIpPlan", "NetworkChanges", "NewBalancer",
+    "NewListener", "NewNetwork", "NewPort", "NewRule", "NewSubnet", "PortChanges", "PortPlan", "SubnetChanges",
+    "add_address", "add_listener", "add_member", "add_rule", "addresses_of", "allocate", "associate", "backends_of",
+    "behind_floating_ip", "capture", "capture_file", "card_now", "change_listener", "create_balancer", "create_group",
+    "create_network", "create_port", "create_subnet", "default_group", "default_network", "delete_balancer",
+    "delete_capture", "delete_group", "delete_network", "delete_port", "delete_subnet", "disassociate",
+    "ensure_default", "external_address", "external_network", "family", "floating_of", "forget_ports", "get",
+    "get_balancer", "get_capture", "get_floating_ip", "get_group", "get_listener", "get_network", "get_port",
+    "get_router", "get_subnet", "group_names", "groups_by_port", "groups_for", "groups_of", "health_of", "ids_of",
+    "legs_of", "list_of", "listeners_of", "members_of", "places_by_port", "places_of", "plan_floating_ip", "plan_port",
+    "pool_use", "port_metrics", "ports_by_id", "ports_of", "ports_of_member", "reconcile", "release", "remove_address",
+    "remove_listener", "remove_member", "remove_rule", "router_of", "rules_of", "say", "say_listener", "say_member",
+    "stop_capture", "subnets_by_network", "subnets_of", "tag_network", "taken", "tend_balancers", "told_network",
+    "told_port", "told_subnet", "told_wish", "topology", "update_balancer", "update_network", "update_port",
     "update_subnet",
 ]  # fmt: skip

@@ -56,14 +56,14 @@ def plan(session: Session, network: Network, wanted: str | None, mac: str) -> li
             _("The network {network} has no subnet.", network=network.name),
             hint=_("Create one first: yun subnet create NETWORK RANGE."),
         )
-    asked = _subnet_of(network, subnets, wanted) if wanted is not None else None
+    asked = subnet_of(network, subnets, wanted) if wanted is not None else None
     parts = []
     for version in (4, 6):
         same = [s for s in subnets if version_of(s) == version]
         if asked is not None and version_of(asked) == version:
             parts.append(pick(session, asked, wanted, mac))
         elif same:
-            parts.append(pick(session, _roomy(session, same), None, mac))
+            parts.append(pick(session, roomy(session, same), None, mac))
     return parts
 
 
@@ -80,12 +80,13 @@ def pick(session: Session, subnet: Subnet, wanted: str | None, mac: str) -> Part
     return Part(subnet, own, True)
 
 
-def _roomy(session: Session, subnets: list[Subnet]) -> Subnet:
+def roomy(session: Session, subnets: list[Subnet]) -> Subnet:
     """The first with room; the first of all tells its numbers where none has."""
     return next((s for s in subnets if self_made(s) or addresses.free(session, s) > 0), subnets[0])
 
 
-def _subnet_of(network: Network, subnets: list[Subnet], wanted: str) -> Subnet:
+def subnet_of(network: Network, subnets: list[Subnet], wanted: str) -> Subnet:
+    """The subnet that has the address. Raises `Invalid` for one in none of them."""
     found = checks.address(wanted)
     for subnet in subnets:
         net = ipaddress.ip_network(subnet.cidr)

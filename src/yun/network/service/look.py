@@ -16,6 +16,7 @@ from yun.network.model import (
     ACTIVE,
     ALLOWED,
     TRASHED,
+    Capture,
     FloatingIp,
     LoadBalancer,
     Network,
@@ -30,7 +31,7 @@ from yun.network.model import (
 )
 from yun.network.service import search
 
-T = TypeVar("T", Network, Subnet, Router, Port, SecurityGroup, FloatingIp, LoadBalancer)
+T = TypeVar("T", Network, Subnet, Router, Port, SecurityGroup, FloatingIp, LoadBalancer, Capture)
 NOUNS: dict[type[Any], str] = {
     Network: "network",
     Subnet: "subnet",
@@ -39,10 +40,11 @@ NOUNS: dict[type[Any], str] = {
     SecurityGroup: "security_group",
     FloatingIp: "floating_ip",
     LoadBalancer: "load_balancer",
+    Capture: "capture",
 }
 WORDS = {
     "security_group": _("security group").text, "floating_ip": _("floating IP").text,
-    "load_balancer": _("load balancer").text,
+    "load_balancer": _("load balancer").text, "capture": _("recording").text,
 }  # fmt: skip
 NAMED_BY: dict[type[Any], tuple[InstrumentedAttribute[Any], ...]] = {
     Network: (Network.name,),
@@ -52,6 +54,7 @@ NAMED_BY: dict[type[Any], tuple[InstrumentedAttribute[Any], ...]] = {
     SecurityGroup: (SecurityGroup.name,),
     FloatingIp: (FloatingIp.address,),
     LoadBalancer: (LoadBalancer.name, LoadBalancer.address),
+    Capture: (Capture.port_name,),
 }
 
 
@@ -232,12 +235,17 @@ def rules_of(session: Session, group_id: str) -> list[SecurityRule]:
     return list(session.scalars(query.order_by(SecurityRule.id)))
 
 
+PLAIN = (
+    "model", "link_up", "mac", "name", "port_security", "allowed_pairs", "ingress_kbps", "egress_kbps",
+    "ingress_burst_kbit", "egress_burst_kbit", "dscp",
+)  # fmt: skip
+"""What can be changed of a port by writing its column."""
+
+
 def card_now(session: Session, port: Port) -> dict[str, Any]:
-    """What can be changed of a card, as it is: ``place`` is its address."""
+    """What can be changed of a port or card, as it is: ``place`` is its address."""
     groups = sorted(g.id for g in groups_of(session, port.id))
-    return {
-        "model": port.model, "link_up": port.link_up, "mac": port.mac, "groups": groups, "place": port.address,
-    }  # fmt: skip
+    return {**{name: getattr(port, name) for name in PLAIN}, "groups": groups, "place": port.address}
 
 
 def groups_of(session: Session, port_id: str) -> list[SecurityGroup]:

@@ -21,6 +21,7 @@ from yun.network.model import (
     Network,
     Port,
     PortAddress,
+    PortSample,
     PortSecurityGroup,
     SecurityGroup,
     Subnet,
@@ -215,6 +216,7 @@ def forget_these(session: Session, ports: Sequence[Port]) -> list[str]:
         session.execute(sa.delete(MemberHealth).where(MemberHealth.port_id == port.id))
         session.execute(sa.delete(Member).where(Member.kind == "port", Member.target == port.id))
         session.execute(sa.delete(PortAddress).where(PortAddress.port_id == port.id))
+        session.execute(sa.delete(PortSample).where(PortSample.port_id == port.id))
         addresses.give_back(session, port.id)
         session.delete(port)
     session.flush()

@@ -14,9 +14,11 @@ from yun.base.query import Condition, Field
 from yun.identity.model import Project
 from yun.network.model import (
     ACTIVE,
+    CAPTURE_STATES,
     DOWN,
     TRASHED,
     UP,
+    Capture,
     FloatingIp,
     LoadBalancer,
     Network,
@@ -28,7 +30,7 @@ from yun.network.model import (
     Subnet,
 )
 
-STATES = {Port: (UP, DOWN, TRASHED)}
+STATES: dict[type[Any], tuple[str, ...]] = {Port: (UP, DOWN, TRASHED), Capture: CAPTURE_STATES}
 
 
 def conditions(session: Session, model: type[Any], query: str) -> list[Condition]:
@@ -109,6 +111,7 @@ WORDS: dict[type[Any], tuple[InstrumentedAttribute[Any], ...]] = {
     SecurityGroup: (SecurityGroup.name, SecurityGroup.description),
     FloatingIp: (FloatingIp.address, FloatingIp.description),
     LoadBalancer: (LoadBalancer.name, LoadBalancer.address, LoadBalancer.description),
+    Capture: (Capture.port_name, Capture.filter, Capture.made_by),
 }
 FIELDS: dict[type[Any], dict[str, Field]] = {
     Network: {
@@ -151,11 +154,13 @@ FIELDS: dict[type[Any], dict[str, Field]] = {
         "address": _beginning(FloatingIp.address),
         "description": language.text(FloatingIp.description),
         "used": language.flag(FloatingIp.port_id.is_not(None)),
-    },    LoadBalancer: {
+    },
+    LoadBalancer: {
         **_common(LoadBalancer),
         "name": language.text(LoadBalancer.name),
         "address": _beginning(LoadBalancer.address),
         "description": language.text(LoadBalancer.description),
         "network": _of_network(LoadBalancer.network_id),
     },
+    Capture: {**_common(Capture), "port": language.exact(Capture.port_id), "by": language.text(Capture.made_by)},
 }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from yun.drivers.network.port import PortSpec
+from yun.drivers.network.port import PortSpec, RateSpec
 from yun.hosts.model import Host
+from yun.network import rates
 from yun.network.model import ACTIVE, TRASHED, Port
 from yun.network.service import look
 
@@ -28,4 +29,12 @@ def port_spec(session: Session, port_id: str) -> PortSpec | None:
         port_security=port.port_security,
         host=host.name if host else None,
         hostname=port.hostname,
+        pairs=tuple((str(p["mac"] or ""), str(p["cidr"])) for p in port.allowed_pairs),
+        ingress=_rate(port.ingress_kbps, port.ingress_burst_kbit),
+        egress=_rate(port.egress_kbps, port.egress_burst_kbit),
+        dscp=port.dscp,
     )
+
+
+def _rate(kbps: int | None, burst: int | None) -> RateSpec | None:
+    return RateSpec(kbps, burst or rates.burst_for(kbps)) if kbps else None

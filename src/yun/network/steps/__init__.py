@@ -124,15 +124,15 @@ def tag(op: Op, session: Session, network_id: str, tags: list[str]) -> list[str]
 
 def unplug_again(op: Op, output: Any, port_id: str, host_id: str) -> None:
     """The port is no longer in the engine; its row, address and MAC stay."""
-    _set_port(op, port_id, plugged=False, state=DOWN)
+    set_port(op, port_id, plugged=False, state=DOWN)
     bring(op, [("port", port_id), *_routers(op, [port_id])])
 
 
 @step(undo=unplug_again, retries=PATIENCE)
 def plug_port(op: Op, port_id: str, host_id: str) -> dict[str, Any]:
     """The engine has the port, pinned to the host, in its groups; returns what its card needs."""
-    _set_port(op, port_id, plugged=True, host_id=host_id, state=DOWN)
-    targets = [("port", port_id), *_floating_routers(op, port_id)]
+    set_port(op, port_id, plugged=True, host_id=host_id, state=DOWN)
+    targets = [("port", port_id), *floating_routers(op, port_id)]
     try:
         bring(op, targets)
     except DriverError as error:
@@ -161,8 +161,8 @@ def plug_again(op: Op, output: Any, port_id: str) -> None:
     if port is None:
         return
     plugged = was.get("plugged", port.host_id is not None)
-    _set_port(op, port_id, plugged=plugged, state=DOWN)
-    bring(op, [("port", port_id), *_floating_routers(op, port_id)])
+    set_port(op, port_id, plugged=plugged, state=DOWN)
+    bring(op, [("port", port_id), *floating_routers(op, port_id)])
 
 
 @step(undo=plug_again, retries=PATIENCE)
@@ -173,8 +173,8 @@ def unplug_port(op: Op, port_id: str) -> dict[str, Any]:
         # One that lies in the trash already was laid there by an earlier try of this step.
         tried = port is not None and port.state == TRASHED and port.host_id is not None
         was = {"plugged": bool(port and (port.plugged or tried))}
-    _set_port(op, port_id, plugged=False, state=TRASHED)
-    bring(op, [("port", port_id), *_floating_routers(op, port_id)])
+    set_port(op, port_id, plugged=False, state=TRASHED)
+    bring(op, [("port", port_id), *floating_routers(op, port_id)])
     return was
 
 
@@ -208,7 +208,8 @@ def keep_ports(op: Op, session: Session, instance_id: str) -> dict[str, Any]:
     return {"ports": [p.id for p in ports], "floating": [f.id for f in floating.values()]}
 
 
-def _set_port(op: Op, port_id: str, **values: Any) -> None:
+def set_port(op: Op, port_id: str, **values: Any) -> None:
+    """The port's row has these values; told where one is new."""
     with op.write() as session:
         port = session.get(Port, port_id)
         if port is None or all(getattr(port, k) == v for k, v in values.items()):
@@ -278,7 +279,7 @@ def _routers(op: Op, port_ids: list[str]) -> list[tuple[str, str]]:
         return [("router", i) for i in sorted({r.id for r in found if r is not None})]
 
 
-def _floating_routers(op: Op, port_id: str) -> list[tuple[str, str]]:
+def floating_routers(op: Op, port_id: str) -> list[tuple[str, str]]:
     """The router of the port, where a floating IP leads to it: its translation depends on the port."""
     with op.read() as session:
         if not look.floating_of(session, [port_id]):

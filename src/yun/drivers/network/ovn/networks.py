@@ -6,7 +6,7 @@ from typing import Any
 
 from yun.base.messages import _
 from yun.drivers.network.faults import missing
-from yun.drivers.network.ovn import dhcp, dns
+from yun.drivers.network.ovn import dhcp, dns, talk
 from yun.drivers.network.ovn.groups import drop_group, drop_name
 from yun.drivers.network.ovn.rows import Rows
 from yun.drivers.network.port import NetworkSpec, PortSpec
@@ -77,12 +77,10 @@ def apply_port(rows: Rows, spec: PortSpec) -> None:
         remove_port(rows, spec.id)  # moved to another network: ports are not handed over, they are made anew
         row = None
     old = dict(row.external_ids) if row is not None else {}
-    addresses = " ".join(spec.addresses)
-    pair = f"{spec.mac} {addresses}".strip()
     columns: dict[str, Any] = {
         "name": spec.uuid,
-        "addresses": [pair],
-        "port_security": [pair] if spec.port_security else [],
+        "addresses": talk.receivers(spec),
+        "port_security": talk.senders(spec),
         "enabled": [spec.enabled],
         "options": {"requested-chassis": spec.host} if spec.host else {},
         **dhcp.of_port(rows, spec),
@@ -95,6 +93,7 @@ def apply_port(rows: Rows, spec: PortSpec) -> None:
     if row is None:
         rows.add(switch, "ports", port)
     _join(rows, port, old, spec)
+    talk.limits(rows, switch, spec)
     dns.name(rows, switch, spec)
 
 
@@ -123,6 +122,7 @@ def remove_port(rows: Rows, port_id: str) -> None:
     named = rows.find("DNS", port_id)
     if switch is not None:
         switch.delvalue("ports", row)
+        talk.unlimited(rows, switch, port_id)
         if named is not None:
             dns.drop(switch, named)
     for name in (*ours.get("yun_groups", "").split(), drop_name(rows)):

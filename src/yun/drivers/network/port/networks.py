@@ -40,8 +40,20 @@ class NetworkSpec:
 
 
 @dataclass(frozen=True)
+class RateSpec:
+    """A limit: ``kbps`` in kbit/s, and how much may pass at once beyond it, ``burst`` in kbit."""
+
+    kbps: int
+    burst: int
+
+
+@dataclass(frozen=True)
 class PortSpec:
-    """A machine's logical port. ``uuid`` is what libvirt writes as interfaceid; ``addresses`` may be empty."""
+    """A machine's logical port. ``uuid`` is what libvirt writes as interfaceid; ``addresses`` may be empty.
+
+    ``pairs`` are further senders that may speak through it, as (MAC, range), the MAC empty for its own. ``ingress``
+    and ``egress`` limit what comes to the machine and what it sends; ``dscp`` marks what it sends.
+    """
 
     id: str
     uuid: str
@@ -54,3 +66,7 @@ class PortSpec:
     host: str | None = None
     enabled: bool = True
     hostname: str = ""
+    pairs: tuple[tuple[str, str], ...] = ()
+    ingress: RateSpec | None = None
+    egress: RateSpec | None = None
+    dscp: int | None = None
