@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 NOT_CONTENT = frozenset(
     ("project", "role_grant", "api_token", "web_session", "audit_entry", "operation", "event", "trash_item", "reply")
 )
-NOUNS: dict[str, Message] = {"image_upload": _("upload"), "image_export": _("export"), "floating_ip": _("floating IP")}
+NOUNS: dict[str, Message] = {
+    "image_upload": _("upload"), "image_export": _("export"), "floating_ip": _("floating IP"),
+    "capture": _("recording"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
