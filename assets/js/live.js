@@ -106,7 +106,7 @@ function count() {
   }
 }
 
-// Failures that come together are told together.
+// Failures that come together are told together. Until then they stay among mine: the page may be left meanwhile.
 const failures = new Set();
 let telling = null;
 function failed(id) {
@@ -123,6 +123,8 @@ async function tell() {
     return response.ok ? response.json() : null;
   }));
   const said = known.filter(Boolean).map(({ title, error }) => ({ text: say("failed_operation", { title, reason: error?.message ?? "" }), hint: error?.hint ?? "" }));
+  for (const id of ids) mine.delete(id);
+  remember();
   if (!said.length) return;
   if (ids.length === 1) return toast({ ...said[0], kind: "danger" });
   const hint = said.map(({ text }) => text).join(" ") + (ids.length > said.length ? " …" : "");
@@ -136,10 +138,8 @@ function operation(what, id) {
   if (OPENED.has(what)) open.add(id);
   if (ENDED.has(what)) {
     open.delete(id);
-    if (mine.delete(id)) {
-      remember();
-      if (what === "failed") failed(id);
-    }
+    if (what === "failed" && mine.has(id)) failed(id);
+    else if (mine.delete(id)) remember();
   }
   count();
   const drawer = document.getElementById("drawer");
@@ -172,8 +172,20 @@ function heard(event) {
 
 async function begin() {
   const response = await fetch("/operations/open", { headers: { Accept: "application/json" } });
-  if (response.ok) for (const id of (await response.json()).ids) open.add(id);
+  if (!response.ok) return;
+  for (const id of (await response.json()).ids) open.add(id);
   count();
+  await missed();
+}
+
+// What ended before this page was drawn, of which the stream no longer speaks.
+async function missed() {
+  for (const id of [...mine].filter((one) => !open.has(one)).slice(-20)) {
+    const answer = await fetch(`/api/v1/operations/${id}`, { headers: { Accept: "application/json" } });
+    if (answer.ok) operation((await answer.json()).state, id);
+    else if (answer.status === 404) mine.delete(id);
+  }
+  remember();
 }
 
 // A stream that is refused and not merely away: the session has ended, and asking on would change nothing.

@@ -24,7 +24,10 @@ export function upload(form) {
       await send(form.dataset.upload, file, fields, (part) => {
         bar.value = part;
         status.textContent = say("uploading", { percent: Math.floor(part * 100) });
-      }, (done) => form.dataset.done && location.assign(form.dataset.done.replace("{id}", done)));
+      }, (done, operation) => {
+        if (operation) form.dispatchEvent(new CustomEvent("yun:done", { bubbles: true, detail: { operation } }));
+        if (form.dataset.done) location.assign(form.dataset.done.replace("{id}", done));
+      });
     } catch (error) {
       toast({ text: error.message || say("failed"), kind: "danger" });
       status.textContent = say("upload_again");
@@ -38,9 +41,15 @@ async function send(url, file, fields, progress, finished) {
   const memory = `yun-upload:${url}:${file.name}:${file.size}:${file.lastModified}`;
   let place = localStorage.getItem(memory);
   let offset = 0;
+  let operation = null;
+  // What the complete file becomes is an operation; every answer after that names it.
+  const stands = ({ headers }) => {
+    operation = headers.get("Yun-Operation") ?? operation;
+    return Number(headers.get("Upload-Offset"));
+  };
   if (place) {
     const known = await fetch(place, { method: "HEAD", headers: VERSION });
-    if (known.ok) offset = Number(known.headers.get("Upload-Offset"));
+    if (known.ok) offset = stands(known);
     else place = null;
   }
   if (!place) {
@@ -56,13 +65,12 @@ async function send(url, file, fields, progress, finished) {
       const piece = file.slice(offset, offset + PIECE);
       const response = await fetch(place, { method: "PATCH", body: piece, headers: { ...VERSION, "Upload-Offset": String(offset), "Content-Type": "application/offset+octet-stream" } });
       if (response.status === 409) {
-        const known = await fetch(place, { method: "HEAD", headers: VERSION });
-        offset = Number(known.headers.get("Upload-Offset"));
+        offset = stands(await fetch(place, { method: "HEAD", headers: VERSION }));
       } else if (!response.ok) {
         const body = await response.json().catch(() => ({}));
         if (response.status < 500) localStorage.removeItem(memory);
         throw Object.assign(new Error(body.detail), { final: response.status < 500 });
-      } else offset = Number(response.headers.get("Upload-Offset"));
+      } else offset = stands(response);
       failures = 0;
     } catch (error) {
       failures += 1;
@@ -72,5 +80,5 @@ async function send(url, file, fields, progress, finished) {
     progress(offset / file.size);
   }
   localStorage.removeItem(memory);
-  finished(place.split("/").filter(Boolean).pop());
+  finished(place.split("/").filter(Boolean).pop(), operation);
 }

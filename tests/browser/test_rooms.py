@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -136,6 +137,56 @@ def test_an_image_is_described_and_a_file_is_uploaded(page: Page, tmp_path: Any)
     page.get_by_role("button", name="Upload", exact=True).click()
     expect(page).to_have_url(re.compile(r"/images$"))
     expect(line(page, "mine")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("address", "list_"), [("/images/new?way=upload", "/images"), ("/volumes/new/upload", "/volumes")]
+)
+def test_an_upload_that_is_no_disk_is_told_wherever_the_person_is_by_then(
+    page: Page, tmp_path: Any, address: str, list_: str
+) -> None:
+    """It fails within a moment: mostly before the page of the list is drawn."""
+    page.goto(address)
+    file = tmp_path / "letter.qcow2"
+    file.write_bytes(b"Dear cloud, " * 5000)
+    page.set_input_files("[name=file]", str(file))
+    page.fill("[name=name]", "letter")
+    if page.locator("[name=format]").count():
+        page.select_option("[name=format]", "qcow2")
+    page.get_by_role("button", name="Upload", exact=True).click()
+    expect(page).to_have_url(re.compile(list_ + "$"))
+    told = page.locator("#toasts .toast-danger")
+    expect(told).to_contain_text("letter")
+    expect(told).to_have_count(1)
+    page.reload()
+    page.wait_for_timeout(1500)
+    expect(told).to_have_count(0)
+
+
+def test_a_file_that_is_no_machine_is_told_on_the_page_that_would_import_it(page: Page, tmp_path: Any) -> None:
+    page.goto("/instances/import")
+    file = tmp_path / "letter.ova"
+    file.write_bytes(b"Dear cloud, " * 5000)
+    page.set_input_files("[name=file]", str(file))
+    page.get_by_role("button", name="Upload", exact=True).click()
+    expect(page).to_have_url(re.compile("/instances/import/"))
+    expect(page.locator("main h1")).to_contain_text("The OVA is not accepted")
+
+
+def test_moving_a_volume_shows_what_it_does_before(page: Page, cloud: Cloud) -> None:
+    cloud.api("POST", "/pools", {"name": "fast", "path": "/srv/fast"})
+    volume = cloud.api("POST", "/volumes", {"name": "moved", "size_bytes": 5 << 30})
+    for _attempt in range(100):
+        if cloud.api("GET", f"/volumes/{volume['id']}")["state"] == "available":
+            break
+        time.sleep(0.1)
+    page.goto(f"/volumes/{volume['id']}")
+    ask(page, page.locator(".page-actions").get_by_role("button", name="Move"))
+    plan = page.locator("#dialog-plan")
+    expect(plan).to_contain_text("5 GiB are copied from the pool default to the pool fast")
+    expect(plan.locator(".plan-undo")).to_contain_text("copied back to the pool default")
+    agree(page)
+    expect(page.locator("main")).to_contain_text("fast")
 
 
 def test_a_flavor_is_offered_and_taken_back(page: Page) -> None:

@@ -13,7 +13,7 @@ from yun.compute import service
 from yun.compute.model import State
 from yun.compute.service import Place
 from yun.operations.model import State as OperationState
-from yun.operations.service import submit, undo
+from yun.operations.service import submit, undo, waits_for
 from yun.storage import service as storage
 from yun.storage.model import Attachment, Head, Pool, Volume
 
@@ -339,3 +339,21 @@ def test_undoing_a_removal_whose_slot_was_filled_since_asks_for_the_newer_disk_f
     with lab.asking() as ctx, pytest.raises(Conflict):
         undo(ctx, removal)
     assert sorted(disks.live()) == ["sda", "vda", "vdb"]
+
+
+def test_a_volume_that_outlived_its_instance_waits_while_that_is_brought_back(lab: Lab, disks: Any) -> None:
+    """Between two steps of the undo the volume is nowhere yet; whoever wants it elsewhere stands behind the undo, also
+    where a process dies there and another one goes on."""
+    lab.create("other", start=False)
+    disks.attach()
+    deletion = lab.do(service.delete, "web", force=True)
+    with lab.asking() as ctx:
+        back = submit(ctx, undo(ctx, deletion)).id
+        wanted = submit(ctx, service.attach(ctx, storage.get_volume(ctx, "data"), service.get(ctx, "other"))).id
+    with lab.asking() as ctx:
+        assert [o.id for o in waits_for(ctx, lab.operation(wanted))] == [back]
+    lab.drain()
+    assert lab.operation(back).state == OperationState.SUCCEEDED
+    assert lab.operation(wanted).state == OperationState.FAILED
+    assert lab.row().state == State.RUNNING
+    assert "vdb" in disks.live()

@@ -93,6 +93,24 @@ def test_the_panel_copies_a_volume_and_makes_a_file_of_it(lab: Lab, browser: Bro
     assert states(lab)["saved"] == "available"
 
 
+def test_the_panel_shows_what_moving_a_volume_does_before_it_is_moved(lab: Lab, browser: Browser) -> None:  # noqa: F811
+    page = browser()
+    with lab.asking() as ctx:
+        one = storage.get_volume(ctx, "one").id
+        path = str(ctx.settings.state_dir / "fast")
+    assert "preview" not in page.get(f"/volumes/{one}/move").text, "there is nowhere to go"
+    lab.do(storage.create_pool, None, name="fast", path=path)
+    assert f'hx-post="/volumes/{one}/move/preview"' in page.get(f"/volumes/{one}/move").text
+    for headers, said in ((HTMX, "to the pool fast"), ({**HTMX, "Accept-Language": "zh"}, "fast")):
+        shown = page.post(f"/volumes/{one}/move/preview", data={"pool": "fast"}, headers=headers)
+        assert said in shown.text
+        assert "plan-undo" in shown.text
+    assert "pool" in page.post(f"/volumes/{one}/move/preview", data={}, headers=HTMX).headers["HX-Trigger"]
+    assert page.post(f"/volumes/{one}/move", data={"pool": "fast"}, headers=HTMX).status_code in (200, 204)
+    lab.drain()
+    assert ">fast<" in page.get(f"/volumes/{one}").text
+
+
 def test_the_panel_detaches_the_ticked_disks_and_asks_what_becomes_of_each(
     lab: Lab, browser: Browser  # noqa: F811
 ) -> None:

@@ -15,7 +15,7 @@ from yun.compute.service.look import get, must_allow
 from yun.compute.service.power import check_seconds, keys, subject
 from yun.compute.service.view import addresses, disks_of, floating_ips
 from yun.operations import service as operations
-from yun.operations.intent import Intent, Subject
+from yun.operations.intent import Intent, Key, Subject
 from yun.operations.model import OPEN, Operation
 from yun.operations.opposites import opposite
 from yun.storage.model import TrashItem
@@ -47,7 +47,9 @@ def delete(ctx: Context, instance: Instance, *, timeout: int | None = None, forc
             "instance_id": instance.id, "seconds": seconds, "trash_id": new_id(TrashItem.PREFIX),
             "purge_at": purge_at.isoformat(),
         },
-        keys=keys(instance),
+        # Those that stay are also kept from others while all of this is taken back: between two of its steps somebody
+        # could attach them elsewhere.
+        keys=(*keys(instance), *(Key(f"volume:{disk['volume_id']}") for disk in disks if disk["kept"])),
         subjects=tuple(Subject("volume", disk["volume_id"], disk["name"]) for disk in disks),
         effects=(
             *((_("It is stopped first; after {seconds} s its power is cut.", seconds=seconds),)
