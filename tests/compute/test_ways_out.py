@@ -272,3 +272,26 @@ def test_a_hypervisor_that_is_only_away_is_waited_for(lab: Lab) -> None:
     reboot = lab.operation(lab.do(service.reboot, "web", hard=True))
     assert reboot.state == OperationState.FAILED
     assert lab.row().state == State.RUNNING, "its undo started it again"
+
+
+@pytest.mark.parametrize("verb", ["resize", "configure", "add_disk"])
+def test_a_change_whose_definition_is_refused_for_good_is_taken_back_and_keeps_nobody_waiting(
+    lab: Lab, verb: str
+) -> None:
+    lab.create(start=False)
+    before = lab.row().memory_mib
+    lab.world.fail("define", 1000, retryable=False)
+    asked: dict[str, Any] = {
+        "resize": lambda: lab.do(service.resize, "web", memory_mib=before * 2),
+        "configure": lambda: lab.do(service.configure, "web", video="virtio"),
+        "add_disk": lambda: lab.do(service.add_disk, "web", size_bytes=1 << 30),
+    }
+    done = lab.operation(asked[verb]())
+    assert done.state == OperationState.FAILED
+    assert lab.row().memory_mib == before
+    assert lab.rows(OperationKey) == []
+    told = [Message.from_json(n.message).render("en") for n in lab.rows(Notice)]
+    assert [text for text in told if "refuses the definition of the instance web" in text]
+    lab.world.heal()
+    assert lab.operation(lab.do(service.start, "web")).state == OperationState.SUCCEEDED
+    assert [n for n in lab.rows(Notice) if n.key.startswith("instance:")] == []

@@ -14,7 +14,7 @@ from yun.compute import hardware as parts
 from yun.compute.service.overlay import TITLES as OVERLAY_TITLES
 from yun.compute.service.resize import live_memory, live_vcpus
 from yun.compute.spec import spec_of
-from yun.compute.steps.definition import define_now
+from yun.compute.steps.definition import define_back
 from yun.compute.steps.shared import load, place
 from yun.drivers.hypervisor.port import Power
 from yun.operations.events import emit
@@ -25,7 +25,7 @@ UP = (Power.RUNNING, Power.PAUSED)
 
 
 def _as_rows(op: Op, output: Any, instance_id: str) -> None:
-    define_now(op, instance_id)
+    define_back(op, instance_id)
     live_now(op, instance_id)
 
 

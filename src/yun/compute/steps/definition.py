@@ -9,17 +9,21 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from yun.base.errors import YunError
+from yun.base.messages import _
 from yun.compute import places
 from yun.compute.cloud_init import GuestNic, Six, seed_files
 from yun.compute.model import Instance
 from yun.compute.service.given import devices_of
 from yun.compute.spec import guest, spec_of
 from yun.compute.steps.seeing import see_devices
-from yun.compute.steps.shared import load, place
+from yun.compute.steps.shared import load, may_pass, notice_key, place
 from yun.drivers.hypervisor.port import DomainSpec, Power
 from yun.network.model import Port, Subnet
 from yun.network.service import places_of, ports_of
+from yun.operations.events import raise_notice
 from yun.operations.flow import Op, step
+from yun.operations.intent import Subject
 from yun.storage.model import Pool
 from yun.storage.spec import pool_path_of
 
@@ -82,6 +86,24 @@ def define_now(op: Op, instance_id: str) -> None:
     _see_its_devices(op, instance_id)
     row, spec = defined(op, instance_id)
     op.drivers.on(row.host_id).hypervisor.define(spec)
+
+
+def define_back(op: Op, instance_id: str) -> None:
+    """For undos: the definition is as the rows say once more. Where the hypervisor refuses that for good, operators are
+    told and nothing waits: what was taken back stays so, and each start writes the definition anew."""
+    try:
+        define_now(op, instance_id)
+    except YunError as error:
+        if may_pass(error):
+            raise
+        with op.write() as session:
+            row = load(session, instance_id)
+            raise_notice(
+                session, notice_key(instance_id), subject=Subject("instance", row.id, row.name),
+                message=_("The hypervisor refuses the definition of the instance {name}: {reason}", name=row.name,
+                          reason=error.message),
+                hint=error.hint or _("Mend the cause; its next start writes it anew."),
+            )  # fmt: skip
 
 
 def _see_its_devices(op: Op, instance_id: str) -> None:

@@ -13,7 +13,7 @@ from yun.base.messages import _
 from yun.compute import hardware as parts
 from yun.compute import limits as io_limits
 from yun.compute.model import HOT_BUSES, Instance
-from yun.compute.steps.definition import define_now
+from yun.compute.steps.definition import define_back, define_now
 from yun.compute.steps.removal import mark_removal, unplug_now
 from yun.compute.steps.shared import load, place
 from yun.drivers.hypervisor.port import DiskSpec, Hypervisor, Power
@@ -34,7 +34,7 @@ PLACE = (
 
 
 def _define_from_rows(op: Op, output: Any, instance_id: str) -> None:
-    define_now(op, instance_id)
+    define_back(op, instance_id)
 
 
 @step(undo=_define_from_rows)

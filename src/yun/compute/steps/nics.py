@@ -5,7 +5,7 @@ from __future__ import annotations
 from yun.base.errors import Conflict
 from yun.base.messages import _
 from yun.compute.model import Instance
-from yun.compute.steps.definition import define_now, write_seed
+from yun.compute.steps.definition import define_back, define_now, write_seed
 from yun.compute.steps.disks import UNDO_SECONDS, UP
 from yun.compute.steps.removal import LOOK_EVERY
 from yun.compute.steps.shared import load, place
@@ -22,6 +22,10 @@ FLAP_SECONDS = 1.0
 def _settle(op: Op, instance_id: str) -> None:
     """Definition and seed are as the rows say, and so are the cables of what runs."""
     define_now(op, instance_id)
+    _settle_beside(op, instance_id)
+
+
+def _settle_beside(op: Op, instance_id: str) -> None:
     write_seed.call(op, instance_id)
     row, hypervisor = place(op, instance_id)
     plugged = hypervisor.nics(row.uuid)
@@ -31,7 +35,8 @@ def _settle(op: Op, instance_id: str) -> None:
 
 
 def _settle_after_undo(op: Op, output: object, instance_id: str, moved: str | None = None) -> None:
-    _settle(op, instance_id)
+    define_back(op, instance_id)
+    _settle_beside(op, instance_id)
     if moved is not None:
         _flap(op, instance_id, moved)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from yun.base.errors import Conflict, DriverError, Unavailable, YunError
+from yun.base.errors import Conflict, DriverError, YunError
 from yun.base.messages import _
 from yun.compute.model import Instance, State
 from yun.compute.steps.boot import switch_on
-from yun.compute.steps.definition import define_now
+from yun.compute.steps.definition import define_back, define_now
 from yun.compute.steps.freezing import thaw_politely
-from yun.compute.steps.shared import boot_of, load, notice_key, place, set_state, write_seen
+from yun.compute.steps.shared import boot_of, load, may_pass, notice_key, place, set_state, write_seen
 from yun.drivers.hypervisor.port import Hypervisor, Power
 from yun.operations.events import raise_notice
 from yun.operations.flow import Op, step
@@ -57,7 +57,7 @@ def _power_back_off(op: Op, output: Any, instance_id: str, was: list[str]) -> No
         row.boot_once = row.boot_once or once
         set_state(op, session, row, was[0], reason=was[1])
     if once:
-        define_now(op, instance_id)
+        define_back(op, instance_id)
 
 
 @step(undo=_power_back_off)
@@ -128,7 +128,7 @@ def _power_back_on(op: Op, output: Any, instance_id: str, seconds: float, was: l
             define_now(op, instance_id)
             start_now(op, instance_id, once=False)
         except YunError as error:
-            if isinstance(error, Unavailable) and not (isinstance(error, DriverError) and not error.retryable):
+            if may_pass(error):
                 raise
             _stays_off(op, instance_id, error)
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from yun.base.errors import NotFound
+from yun.base.errors import DriverError, NotFound, Unavailable, YunError
 from yun.base.messages import _
 from yun.compute.guest.model import InstanceFreeze
 from yun.compute.model import Instance, State
@@ -67,6 +67,11 @@ def set_state(op: Op, session: Session, row: Instance, state: str, *, reason: st
         session, event or f"instance.{state}", subject=Subject("instance", row.id, row.name),
         project_id=row.project_id, data={"state": state, "reason": reason}, operation_id=op.id,
     )  # fmt: skip
+
+
+def may_pass(error: YunError) -> bool:
+    """Whether the same may succeed later without anybody changing anything."""
+    return error.retryable if isinstance(error, DriverError) else isinstance(error, Unavailable)
 
 
 def write_seen(op: Op, instance_id: str, seen: DomainState, *, reason: str = "", event: str = "") -> None:
