@@ -22,6 +22,7 @@ LAZY = {
     "port": ("yun.network.cli:port", _("Ports in networks: the cards of instances, and those that wait for one.")),
     "capture": ("yun.network.cli:captures", _("Recordings of packets of ports; begun by yun port capture.")),
     "security-group": ("yun.network.cli:security_group", _("Security groups: who may reach an instance.")),
+    "address-set": ("yun.network.cli:address_set", _("Address sets: ranges with a name, for rules of groups.")),
     "floating-ip": ("yun.network.cli:floating_ip", _("Addresses that are reachable from outside.")),
     "load-balancer": ("yun.network.cli:load_balancer", _("Load balancers: one address before several instances.")),
     "host": ("yun.compute.cli:host", _("Hypervisor hosts and their services.")),

@@ -22,6 +22,7 @@ from tests.house.scenes_devices import MORE as DEVICES_MORE
 from tests.house.scenes_devices import SCENES as DEVICES
 from tests.house.scenes_disks import MORE as DISKS_MORE
 from tests.house.scenes_disks import SCENES as DISKS
+from tests.house.scenes_groups import SCENES as GROUPS
 from tests.house.scenes_media import MORE as MEDIA_MORE
 from tests.house.scenes_media import SCENES as MEDIA
 from tests.house.scenes_networks import MORE as NETWORKS_MORE
@@ -44,7 +45,7 @@ from yun.rooms import furniture
 
 SCENES = {
     **STORIES, **ADOPTIONS, **CLONES, **NICS, **DISKS, **MEDIA, **BOOTS, **TAGS, **VOLUMES, **DEVICES,
-    **NETWORKS, **BALANCERS, **PORTS,
+    **NETWORKS, **BALANCERS, **PORTS, **GROUPS,
 }  # fmt: skip
 MORE = {
     **CLONES_MORE, **DISKS_MORE, **MEDIA_MORE, **BOOTS_MORE, **VOLUMES_MORE, **DEVICES_MORE, **NETWORKS_MORE,
@@ -66,6 +67,7 @@ EXEMPT = {
     "load_balancer.tend": "looks and writes what it saw; tests/network/test_balancers.py",
     "network.tend": "looks and writes what it saw", "port.sample": "measures",
     "capture.tend": "looks and writes what it saw; tests/network/test_captures.py",
+    "security_group.read_log": "reads what hosts noted; tests/network/test_hits.py",
     "pool.tend": "looks and writes what it saw", "volume.measure": "looks and writes what it saw",
     "storage.reconcile": "tests/storage",
     "trash.purge_expired": "asks for purges", "profile.set_password": "needs the person's own session; tests/identity",

@@ -20,6 +20,7 @@ from tests.drivers.network.contract import (
     GROUP,
     NETWORK,
     NOTHING,
+    OFFICE,
     OUTSIDE,
     PORT,
     ROUTER,
@@ -467,3 +468,41 @@ def _eventually(call: Any) -> None:
             if not error.retryable or time.monotonic() > end:
                 raise
             time.sleep(0.2)
+
+
+def test_a_stateless_group_follows_no_connections(engine: OvnNetworkEngine, northbound: Northbound) -> None:
+    build(engine)
+    engine.apply_group(replace(GROUP, stateless=True))
+    group = only(northbound.rows("Port_Group"), name=GROUP.id)
+    mine = [r for r in northbound.rows("ACL") if r["_uuid"] in group["acls"]]
+    assert {r["action"] for r in mine} == {"allow-stateless"}
+    engine.apply_group(GROUP)
+    group = only(northbound.rows("Port_Group"), name=GROUP.id)
+    assert {r["action"] for r in northbound.rows("ACL") if r["_uuid"] in group["acls"]} == {"allow-related"}
+
+
+def test_an_address_set_is_one_of_each_family_and_a_rule_names_its_own(
+    engine: OvnNetworkEngine, northbound: Northbound
+) -> None:
+    engine.apply_set(OFFICE)
+    found = {r["name"]: r["addresses"] for r in northbound.rows("Address_Set")}
+    assert found == {"ads_1_ip4": "192.0.2.0/24", "ads_1_ip6": "2001:db8::/32"}
+    engine.apply_group(replace(GROUP, rules=(RuleSpec("ingress", remote="set:ads_1"),)))
+    acl = only(northbound.rows("ACL"), direction="to-lport")
+    assert acl["match"] == "outport == @sgr_1 && ip4 && ip4.src == $ads_1_ip4"
+
+
+def test_a_logged_group_notes_what_it_allows_and_drops_and_stops_to(
+    engine: OvnNetworkEngine, northbound: Northbound
+) -> None:
+    build(engine)
+    rules = (RuleSpec("egress", id="sru_1"), RuleSpec("ingress", protocol="tcp", id="sru_2"))
+    engine.apply_group(replace(GROUP, rules=rules, logged=True))
+    noted = [r for r in northbound.rows("ACL") if r["log"]]
+    assert sorted((r["name"], r["action"]) for r in noted) == [
+        ("sgr_1", "drop"), ("sgr_1", "drop"), ("sru_1", "allow-related"), ("sru_2", "allow-related"),
+    ]  # fmt: skip
+    meter = only(northbound.rows("Meter"))
+    assert {r["meter"] for r in noted} == {meter["name"]}
+    engine.apply_group(replace(GROUP, rules=tuple(replace(r, id="") for r in rules)))
+    assert not [r for r in northbound.rows("ACL") if r["log"]]

@@ -18,6 +18,7 @@ from yun.network import addresses, cards, checks, rows
 from yun.network.model import (
     ACTIVE,
     TRASHED,
+    AddressSet,
     FloatingIp,
     LoadBalancer,
     Network,
@@ -27,6 +28,7 @@ from yun.network.model import (
     Router,
     RouterInterface,
     SecurityGroup,
+    SecurityRule,
     Subnet,
 )
 from yun.network.service import look
@@ -208,7 +210,8 @@ def everything(session: Session, *, ports: bool = False) -> list[list[str]]:
     """What the engine should have: (kind, id)."""
     found: list[list[str]] = []
     for kind, model in (
-        ("network", Network), ("group", SecurityGroup), ("router", Router), ("balancer", LoadBalancer)
+        ("network", Network), ("set", AddressSet), ("group", SecurityGroup), ("router", Router),
+        ("balancer", LoadBalancer),
     ):  # fmt: skip
         found += [[kind, i] for i in session.scalars(sa.select(model.id).where(model.state == ACTIVE))]
     if ports:
@@ -225,7 +228,7 @@ def purge_trash(op: Op, session: Session) -> int:
     """What lay in the trash beyond the undo window is forgotten; returns how many things."""
     before = op.clock.now() - timedelta(days=op.settings.undo_days) - MARGIN
     count = cards.forget_old(session, before)
-    for noun in ("load_balancer", "floating_ip", "subnet", "network", "security_group", "router"):
+    for noun in ("load_balancer", "floating_ip", "subnet", "network", "security_group", "address_set", "router"):
         model = rows.MODELS[noun]
         old = sa.select(model.id).where(model.state == TRASHED, model.trashed_at < before)
         for identifier in list(session.scalars(old)):
@@ -251,6 +254,7 @@ def _in_use(session: Session, noun: str, identifier: str) -> bool:
             sa.select(LoadBalancer.id).where(LoadBalancer.network_id == identifier),
         ),
         "security_group": sa.select(PortSecurityGroup.port_id).where(PortSecurityGroup.group_id == identifier),
+        "address_set": sa.select(SecurityRule.id).where(SecurityRule.remote_set_id == identifier),
         "floating_ip": sa.select(FloatingIp.id).where(
             FloatingIp.id == identifier,
             sa.or_(

@@ -14,6 +14,7 @@ from yun.network import addresses
 from yun.network.model import (
     ACTIVE,
     TRASHED,
+    AddressSet,
     FloatingIp,
     Listener,
     LoadBalancer,
@@ -25,6 +26,8 @@ from yun.network.model import (
     Router,
     RouterInterface,
     SecurityGroup,
+    SecurityHit,
+    SecurityLogMark,
     SecurityRule,
     Subnet,
 )
@@ -38,6 +41,7 @@ MODELS: dict[str, Any] = {
     "subnet": Subnet,
     "router": Router,
     "security_group": SecurityGroup,
+    "address_set": AddressSet,
     "floating_ip": FloatingIp,
     "load_balancer": LoadBalancer,
 }
@@ -93,6 +97,8 @@ def forget(session: Session, noun: str, identifier: str) -> None:
         session.flush()
         return
     elif noun == "security_group":
+        for table in (SecurityHit, SecurityLogMark):
+            session.execute(sa.delete(table).where(table.group_id == identifier))
         session.execute(sa.delete(SecurityRule).where(SecurityRule.group_id == identifier))
     elif noun == "router":
         for leg in look.legs_of(session, identifier):
@@ -134,6 +140,15 @@ def insert_rule(session: Session, group_id: str, values: dict[str, Any]) -> None
     """The rule is there, once."""
     if session.get(SecurityRule, values["id"]) is None:
         session.add(SecurityRule(**{name: values.get(name) for name in RULE_COLUMNS}))
+        _touch(session, group_id)
+
+
+def replace_rule(session: Session, group_id: str, values: dict[str, Any]) -> None:
+    """The rule with the id in ``values`` says this, where it is there."""
+    rule = session.get(SecurityRule, values["id"])
+    if rule is not None:
+        for name in RULE_COLUMNS:
+            setattr(rule, name, values.get(name))
         _touch(session, group_id)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from yun.base.errors import DriverError
 from yun.drivers.network.port import (
+    AddressSetSpec,
     BackendSpec,
     BalancerSpec,
     CheckSpec,
@@ -57,7 +58,10 @@ ROUTER = RouterSpec(
     (NatSpec("snat", "203.0.113.10", "10.0.0.0/24"), NatSpec("dnat_and_snat", "203.0.113.50", "10.0.0.11")),
     "h1",
 )
-NOTHING: dict[str, set[str]] = {"network": set(), "router": set(), "group": set(), "port": set(), "balancer": set()}
+NOTHING: dict[str, set[str]] = {
+    "network": set(), "router": set(), "group": set(), "set": set(), "port": set(), "balancer": set(),
+}  # fmt: skip
+OFFICE = AddressSetSpec("ads_1", "office", ("192.0.2.0/24", "2001:db8::/32"))
 
 
 BALANCER = BalancerSpec(
@@ -111,6 +115,7 @@ class NetworkEngineContract:
             "network": {"net_1", "net_2"},
             "router": {"rtr_1"},
             "group": {"sgr_1"},
+            "set": set(),
             "port": {"prt_1"},
             "balancer": set(),
         }
@@ -173,6 +178,16 @@ class NetworkEngineContract:
         engine.remove_network("net_1")
         assert engine.inventory()["port"] == set()
         assert engine.inventory()["network"] == {"net_2"}
+
+    def test_a_set_of_addresses_comes_changes_and_goes(self, engine: NetworkEngine) -> None:
+        engine.apply_set(OFFICE)
+        engine.apply_set(replace(OFFICE, ranges=("198.51.100.7/32",)))
+        rule = RuleSpec("ingress", protocol="tcp", remote="set:ads_1")
+        engine.apply_group(replace(GROUP, rules=(rule,), stateless=True))
+        assert engine.inventory()["set"] == {"ads_1"}
+        for _again in range(2):
+            engine.remove_set("ads_1")
+        assert engine.inventory()["set"] == set()
 
     def test_a_port_needs_its_network(self, engine: NetworkEngine) -> None:
         engine.apply_group(GROUP)

@@ -19,6 +19,7 @@ from yun.compute.api import (  # noqa: F401 (they add their routes to the router
     media,
     move,
     overlay,
+    reach,
     volume_copies,
 )
 from yun.compute.api.appliances import appliances

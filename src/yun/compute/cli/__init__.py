@@ -18,6 +18,7 @@ from yun.compute.cli import (  # noqa: F401 (they add their verbs)
     media,
     move,
     overlay,
+    reach,
     volume_copies,
 )
 from yun.compute.cli.flavors import flavor

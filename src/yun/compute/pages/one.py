@@ -14,6 +14,7 @@ from yun.base.errors import Invalid
 from yun.base.messages import Message, _
 from yun.base.units import MIB, parse_size
 from yun.compute import service
+from yun.compute.api.reach import cards
 from yun.compute.console.model import screens_of
 from yun.compute.model import Instance, OnCrash, State
 from yun.compute.pages.change_disk import notes_of
@@ -120,8 +121,9 @@ def disks(ctx: Ctx, ref: str) -> Response:
 
 @router.get("/instances/{ref}/network")
 def network(ctx: Ctx, ref: str) -> Response:
-    """Its network cards and addresses."""
-    return _page(ctx, ref, "network", outside=service.outside_cards(ctx, service.get(ctx, ref)))
+    """Its network cards and addresses, and what can reach it."""
+    row = service.get(ctx, ref)
+    return _page(ctx, ref, "network", outside=service.outside_cards(ctx, row), reached=cards(ctx, row))
 
 
 @router.get("/instances/{ref}/activity")

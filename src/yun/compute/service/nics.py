@@ -20,6 +20,7 @@ from yun.network import addresses
 from yun.network import service as network
 from yun.network.model import TRASHED, Network, Port, SecurityGroup
 from yun.network.service.ports import PortPlan
+from yun.network.service.reach.foresee import regrouped
 from yun.operations.intent import Intent, Key, Subject
 
 MODELS = ("virtio", "e1000", "e1000e", "rtl8139")
@@ -147,10 +148,7 @@ def change_nic(ctx: Context, instance: Instance, reference: str, card: Card) -> 
     values, effects = _plain(session, port, card, live=live)
     plan = _moved(ctx, instance, port, card)
     if card.groups is not None:
-        groups = network.groups_for(replace(ctx, project_id=instance.project_id), instance.project_id, card.groups)
-        if {g.id for g in groups} != {g.id for g in network.groups_of(session, port.id)}:
-            values["groups"] = sorted(g.id for g in groups)
-            effects.append(_groups_said(groups))
+        _regroup(ctx, port, card.groups, values, effects)
     floating = network.floating_of(session, [port.id]).get(port.id)
     loose = None
     targets = [["port", port.id]]
@@ -308,6 +306,17 @@ def _moved(ctx: Context, instance: Instance, port: Port, card: Card) -> PortPlan
             fields={"address": _("an address of the same family")},
         )
     return plan
+
+
+def _regroup(
+    ctx: Context, port: Port, references: Sequence[str], values: dict[str, Any], effects: list[Message]
+) -> None:
+    """Other security groups: what changes, what that means, and what the machine gains and loses by it."""
+    groups = network.groups_for(replace(ctx, project_id=port.project_id), port.project_id, references)
+    if {g.id for g in groups} != {g.id for g in network.groups_of(ctx.session, port.id)}:
+        values["groups"] = sorted(g.id for g in groups)
+        effects.append(_groups_said(groups))
+        effects += regrouped(ctx.session, port, values["groups"])
 
 
 def _groups_said(groups: Sequence[SecurityGroup]) -> Message:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
-from yun.drivers.host.port import CaptureFacts, CaptureSpec, HostFacts, PortCounters, ServiceFacts
+from yun.drivers.host.port import CaptureFacts, CaptureSpec, Hit, HostFacts, PortCounters, ServiceFacts
 
 ORDER = ("openvswitch", "ovn-central", "ovn-controller", "virtlogd", "libvirt")
 VERSIONS = {"openvswitch": "3.1.0", "ovn-central": "23.03.1", "ovn-controller": "23.03.1", "virtlogd": "",
@@ -19,7 +20,8 @@ VERSIONS = {"openvswitch": "3.1.0", "ovn-central": "23.03.1", "ovn-controller": 
 class FakeMachine:
     """One host that exists only here. ``refuse`` names services that will not start; ``ports`` are (interface id,
     tap is there) pairs; ``gateway`` is what was applied last; ``counters`` are what went through ports, ``recordings``
-    the captures by id. A recording writes nothing; a test ends it with `end_capture`."""
+    the captures by id, ``noted`` what its controller wrote of rules. A recording writes nothing; a test ends it with
+    `end_capture`."""
 
     def __init__(self, name: str = "localhost", *, cpus: int = 16, memory_mib: int = 65536) -> None:
         self.inventory = HostFacts(
@@ -39,10 +41,15 @@ class FakeMachine:
         self.counters: dict[str, PortCounters] = {}
         self.recordings: dict[str, tuple[CaptureSpec, CaptureFacts]] = {}
         self.capture_folder: Path | None = None
+        self.noted: list[Hit] = []
 
     def facts(self) -> HostFacts:
         """Inventory and use now."""
         return self.inventory
+
+    def hits(self, names: Collection[str], since: datetime) -> list[Hit]:
+        """Those of ``noted`` under these names after ``since``."""
+        return [h for h in self.noted if h.name in names and h.at > since]
 
     def boot_id(self) -> str:
         """The inventory's."""

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
+from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
 from yun.base.config import Settings
 from yun.base.errors import DriverError
-from yun.drivers.host import inventory, kvm, ovs, uring
+from yun.drivers.host import hits, inventory, kvm, ovs, uring
 from yun.drivers.host.captures import Captures
 from yun.drivers.host.chassis import Chassis
 from yun.drivers.host.gateway import Gateway
-from yun.drivers.host.port import CaptureFacts, CaptureSpec, HostFacts, PortCounters, ServiceFacts
+from yun.drivers.host.port import CaptureFacts, CaptureSpec, Hit, HostFacts, PortCounters, ServiceFacts
 from yun.drivers.host.services import Services
 
 SOUTHBOUND = "unix:/run/ovn/ovnsb_db.sock"
@@ -55,6 +56,10 @@ class LinuxMachine:
             disk_bytes=disk, disk_free_bytes=disk_free, tpm=inventory.tpm(), huge_pages_mib=inventory.huge_pages_mib(),
             io_uring_fault=self.io_uring_fault(),
         )  # fmt: skip
+
+    def hits(self, names: Collection[str], since: datetime) -> list[Hit]:
+        """What the controller noted under these names after ``since``."""
+        return hits.read(names, since)
 
     def boot_id(self) -> str:
         """Which boot the host is in."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, Protocol
 
 
@@ -86,6 +87,22 @@ class CaptureFacts:
     path: str
 
 
+@dataclass(frozen=True)
+class Hit:
+    """A packet that a rule let through or that was dropped, as the network's controller noted it. ``name`` is what the
+    rule is noted under; ``direction`` is ``ingress`` or ``egress`` as its machine sees it; ``at`` is UTC."""
+
+    name: str
+    at: datetime
+    allowed: bool
+    direction: Literal["ingress", "egress"]
+    protocol: str
+    source: str
+    target: str
+    source_port: int | None = None
+    target_port: int | None = None
+
+
 class HostMachine(Protocol):
     """One host machine."""
 
@@ -140,6 +157,11 @@ class HostMachine(Protocol):
         """OVN's settings of this host say what they said before `set_chassis_name`, and the integration bridge is
         gone unless a stranger uses it. A controller that is not ours is stopped meanwhile, and runs again; ours stays
         stopped."""
+        ...
+
+    def hits(self, names: Collection[str], since: datetime) -> list[Hit]:
+        """What this host's controller noted under these names after ``since``, oldest first; of a long log only its
+        end is looked at."""
         ...
 
     def stale_ports(self) -> list[str]:

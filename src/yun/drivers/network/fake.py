@@ -14,7 +14,15 @@ from typing import Any
 from yun.base.errors import DriverError
 from yun.base.messages import _
 from yun.drivers.network.faults import away, missing
-from yun.drivers.network.port import BackendHealth, BalancerSpec, GroupSpec, NetworkSpec, PortSpec, RouterSpec
+from yun.drivers.network.port import (
+    AddressSetSpec,
+    BackendHealth,
+    BalancerSpec,
+    GroupSpec,
+    NetworkSpec,
+    PortSpec,
+    RouterSpec,
+)
 
 Nudge = Callable[[str], None]
 
@@ -33,6 +41,7 @@ class World:
     marks: dict[tuple[str, str], str] = field(default_factory=dict)
     routers: dict[str, RouterSpec] = field(default_factory=dict)
     groups: dict[str, GroupSpec] = field(default_factory=dict)
+    sets: dict[str, AddressSetSpec] = field(default_factory=dict)
     ports: dict[str, PortSpec] = field(default_factory=dict)
     balancers: dict[str, BalancerSpec] = field(default_factory=dict)
     deaf: set[str] = field(default_factory=set)
@@ -53,8 +62,8 @@ class World:
     def held(self) -> dict[str, dict[str, Any]]:
         """Everything, by kind and id."""
         return {
-            "network": self.networks, "router": self.routers, "group": self.groups, "port": self.ports,
-            "balancer": self.balancers,
+            "network": self.networks, "router": self.routers, "group": self.groups, "set": self.sets,
+            "port": self.ports, "balancer": self.balancers,
         }  # fmt: skip
 
     def snapshot(self) -> dict[str, Any]:
@@ -130,6 +139,16 @@ class FakeNetworkEngine:
         with self._call("remove_router") as world:
             if not self._strange("router", router_id):
                 world.routers.pop(router_id, None)
+
+    def apply_set(self, spec: AddressSetSpec) -> None:
+        with self._call("apply_set") as world:
+            world.sets[spec.id] = spec
+            self._mark("set", spec.id)
+
+    def remove_set(self, set_id: str) -> None:
+        with self._call("remove_set") as world:
+            if not self._strange("set", set_id):
+                world.sets.pop(set_id, None)
 
     def apply_group(self, spec: GroupSpec) -> None:
         with self._call("apply_group") as world:

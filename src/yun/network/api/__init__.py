@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from yun.network.api import balancers, captures, floating, groups, networks, ports, routing, topology
+from yun.network.api import balancers, captures, floating, groups, networks, ports, reach, routing, sets, topology
 from yun.web.api import Route
 
 router = APIRouter(route_class=Route)
-for part in (networks, routing, ports, captures, groups, floating, balancers, topology):
+for part in (networks, routing, ports, captures, groups, sets, floating, balancers, reach, topology):
     router.include_router(part.router)
 
 __all__ = ["router"]

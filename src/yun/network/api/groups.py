@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from yun.base.context import Context
 from yun.network import service
-from yun.network.api import show
+from yun.network.api import reach, show
 from yun.network.model import SecurityGroup
-from yun.network.service import NewRule
+from yun.network.service import NewRule, group_changes, hits
+from yun.network.service.reach import of_group
 from yun.operations.answer import answer
 from yun.web.api import Ctx, Match, Route, tag
 
@@ -29,6 +30,25 @@ class GroupBody(BaseModel):
     description: str = Field("", max_length=4000)
 
 
+class GroupChange(BaseModel):
+    """What is to change of a security group; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(None, max_length=400)
+    description: str | None = Field(None, max_length=4000)
+    stateless: bool | None = Field(None, description="Follow no connections: answers need rules of their own.")
+
+
+class GroupCopy(BaseModel):
+    """How the copy of a security group is called."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(max_length=400)
+    description: str | None = Field(None, max_length=4000, description="The source's where left out.")
+
+
 class RuleBody(BaseModel):
     """A rule to be added."""
 
@@ -38,7 +58,26 @@ class RuleBody(BaseModel):
     protocol: str = Field("tcp", max_length=20, description="any, tcp, udp or icmp")
     port_min: Wide | None = None
     port_max: Wide | None = Field(None, description="The first port where left out.")
-    remote: str | None = Field(None, max_length=400, description="A range, an address or a security group.")
+    remote: str | None = Field(
+        None, max_length=400, description="A range, an address, a security group or an address set, also as "
+        "`group:NAME` and `set:NAME`.",
+    )  # fmt: skip
+    family: str = Field("ipv4", max_length=10, description="ipv4 or ipv6")
+    icmp_type: Wide | None = None
+    icmp_code: Wide | None = None
+    description: str = Field("", max_length=1000)
+
+
+class RuleChange(BaseModel):
+    """What is to change of a rule; what is left out stays, a null empties it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    direction: str = Field("ingress", max_length=20, description="ingress or egress")
+    protocol: str = Field("tcp", max_length=20, description="any, tcp, udp or icmp")
+    port_min: Wide | None = None
+    port_max: Wide | None = None
+    remote: str | None = Field(None, max_length=400, description="As in a new rule.")
     family: str = Field("ipv4", max_length=10, description="ipv4 or ipv6")
     icmp_type: Wide | None = None
     icmp_code: Wide | None = None
@@ -73,7 +112,24 @@ def show_group(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
     """One security group, by name or id."""
     row = service.get_group(ctx, ref)
     tag(response, row)
-    return _show(ctx, row)
+    return {**_show(ctx, row), "reach": reach.summary(of_group(ctx.session, row.id), ctx.locale)}
+
+
+@router.patch("/{ref}", summary="Change a security group", status_code=202)
+def update_group(ctx: Ctx, ref: str, body: GroupChange, match: Match, dry_run: bool = False) -> JSONResponse:
+    """Other name or description, or whether it follows connections."""
+    row = service.get_group(ctx, ref)
+    match.check(row)
+    intent = group_changes.update_group(ctx, row, **body.model_dump())
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: _show(ctx, row))
+
+
+@router.post("/{ref}/clone", summary="Clone a security group", status_code=201)
+def clone_group(ctx: Ctx, ref: str, body: GroupCopy, dry_run: bool = False) -> JSONResponse:
+    """A new group with the same rules; no port is in it."""
+    intent = group_changes.clone_group(ctx, service.get_group(ctx, ref), body.name, body.description)
+    made = intent.subject.id
+    return answer(ctx, intent, dry_run=dry_run, status=201, row=lambda: _show(ctx, service.get_group(ctx, made)))
 
 
 @router.delete("/{ref}", summary="Delete a security group")
@@ -84,12 +140,54 @@ def delete_group(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> JSO
     return answer(ctx, service.delete_group(ctx, row), dry_run=dry_run, row=lambda: _show(ctx, row))
 
 
+class LogBody(BaseModel):
+    """For how long hits are noted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    minutes: Wide = Field(10, description="1 to 60")
+
+
+@router.post("/{ref}/log", summary="Note the hits of a security group for a while", status_code=202)
+def log_group(ctx: Ctx, ref: str, body: LogBody, match: Match, dry_run: bool = False) -> JSONResponse:
+    """What its rules let through, and what is dropped at its ports; it ends by itself."""
+    row = service.get_group(ctx, ref)
+    match.check(row)
+    return answer(ctx, hits.log_group(ctx, row, body.minutes), dry_run=dry_run, row=lambda: _show(ctx, row))
+
+
+@router.post("/{ref}/stop-log", summary="Stop noting the hits of a security group", status_code=202)
+def stop_log(ctx: Ctx, ref: str, match: Match, dry_run: bool = False) -> JSONResponse:
+    """What was noted stays to be read."""
+    row = service.get_group(ctx, ref)
+    match.check(row)
+    return answer(ctx, hits.stop_log(ctx, row), dry_run=dry_run, row=lambda: _show(ctx, row))
+
+
+@router.get("/{ref}/hits", summary="Show what was noted of a security group")
+def show_hits(ctx: Ctx, ref: str) -> dict[str, Any]:
+    """By rule: how often, when last, and samples; what was dropped has no rule."""
+    return show.hits(hits.hits(ctx, service.get_group(ctx, ref)), ctx.locale)
+
+
 @router.post("/{ref}/rules", summary="Add a rule to a security group")
 def add_rule(ctx: Ctx, ref: str, body: RuleBody, match: Match, dry_run: bool = False) -> JSONResponse:
     """One more thing is allowed, replies included."""
     row = service.get_group(ctx, ref)
     match.check(row)
     intent = service.add_rule(ctx, row, NewRule(**body.model_dump()))
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: _show(ctx, row))
+
+
+@router.patch("/{ref}/rules/{rule_id}", summary="Change a rule of a security group", status_code=202)
+def update_rule(
+    ctx: Ctx, ref: str, rule_id: str, body: RuleChange, match: Match, dry_run: bool = False
+) -> JSONResponse:
+    """The rule says something else, in its place and at once; what is left out stays."""
+    row = service.get_group(ctx, ref)
+    match.check(row)
+    wish = group_changes.changed_wish(group_changes.rule_of(ctx, row, rule_id), body.model_dump(exclude_unset=True))
+    intent = group_changes.update_rule(ctx, row, rule_id, wish)
     return answer(ctx, intent, dry_run=dry_run, row=lambda: _show(ctx, row))
 
 

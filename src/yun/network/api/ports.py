@@ -9,9 +9,10 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from yun.network import service
-from yun.network.api import show
+from yun.network.api import reach, show
 from yun.network.model import Port
 from yun.network.service import NewPort, PortChanges
+from yun.network.service.reach import of_ports
 from yun.operations.answer import answer
 from yun.web.api import Ctx, Match, Route, tag
 
@@ -121,10 +122,11 @@ def create_port(ctx: Ctx, body: PortBody, dry_run: bool = False) -> JSONResponse
 
 @router.get("/{ref}", summary="Show a port")
 def show_port(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
-    """One port, by id, address, MAC, host name, or the id of its instance."""
+    """One port, by id, address, MAC, host name, or the id of its instance; also what can reach it, in words."""
     row = service.get_port(ctx, ref)
     tag(response, row)
-    return show.ports(ctx.session, [row])[0]
+    reached = reach.summary(of_ports(ctx.session, [row])[row.id], ctx.locale)
+    return {**show.ports(ctx.session, [row])[0], "reach": reached}
 
 
 @router.patch("/{ref}", summary="Change a port", status_code=202)

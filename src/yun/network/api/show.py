@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from yun.base.messages import Message
 from yun.network import service
 from yun.network.model import (
+    AddressSet,
     Capture,
     FloatingIp,
     Listener,
@@ -22,7 +23,9 @@ from yun.network.model import (
     SecurityRule,
     Subnet,
 )
+from yun.network.service.batch import remote_names
 from yun.network.service.captures import KEPT
+from yun.network.service.sets import groups_naming
 from yun.operations.answer import moment
 
 
@@ -137,12 +140,14 @@ def ports(session: Session, rows: list[Port]) -> list[dict[str, Any]]:
 def group(row: SecurityGroup, session: Session, locale: str) -> dict[str, Any]:
     """A security group with its rules."""
     rules = service.rules_of(session, row.id)
-    names = service.group_names(session, [r.remote_group_id for r in rules if r.remote_group_id])
+    names = remote_names(session, rules)
     return {
         **_row(row),
         "name": row.name,
         "description": row.description,
         "is_default": row.is_default,
+        "stateless": row.stateless,
+        "log_until": moment(row.log_until),
         "rules": [rule(r, names, locale) for r in rules],
     }
 
@@ -161,8 +166,30 @@ def rule(row: SecurityRule, names: dict[str, str], locale: str) -> dict[str, Any
         "remote_cidr": row.remote_cidr,
         "remote_group_id": row.remote_group_id,
         "remote_group_name": names.get(row.remote_group_id or ""),
+        "remote_set_id": row.remote_set_id,
+        "remote_set_name": names.get(row.remote_set_id or ""),
         "description": row.description,
-        "text": service.say(row).render(locale),
+        "text": service.say(row, names).render(locale),
+    }
+
+
+def hits(noted: dict[str, Any], locale: str) -> dict[str, Any]:
+    """What was noted of a security group."""
+    rows = [
+        {**h, "text": h["text"].render(locale), "last_at": moment(h["last_at"])} for h in noted["hits"]
+    ]  # fmt: skip
+    return {"until": moment(noted["until"]), "hits": rows}
+
+
+def address_set(row: AddressSet, session: Session) -> dict[str, Any]:
+    """An address set with the groups whose rules name it."""
+    groups = groups_naming(session, row.id)
+    return {
+        **_row(row),
+        "name": row.name,
+        "description": row.description,
+        "ranges": row.ranges,
+        "security_groups": [{"id": g.id, "name": g.name} for g in groups],
     }
 
 

@@ -9,8 +9,10 @@ from yun.network.cli.floating_ips import floating_ip
 from yun.network.cli.groups import security_group
 from yun.network.cli.networks import network
 from yun.network.cli.ports import port
+from yun.network.cli.reach import reach  # noqa: F401 (it adds its verb)
 from yun.network.cli.routers import router
+from yun.network.cli.sets import address_set
 from yun.network.cli.subnets import subnet
 from yun.network.cli.topology import topology  # noqa: F401  (a command of `network`)
 
-commands = [network, subnet, router, port, captures, security_group, floating_ip, load_balancer]
+commands = [network, subnet, router, port, captures, security_group, address_set, floating_ip, load_balancer]

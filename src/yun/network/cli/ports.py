@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from yun.base.messages import _
-from yun.network.cli.shared import all_or_none, given, quote
+from yun.network.cli.shared import all_or_none, given, quote, reached
 from yun.web.command import WAS, Group, option, output, pass_client, searching, seen
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ def show_port(client: Client, ref: str) -> None:
         (_("Floating IP"), "floating_address"), (_("MAC"), "mac"),
         (_("Host name"), "hostname"), (_("Instance"), "instance_id"), (_("Network"), "network_id"),
         (_("Security groups"), lambda r: ", ".join(g["name"] for g in r["security_groups"])),
+        (_("Gets in"), lambda r: reached(r, "in")), (_("Gets out"), lambda r: reached(r, "out")),
+        (_("Outside"), lambda r: reached(r, "outside")),
         (_("Port security"), "port_security"), (_("Further senders"), lambda r: _senders(r["allowed_pairs"])),
         (_("Limit inwards, kbit/s"), "ingress_kbps"), (_("Limit outwards, kbit/s"), "egress_kbps"),
         ("DSCP", "dscp"), (_("State"), "state"), (_("Interface id"), "uuid"), (_("Id"), "id"),

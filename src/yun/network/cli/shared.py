@@ -48,3 +48,8 @@ def subnet_body(
     if gateway is not None:
         body["gateway"] = None if gateway == "none" else gateway
     return body
+
+
+def reached(row: dict[str, Any], direction: str) -> str:
+    """The sentences of what can reach a machine, in a row."""
+    return " ".join(row["reach"][direction]) or "–"

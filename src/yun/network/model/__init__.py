@@ -6,7 +6,14 @@ from yun.network.model import balancers, captures, floating, groups, networks, p
 from yun.network.model.balancers import Listener, LoadBalancer, Member, MemberHealth
 from yun.network.model.captures import CAPTURE_STATES, COMPLETE, FAILED, RECORDING, Capture, PortSample
 from yun.network.model.floating import FloatingIp
-from yun.network.model.groups import PortSecurityGroup, SecurityGroup, SecurityRule
+from yun.network.model.groups import (
+    AddressSet,
+    PortSecurityGroup,
+    SecurityGroup,
+    SecurityHit,
+    SecurityLogMark,
+    SecurityRule,
+)
 from yun.network.model.networks import Network, NetworkDefault, Reservation, Subnet
 from yun.network.model.ports import Port, PortAddress
 from yun.network.model.routers import Router, RouterInterface
@@ -20,8 +27,8 @@ ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
 """Which verb is allowed in which state, by noun."""
 
 __all__ = [
-    "ACTIVE", "ALLOWED", "CAPTURE_STATES", "COMPLETE", "DOWN", "FAILED", "RECORDING", "TRASHED", "UP", "Capture",
-    "FloatingIp", "Listener", "LoadBalancer", "Member", "MemberHealth", "Network", "NetworkDefault", "Port",
+    "ACTIVE", "ALLOWED", "CAPTURE_STATES", "COMPLETE", "DOWN", "FAILED", "RECORDING", "TRASHED", "UP", "AddressSet",
+    "Capture", "FloatingIp", "Listener", "LoadBalancer", "Member", "MemberHealth", "Network", "NetworkDefault", "Port",
     "PortAddress", "PortSample", "PortSecurityGroup", "Reservation", "Router", "RouterInterface", "SecurityGroup",
-    "SecurityRule", "Subnet", "Trashable",
+    "SecurityHit", "SecurityLogMark", "SecurityRule", "Subnet", "Trashable",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from yun.base.messages import _
-from yun.network.pages import balancers, changes, floating, groups, networks, ports, routing, topology
+from yun.network.pages import balancers, changes, floating, groups, networks, ports, reach, routing, sets, topology
 from yun.web.pages import PageRoute, command, nav
 
 nav("networks", _("Networks"), "/networks", icon="network", order=50, permission="network.list")
@@ -15,5 +15,5 @@ command("network.create", _("Create a network"), "/networks/new", icon="network"
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 # Fixed addresses first: /networks/ports is not a network named "ports".
-for part in (topology, groups, balancers, floating, ports, routing, changes, networks):
+for part in (topology, groups, balancers, sets, floating, ports, reach, routing, changes, networks):
     router.include_router(part.router)

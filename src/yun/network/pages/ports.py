@@ -13,8 +13,10 @@ from yun.base.context import Context
 from yun.base.messages import _
 from yun.base.units import parse_size
 from yun.network import service
+from yun.network.api import reach as faces
 from yun.network.api import show
 from yun.network.model import Capture, Network, Port, SecurityGroup, Subnet
+from yun.network.service.reach import of_ports
 from yun.network.service.search import FIELDS
 from yun.operations.intent import Intent
 from yun.operations.service import submit
@@ -122,9 +124,11 @@ def port(ctx: Ctx, ref: str) -> Response:
     """One port."""
     found = service.get_port(ctx, ref)
     network, subnet = ctx.session.get(Network, found.network_id), ctx.session.get(Subnet, found.subnet_id)
+    reach = faces.summary(of_ports(ctx.session, [found])[found.id], ctx.locale)
     return render(
         ctx, "network/port.html", port=show.ports(ctx.session, [found])[0], network=network, subnet=subnet,
         plugged=found.plugged, captures=_captures(ctx, found), live=f"port:{found.id} capture",
+        reach=reach,
     )  # fmt: skip
 
 

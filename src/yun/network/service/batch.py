@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from yun.network import addresses
-from yun.network.model import ACTIVE, Port, PortAddress, PortSecurityGroup, Reservation, SecurityGroup, Subnet
+from yun.network.model import (
+    ACTIVE,
+    AddressSet,
+    Port,
+    PortAddress,
+    PortSecurityGroup,
+    Reservation,
+    SecurityGroup,
+    SecurityRule,
+    Subnet,
+)
 
 
 def subnets_by_network(session: Session, network_ids: list[str]) -> dict[str, list[Subnet]]:
@@ -54,6 +66,15 @@ def group_names(session: Session, group_ids: list[str]) -> dict[str, str]:
     """Group id → name."""
     query = sa.select(SecurityGroup.id, SecurityGroup.name).where(SecurityGroup.id.in_(group_ids))
     return {identifier: name for identifier, name in session.execute(query)}  # noqa: C416
+
+
+def remote_names(session: Session, rules: Iterable[SecurityRule]) -> dict[str, str]:
+    """Id → name of the groups and address sets that rules name."""
+    rules = list(rules)
+    names = group_names(session, [r.remote_group_id for r in rules if r.remote_group_id])
+    sets = [r.remote_set_id for r in rules if r.remote_set_id]
+    query = sa.select(AddressSet.id, AddressSet.name).where(AddressSet.id.in_(sets))
+    return {**names, **({identifier: name for identifier, name in session.execute(query)} if sets else {})}  # noqa: C416
 
 
 def pool_use(session: Session, subnet: Subnet) -> tuple[int, int]:

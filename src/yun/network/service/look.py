@@ -16,6 +16,7 @@ from yun.network.model import (
     ACTIVE,
     ALLOWED,
     TRASHED,
+    AddressSet,
     Capture,
     FloatingIp,
     LoadBalancer,
@@ -31,19 +32,21 @@ from yun.network.model import (
 )
 from yun.network.service import search
 
-T = TypeVar("T", Network, Subnet, Router, Port, SecurityGroup, FloatingIp, LoadBalancer, Capture)
+T = TypeVar("T", Network, Subnet, Router, Port, SecurityGroup, AddressSet, FloatingIp, LoadBalancer, Capture)
 NOUNS: dict[type[Any], str] = {
     Network: "network",
     Subnet: "subnet",
     Router: "router",
     Port: "port",
     SecurityGroup: "security_group",
+    AddressSet: "address_set",
     FloatingIp: "floating_ip",
     LoadBalancer: "load_balancer",
     Capture: "capture",
 }
 WORDS = {
-    "security_group": _("security group").text, "floating_ip": _("floating IP").text,
+    "security_group": _("security group").text, "address_set": _("address set").text,
+    "floating_ip": _("floating IP").text,
     "load_balancer": _("load balancer").text, "capture": _("recording").text,
 }  # fmt: skip
 NAMED_BY: dict[type[Any], tuple[InstrumentedAttribute[Any], ...]] = {
@@ -52,6 +55,7 @@ NAMED_BY: dict[type[Any], tuple[InstrumentedAttribute[Any], ...]] = {
     Router: (Router.name,),
     Port: (Port.address, Port.mac, Port.instance_id, Port.hostname, Port.name),
     SecurityGroup: (SecurityGroup.name,),
+    AddressSet: (AddressSet.name,),
     FloatingIp: (FloatingIp.address,),
     LoadBalancer: (LoadBalancer.name, LoadBalancer.address),
     Capture: (Capture.port_name,),
@@ -152,6 +156,11 @@ def get_port(ctx: Context, reference: str) -> Port:
 def get_group(ctx: Context, reference: str) -> SecurityGroup:
     """A security group by name or id."""
     return get(ctx, SecurityGroup, reference)
+
+
+def get_set(ctx: Context, reference: str) -> AddressSet:
+    """An address set by name or id."""
+    return get(ctx, AddressSet, reference)
 
 
 def get_floating_ip(ctx: Context, reference: str) -> FloatingIp:

@@ -31,6 +31,7 @@ from yun.network.service.networks import tenancy
 from yun.operations.intent import Subject
 
 DEFAULT = "default"
+MOST_GROUPS = 60
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,17 @@ def groups_for(ctx: Context, project_id: str, references: Sequence[str] | None) 
                 _("The security group {name} belongs to another project.", name=group.name),
                 fields={"groups": _("groups of the project")},
             )
+    if len(found) > MOST_GROUPS:
+        raise Invalid(
+            _("A card is in at most {most} security groups.", most=MOST_GROUPS),
+            fields={"groups": _("at most {most} groups", most=MOST_GROUPS)},
+        )
+    if len({g.stateless for g in found}) > 1:
+        raise Invalid(
+            _("A card cannot be in stateful and stateless groups at once."),
+            hint=_("What a stateless group lets through is unknown to the others: answers would be dropped."),
+            fields={"groups": _("groups of one sort")},
+        )
     return found
 
 

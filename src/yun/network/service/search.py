@@ -18,6 +18,7 @@ from yun.network.model import (
     DOWN,
     TRASHED,
     UP,
+    AddressSet,
     Capture,
     FloatingIp,
     LoadBalancer,
@@ -109,6 +110,7 @@ WORDS: dict[type[Any], tuple[InstrumentedAttribute[Any], ...]] = {
     Router: (Router.name,),
     Port: (Port.address, Port.mac, Port.hostname, Port.name),
     SecurityGroup: (SecurityGroup.name, SecurityGroup.description),
+    AddressSet: (AddressSet.name, AddressSet.description),
     FloatingIp: (FloatingIp.address, FloatingIp.description),
     LoadBalancer: (LoadBalancer.name, LoadBalancer.address, LoadBalancer.description),
     Capture: (Capture.port_name, Capture.filter, Capture.made_by),
@@ -148,6 +150,11 @@ FIELDS: dict[type[Any], dict[str, Field]] = {
         "name": language.text(SecurityGroup.name),
         "description": language.text(SecurityGroup.description),
         "port": language.same(_lets_in),
+    },
+    AddressSet: {
+        **_common(AddressSet),
+        "name": language.text(AddressSet.name),
+        "description": language.text(AddressSet.description),
     },
     FloatingIp: {
         **_common(FloatingIp),

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from yun.drivers.network.port import GroupSpec, RuleSpec
-from yun.network.model import ACTIVE, SecurityGroup, SecurityRule
+from yun.drivers.network.port import AddressSetSpec, GroupSpec, RuleSpec
+from yun.network.model import ACTIVE, AddressSet, SecurityGroup, SecurityRule
 from yun.network.service import look
 
 
@@ -16,12 +16,24 @@ def group_spec(session: Session, group_id: str) -> GroupSpec | None:
     group = session.get(SecurityGroup, group_id)
     if group is None or group.state != ACTIVE:
         return None
-    return GroupSpec(group.id, group.name, tuple(rule_spec(r) for r in look.rules_of(session, group_id)))
+    logged = group.log_until is not None
+    rules = tuple(rule_spec(r, logged=logged) for r in look.rules_of(session, group_id))
+    return GroupSpec(group.id, group.name, rules, stateless=group.stateless, logged=logged)
 
 
-def rule_spec(rule: SecurityRule) -> RuleSpec:
+def set_spec(session: Session, set_id: str) -> AddressSetSpec | None:
+    """What the engine should have of an address set; None: nothing."""
+    found = session.get(AddressSet, set_id)
+    if found is None or found.state != ACTIVE:
+        return None
+    return AddressSetSpec(found.id, found.name, tuple(found.ranges))
+
+
+def rule_spec(rule: SecurityRule, *, logged: bool = False) -> RuleSpec:
     """A rule as the engine is told."""
     remote = f"group:{rule.remote_group_id}" if rule.remote_group_id else rule.remote_cidr
+    if rule.remote_set_id:
+        remote = f"set:{rule.remote_set_id}"
     words: dict[str, Any] = {"direction": rule.direction, "family": rule.family, "protocol": rule.protocol}
     return RuleSpec(
         **words,
@@ -30,4 +42,5 @@ def rule_spec(rule: SecurityRule) -> RuleSpec:
         icmp_type=rule.icmp_type,
         icmp_code=rule.icmp_code,
         remote=remote,
+        id=rule.id if logged else "",
     )

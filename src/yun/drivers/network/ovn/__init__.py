@@ -10,13 +10,22 @@ from yun.drivers.network.ovn.link import Link
 from yun.drivers.network.ovn.rehearsal import rehearse
 from yun.drivers.network.ovn.rows import Rows
 from yun.drivers.network.ovn.south import South
-from yun.drivers.network.port import BackendHealth, BalancerSpec, GroupSpec, NetworkSpec, PortSpec, RouterSpec
+from yun.drivers.network.port import (
+    AddressSetSpec,
+    BackendHealth,
+    BalancerSpec,
+    GroupSpec,
+    NetworkSpec,
+    PortSpec,
+    RouterSpec,
+)
 
 BALANCER = "balancer"
 KINDS = {
     "network": "Logical_Switch",
     "router": "Logical_Router",
     "group": "Port_Group",
+    "set": "Address_Set",
     "port": "Logical_Switch_Port",
     "balancer": "Port_Group",
 }
@@ -26,6 +35,7 @@ APPLY: dict[str, Callable[[Rows, Any], None]] = {
     "network": networks.apply_network,
     "router": routers.apply_router,
     "group": groups.apply_group,
+    "set": groups.apply_set,
     "port": networks.apply_port,
     "balancer": balancers.apply_balancer,
 }
@@ -63,6 +73,12 @@ class OvnNetworkEngine:
 
     def remove_router(self, router_id: str) -> None:
         self._link.call(lambda rows: routers.remove_router(rows, router_id))
+
+    def apply_set(self, spec: AddressSetSpec) -> None:
+        self._link.call(lambda rows: groups.apply_set(rows, spec))
+
+    def remove_set(self, set_id: str) -> None:
+        self._link.call(lambda rows: groups.remove_set(rows, set_id))
 
     def apply_group(self, spec: GroupSpec) -> None:
         self._apply("group", spec)

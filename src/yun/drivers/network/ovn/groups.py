@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from yun.drivers.network.ovn.rows import Rows
-from yun.drivers.network.port import GroupSpec, RuleSpec
+from yun.drivers.network.port import AddressSetSpec, GroupSpec, RuleSpec
 
 DROP = "yun_drop"
-ALLOW_PRIORITY, DROP_PRIORITY = 1002, 1001
+ALLOW_PRIORITY, LOGGED_PRIORITY, DROP_PRIORITY = 1004, 1003, 1001
+"""A logged group drops by itself what the others' group would drop next."""
+METER = "yun_log"
+LOG_RATE, LOG_BURST = 20, 100
+"""Packets a second that are noted of each rule, so that a flood fills no disk."""
 
 
 def drop_name(rows: Rows) -> str:
@@ -36,17 +40,50 @@ def drop_group(rows: Rows) -> Any:
     """The group of all filtered ports; made when first needed."""
     name = drop_name(rows)
     row = rows.upsert("Port_Group", "drop", name, name=name)
-    rules = drop_acls(name)
-    if len(getattr(row, "acls", ())) != len(rules):
-        rows.match("ACL", row, "acls", [_acl(*a) for a in rules])
+    rows.match("ACL", row, "acls", [_acl(*a) for a in drop_acls(name)])
     return row
 
 
 def apply_group(rows: Rows, spec: GroupSpec) -> None:
     """Port group and its ACLs exactly as in ``spec``."""
     row = rows.upsert("Port_Group", "group", spec.id, ids={"yun_name": spec.name}, name=spec.id)
-    wanted = [_acl(*_direction(r), acl_match(spec.id, r), "allow-related") for r in spec.rules]
+    action = "allow-stateless" if spec.stateless else "allow-related"
+    meter = _meter(rows) if spec.logged else ""
+    wanted = [_acl(*_direction(r), acl_match(spec.id, r), action, r.id, meter) for r in spec.rules]
+    if spec.logged:
+        for direction, port in (("from-lport", "inport"), ("to-lport", "outport")):
+            wanted.append(_acl(direction, LOGGED_PRIORITY, f"{port} == @{spec.id} && ip", "drop", spec.id, meter))
     rows.match("ACL", row, "acls", wanted)
+
+
+def _meter(rows: Rows) -> str:
+    """The name of the cloud's meter that bounds what is noted of each rule; made when first needed."""
+    name = f"{METER}_{rows.cloud}" if rows.cloud else METER
+    if rows.find("Meter", name) is None:
+        band = rows.insert("Meter_Band", action="drop", rate=LOG_RATE, burst_size=LOG_BURST)
+        rows.upsert("Meter", "meter", name, name=name, unit="pktps", fair=[True], bands=[band])
+    return name
+
+
+def apply_set(rows: Rows, spec: AddressSetSpec) -> None:
+    """Two address sets, one of each family: a match cannot compare an address with those of the other."""
+    for kind, identifier, family in _families(spec.id):
+        name = f"{spec.id}_{family}"
+        mine = sorted({r for r in spec.ranges if (":" in r) == (family == "ip6")})
+        ids = {"yun_name": spec.name}
+        rows.upsert("Address_Set", kind, identifier, ids=ids, name=name, addresses=mine)
+
+
+def remove_set(rows: Rows, set_id: str) -> None:
+    """Both are gone."""
+    for _kind, identifier, _family in _families(set_id):
+        if row := rows.find("Address_Set", identifier):
+            row.delete()
+
+
+def _families(set_id: str) -> tuple[tuple[str, str, str], ...]:
+    """Kind, id and family of a set's rows; that of IPv4 stands for the set."""
+    return (("set", set_id, "ip4"), ("set6", f"{set_id}_ip6", "ip6"))
 
 
 def remove_group(rows: Rows, group_id: str) -> None:
@@ -58,8 +95,14 @@ def remove_group(rows: Rows, group_id: str) -> None:
         dropping.delete()
 
 
-def _acl(direction: str, priority: int, match: str, action: str) -> dict[str, Any]:
-    return {"direction": direction, "priority": priority, "match": match, "action": action}
+def _acl(
+    direction: str, priority: int, match: str, action: str, name: str = "", meter: str = ""
+) -> dict[str, Any]:
+    noted: dict[str, Any] = {
+        "log": bool(name), "name": [name] if name else [], "severity": ["info"] if name else [],
+        "meter": [meter] if name and meter else [],
+    }  # fmt: skip
+    return {"direction": direction, "priority": priority, "match": match, "action": action, **noted}
 
 
 def _direction(rule: RuleSpec) -> tuple[str, int]:
@@ -76,6 +119,8 @@ def acl_match(group_id: str, rule: RuleSpec) -> str:
         if rule.remote.startswith("group:"):
             # The address set of a port group is kept by northd, under the group's name and the family.
             parts.append(f"{side} == ${rule.remote[6:]}_{ip}")
+        elif rule.remote.startswith("set:"):
+            parts.append(f"{side} == ${rule.remote[4:]}_{ip}")
         else:
             parts.append(f"{side} == {rule.remote}")
     if rule.protocol == "icmp":

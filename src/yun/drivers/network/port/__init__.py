@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from yun.drivers.network.port.balancers import BackendHealth, BackendSpec, BalancerSpec, CheckSpec, ListenerSpec
 from yun.drivers.network.port.engine import NetworkEngine
-from yun.drivers.network.port.groups import GroupSpec, RuleSpec
+from yun.drivers.network.port.groups import AddressSetSpec, GroupSpec, RuleSpec
 from yun.drivers.network.port.networks import NetworkSpec, PortSpec, RateSpec, SubnetSpec
 from yun.drivers.network.port.routers import AdvertisementSpec, NatSpec, RouterInterfaceSpec, RouterSpec
 
 __all__ = [
-    "AdvertisementSpec", "BackendHealth", "BackendSpec", "BalancerSpec", "CheckSpec", "GroupSpec", "ListenerSpec",
-    "NatSpec", "NetworkEngine", "NetworkSpec", "PortSpec", "RateSpec", "RouterInterfaceSpec", "RouterSpec", "RuleSpec",
-    "SubnetSpec",
+    "AddressSetSpec", "AdvertisementSpec", "BackendHealth", "BackendSpec", "BalancerSpec", "CheckSpec", "GroupSpec",
+    "ListenerSpec", "NatSpec", "NetworkEngine", "NetworkSpec", "PortSpec", "RateSpec", "RouterInterfaceSpec",
+    "RouterSpec", "RuleSpec", "SubnetSpec",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from yun.drivers.network.port.balancers import BackendHealth, BalancerSpec
-from yun.drivers.network.port.groups import GroupSpec
+from yun.drivers.network.port.groups import AddressSetSpec, GroupSpec
 from yun.drivers.network.port.networks import NetworkSpec, PortSpec
 from yun.drivers.network.port.routers import RouterSpec
 
@@ -38,6 +38,14 @@ class NetworkEngine(Protocol):
 
     def remove_router(self, router_id: str) -> None:
         """Router and all its legs are gone."""
+        ...
+
+    def apply_set(self, spec: AddressSetSpec) -> None:
+        """The address set has exactly the ranges of ``spec``; rules that name it follow at once."""
+        ...
+
+    def remove_set(self, set_id: str) -> None:
+        """The address set is gone; rules that still name it let nobody through."""
         ...
 
     def apply_group(self, spec: GroupSpec) -> None:
@@ -74,8 +82,9 @@ class NetworkEngine(Protocol):
         ...
 
     def inventory(self) -> dict[str, set[str]]:
-        """Ids of ours that the engine has: ``{'network': …, 'router': …, 'group': …, 'port': …,
-        'balancer': …}``; after `own` only of what carries our mark."""
+        """Ids of ours that the engine has: ``{'network': …, 'router': …, 'group': …, 'set': …, 'port': …,
+        'balancer': …}``; after
+        `own` only of what carries our mark."""
         ...
 
     def suspects(self) -> set[tuple[str, str]] | None:

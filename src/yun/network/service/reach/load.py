@@ -1,0 +1,189 @@
+"""Rows → a picture: what a question needs, in a few queries whatever the size of the cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from yun.network.model import (
+    ACTIVE,
+    TRASHED,
+    UP,
+    AddressSet,
+    FloatingIp,
+    Network,
+    Port,
+    PortAddress,
+    PortSecurityGroup,
+    Router,
+    RouterInterface,
+    SecurityGroup,
+    SecurityRule,
+    Subnet,
+)
+from yun.network.service.batch import group_names
+from yun.network.service.reach.facts import (
+    GroupFact,
+    LegFact,
+    NetworkFact,
+    OutsideFact,
+    Picture,
+    PortFact,
+    RouterFact,
+    SubnetFact,
+    rule_fact,
+)
+
+HOPS = 4
+"""Routers that a way may lead through."""
+
+
+def picture(session: Session, ports: Sequence[Port], *, also: Iterable[str] = (), ways: bool = True) -> Picture:
+    """Everything about the ports: groups, networks, routers, outside addresses. ``also`` are further addresses for
+    which it must be known in which groups they are; without ``ways`` it has the groups alone."""
+    facts = port_facts(session, ports)
+    groups = group_facts(session, {g for p in facts for g in p.groups})
+    made = Picture(ports={p.id: p for p in facts}, groups=groups, names=set_names(session, groups.values()))
+    if not ways:
+        return with_members(session, made, ())
+    made = replace(made, outside=outside_of(session, [p.id for p in facts]))
+    made = with_networks(session, made, {p.network_id for p in facts})
+    legs = [leg.address for router in made.routers.values() for leg in router.legs if leg.external]
+    outer = [o.address for outs in made.outside.values() for o in outs]
+    addresses = {*also, *legs, *outer, *(a for p in facts for a in p.addresses)}
+    return with_members(session, made, addresses)
+
+
+def port_facts(session: Session, ports: Sequence[Port]) -> list[PortFact]:
+    """Ports with their addresses and groups."""
+    ids = [p.id for p in ports]
+    groups: dict[str, set[str]] = {}
+    living = sa.select(PortSecurityGroup.port_id, PortSecurityGroup.group_id).join(
+        SecurityGroup, SecurityGroup.id == PortSecurityGroup.group_id
+    )
+    query = living.where(PortSecurityGroup.port_id.in_(ids), SecurityGroup.state == ACTIVE)
+    for port_id, group_id in session.execute(query):
+        groups.setdefault(port_id, set()).add(group_id)
+    more: dict[str, list[tuple[str, str]]] = {}
+    for row in session.scalars(sa.select(PortAddress).where(PortAddress.port_id.in_(ids))):
+        more.setdefault(row.port_id, []).append((row.subnet_id, row.address))
+    return [
+        PortFact(
+            id=p.id, name=p.hostname or p.name or p.address, project_id=p.project_id, network_id=p.network_id,
+            places=((p.subnet_id, p.address), *more.get(p.id, [])), groups=frozenset(groups.get(p.id, ())),
+            filtered=p.port_security or bool(groups.get(p.id)), link_up=p.link_up, up=p.state == UP,
+            instance_id=p.instance_id,
+        )
+        for p in ports
+    ]  # fmt: skip
+
+
+def outside_of(session: Session, port_ids: list[str]) -> dict[str, tuple[OutsideFact, ...]]:
+    """Port id → the outside addresses that lead to it."""
+    found: dict[str, tuple[OutsideFact, ...]] = {}
+    query = sa.select(FloatingIp).where(FloatingIp.port_id.in_(port_ids), FloatingIp.state == ACTIVE)
+    for row in session.scalars(query):
+        if row.port_id is not None:
+            found[row.port_id] = (OutsideFact(row.id, row.address, row.network_id),)
+    return found
+
+
+def with_networks(session: Session, made: Picture, network_ids: Collection[str]) -> Picture:
+    """The same with networks, their subnets, and the routers that connect them, as far as a way may lead."""
+    routers: dict[str, RouterFact] = dict(made.routers)
+    wanted, seen = set(network_ids), set[str]()
+    for _hop in range(HOPS):
+        new = wanted - seen
+        if not new:
+            break
+        seen |= new
+        found = routers_at(session, new, set(routers))
+        routers |= found
+        wanted |= {leg.network_id for router in found.values() for leg in router.legs if not leg.external}
+    everything = {*wanted, *(leg.network_id for router in routers.values() for leg in router.legs)}
+    networks = session.scalars(sa.select(Network).where(Network.id.in_(everything), Network.state == ACTIVE))
+    known = {n.id: NetworkFact(n.id, n.name, n.external, n.physical is not None) for n in networks}
+    subnets = session.scalars(sa.select(Subnet).where(Subnet.network_id.in_(known), Subnet.state == ACTIVE))
+    places = {s.id: SubnetFact(s.id, s.network_id, s.cidr, s.gateway) for s in subnets}
+    living = {
+        k: replace(r, legs=tuple(leg for leg in r.legs if leg.subnet_id in places)) for k, r in routers.items()
+    }
+    return replace(
+        made, networks={**made.networks, **known}, subnets={**made.subnets, **places}, routers=living
+    )
+
+
+def routers_at(session: Session, network_ids: Collection[str], known: Collection[str]) -> dict[str, RouterFact]:
+    """The living routers with an inner leg in one of the networks, but for those that are known."""
+    inner = sa.select(RouterInterface.router_id).where(
+        RouterInterface.network_id.in_(network_ids), RouterInterface.external.is_(False)
+    )
+    query = sa.select(Router).where(Router.id.in_(inner), Router.id.not_in(known), Router.state == ACTIVE)
+    rows = {r.id: r for r in session.scalars(query)}
+    legs: dict[str, list[LegFact]] = {}
+    for leg in session.scalars(sa.select(RouterInterface).where(RouterInterface.router_id.in_(rows))):
+        fact = LegFact(leg.subnet_id, leg.network_id, leg.address.partition("/")[0], leg.external)
+        legs.setdefault(leg.router_id, []).append(fact)
+    return {k: RouterFact(k, r.name, r.snat, tuple(legs.get(k, ()))) for k, r in rows.items()}
+
+
+def group_facts(session: Session, group_ids: Collection[str]) -> dict[str, GroupFact]:
+    """Security groups with their rules."""
+    rules: dict[str, list[SecurityRule]] = {}
+    query = sa.select(SecurityRule).where(SecurityRule.group_id.in_(group_ids)).order_by(SecurityRule.id)
+    for rule in session.scalars(query):
+        rules.setdefault(rule.group_id, []).append(rule)
+    groups = session.scalars(sa.select(SecurityGroup).where(SecurityGroup.id.in_(group_ids)))
+    sets = set_ranges(session, {r.remote_set_id for them in rules.values() for r in them if r.remote_set_id})
+    return {
+        g.id: GroupFact(
+            g.id, g.name, tuple(rule_fact(r, sets.get(r.remote_set_id or "")) for r in rules.get(g.id, ())),
+            stateless=g.stateless, is_default=g.is_default,
+        )
+        for g in groups
+    }  # fmt: skip
+
+
+def set_names(session: Session, groups: Iterable[GroupFact]) -> dict[str, str]:
+    """Id → name of the address sets that rules of groups name."""
+    sets = {r.remote_set_id for g in groups for r in g.rules if r.remote_set_id}
+    if not sets:
+        return {}
+    query = sa.select(AddressSet.id, AddressSet.name).where(AddressSet.id.in_(sets))
+    return {identifier: name for identifier, name in session.execute(query)}  # noqa: C416
+
+
+def set_ranges(session: Session, set_ids: Collection[str]) -> dict[str, list[str]]:
+    """Id → ranges of address sets; those of one in the trash count for nobody."""
+    if not set_ids:
+        return {}
+    rows = session.scalars(sa.select(AddressSet).where(AddressSet.id.in_(set_ids)))
+    return {r.id: r.ranges if r.state == ACTIVE else [] for r in rows}
+
+
+def with_members(session: Session, made: Picture, addresses: Collection[str]) -> Picture:
+    """The same, with which of the addresses are in the groups that rules name."""
+    named = {r.remote_group_id for g in made.groups.values() for r in g.rules if r.remote_group_id}
+    if not named:
+        return made
+    members: dict[str, set[str]] = {}
+    sources = ((Port.address, Port), (PortAddress.address, PortAddress)) if addresses else ()
+    for column, table in sources:
+        query = (
+            sa.select(PortSecurityGroup.group_id, column)
+            .join(Port, Port.id == PortSecurityGroup.port_id)
+            .where(
+                PortSecurityGroup.group_id.in_(named), column.in_(addresses), Port.state != TRASHED,
+                Port.plugged.is_(True),
+            )
+        )  # fmt: skip
+        if table is PortAddress:
+            query = query.join(PortAddress, PortAddress.port_id == Port.id)
+        for group_id, address in session.execute(query):
+            members.setdefault(group_id, set()).add(address)
+    missing = named - set(made.groups)
+    names = {**made.names, **group_names(session, list(missing))}
+    return replace(made, members={g: frozenset(a) for g, a in members.items()}, names=names)
