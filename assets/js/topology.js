@@ -104,11 +104,22 @@ function ask(nodes, lines = []) {
   for (const part of [...nodes, ...lines]) part.classList.add("near");
 }
 
+// What a thing is tied to, and from its networks the way up to the outside.
 function around(node) {
+  const all = [...picture().querySelectorAll(".line")].map((line) => ({ line, ends: line.dataset.ends.split(" ") }));
   const id = node.dataset.node;
-  const lines = [...picture().querySelectorAll(".line")].filter((line) => line.dataset.ends.split(" ").includes(id));
-  const ends = new Set([id, ...lines.flatMap((line) => line.dataset.ends.split(" "))]);
-  ask([...picture().querySelectorAll(".node")].filter((other) => ends.has(other.dataset.node)), lines);
+  const lines = new Set(all.filter(({ ends }) => ends.includes(id)));
+  const known = new Set([id, ...[...lines].flatMap(({ ends }) => ends)]);
+  const up = [...lines].filter(({ line, ends }) => line.matches(".plug") && ends.includes(id) && !node.matches(".network")).flatMap(({ ends }) => ends);
+  if (node.matches(".network")) up.push(id);
+  for (const lower of up) {
+    for (const entry of all.filter(({ line, ends }) => line.matches(".leg") && ends[1] === lower)) {
+      lines.add(entry);
+      known.add(entry.ends[0]);
+      if (!up.includes(entry.ends[0])) up.push(entry.ends[0]);
+    }
+  }
+  ask([...picture().querySelectorAll(".node")].filter((other) => known.has(other.dataset.node)), [...lines].map(({ line }) => line));
 }
 
 function members(group) {
