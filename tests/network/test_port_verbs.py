@@ -190,3 +190,11 @@ def test_ports_made_one_after_the_other_are_taken_back_in_any_order(do: Do, data
 
 def test_the_burst_of_a_limit_grows_with_it() -> None:
     assert [rates.burst_for(k) for k in (100, 10_000, 1_000_000)] == [1000, 4000, 400_000]
+
+
+def test_a_port_is_found_by_any_of_its_addresses(do: Do, database: Database, asking: Asking) -> None:
+    port = made(do, database, addresses=["10.77.0.50", "10.77.0.61"], name="vip")
+    with asking() as ctx:
+        assert service.get_port(ctx, "10.77.0.61").id == port.id
+        for query in ("address:10.77.0.61", "address:10.77.0.5 name:vip"):
+            assert [p.id for p in service.list_of(ctx, Port, q=query).items] == [port.id]

@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.real import spaces
 from tests.real.network_room import Room, spoof
 from tests.real.spaces import act, inside, ping, rate, run, until
 from yun.drivers.host.captures import Captures
@@ -36,18 +35,7 @@ time.sleep(60)
 
 
 class PortsRoom(Room):
-    """A room whose endpoints' cards can be seen from the host."""
-
-    def endpoint(self, port: Port, host: str = "") -> None:
-        """A namespace named like the port's host name; its card's other end is in Open vSwitch."""
-        name = port.hostname
-        spaces.make(name, host)
-        run("ip", "link", "add", f"t-{name}", "type", "veth", "peer", "name", name, "netns", name)
-        inside(name, "ip", "link", "set", name, "address", port.mac, "mtu", "1442", "up", check=True)
-        inside(name, "ethtool", "-K", name, "tx", "off", check=True)
-        run("ip", "link", "set", f"t-{name}", "mtu", "1442", "up")
-        run("ovs-vsctl", "add-port", "br-int", f"t-{name}", "--", "set", "Interface", f"t-{name}",
-            f"external_ids:iface-id={port.uuid}")  # fmt: skip
+    """A room that changes ports and records them."""
 
     def change(self, port: Port, **changes: Any) -> str:
         """Change a port; the operation's id."""
@@ -240,7 +228,7 @@ def counted(room: PortsRoom, one: Port, two: Port) -> dict[str, Any]:
 def explore(room: PortsRoom) -> dict[str, Any]:
     """Everything."""
     room.do(service.ensure_default)
-    (one, _a), (two, _b), (three, _c) = (room.port(name) for name in ("one", "two", "three"))
+    (one, _a), (two, _b), (three, _c) = (room.port(name, veth=True) for name in ("one", "two", "three"))
     saw: dict[str, Any] = {"up": room.up(one, two, three)}
     saw["leases"] = [room.lease(name).split()[0] for name in ("one", "two", "three")]
     saw["addresses"] = [p.address for p in (one, two, three)]

@@ -19,6 +19,7 @@ from yun.compute.service.power import keys, subject
 from yun.network import addresses
 from yun.network import service as network
 from yun.network.model import TRASHED, Network, Port, SecurityGroup
+from yun.network.service import places_of
 from yun.network.service.ports import PortPlan
 from yun.network.service.reach.foresee import regrouped
 from yun.operations.intent import Intent, Key, Subject
@@ -193,11 +194,12 @@ def change_nic(ctx: Context, instance: Instance, reference: str, card: Card) -> 
 
 
 def find(ctx: Context, instance: Instance, reference: str) -> Port:
-    """A card of the instance by id, MAC or address. Raises `Invalid` where it has none such."""
+    """A card of the instance by id, MAC, any address or its port's name. Raises `Invalid` where it has none such."""
     ports = [p for p in network.ports_of(ctx.session, instance.id) if p.state != TRASHED]
     wanted = reference.strip().lower()
     for port in ports:
-        if wanted in (port.id, port.mac, port.address):
+        named = (port.id, port.mac, port.name.lower(), *(address for _subnet, address in places_of(ctx.session, port)))
+        if wanted and wanted in named:
             return port
     raise Invalid(
         _("The instance {name} has no network card {reference}.", name=instance.name, reference=reference[:60]),

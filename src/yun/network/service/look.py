@@ -75,7 +75,7 @@ def get(ctx: Context, model: type[T], reference: str) -> T:
     if ID.fullmatch(reference) and reference.startswith(model.PREFIX + "_"):
         query = query.where(model.id == reference)
     else:
-        query = query.where(sa.or_(*(column == reference for column in NAMED_BY[model])))
+        query = query.where(sa.or_(*(column == reference for column in NAMED_BY[model]), *_further(model, reference)))
         if ctx.project_id is not None:
             query = query.where(_of_project(model, ctx.project_id))
     found: list[T] = [row for row in ctx.session.scalars(query.limit(50)) if ctx.sees(row.project_id)]
@@ -90,6 +90,13 @@ def get(ctx: Context, model: type[T], reference: str) -> T:
         )
     ctx.may(f"{noun}.show", found[0].project_id)
     return found[0]
+
+
+def _further(model: type[T], reference: str) -> list[sa.ColumnElement[bool]]:
+    """The other addresses of a port name it too."""
+    if model is not Port:
+        return []
+    return [Port.id.in_(sa.select(PortAddress.port_id).where(PortAddress.address == reference))]
 
 
 def _of_project(model: type[T], project_id: str) -> sa.ColumnElement[bool]:

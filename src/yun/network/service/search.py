@@ -24,6 +24,7 @@ from yun.network.model import (
     LoadBalancer,
     Network,
     Port,
+    PortAddress,
     PortSecurityGroup,
     Router,
     SecurityGroup,
@@ -75,6 +76,11 @@ def _of_network(column: InstrumentedAttribute[Any]) -> Field:
 def _in_group(_session: Session, value: str) -> Condition:
     groups = sa.select(SecurityGroup.id).where(sa.or_(SecurityGroup.id == value, SecurityGroup.name == value))
     return Port.id.in_(sa.select(PortSecurityGroup.port_id).where(PortSecurityGroup.group_id.in_(groups)))
+
+
+def _has_address(_session: Session, value: str) -> Condition:
+    more = sa.select(PortAddress.port_id).where(PortAddress.address.startswith(value, autoescape=True))
+    return sa.or_(Port.address.startswith(value, autoescape=True), Port.id.in_(more))
 
 
 def _beginning(column: InstrumentedAttribute[Any]) -> Field:
@@ -137,7 +143,7 @@ FIELDS: dict[type[Any], dict[str, Field]] = {
         **_common(Port),
         "name": language.text(Port.name),
         "hostname": language.text(Port.hostname),
-        "address": _beginning(Port.address),
+        "address": language.same(_has_address),
         "mac": language.text(Port.mac),
         "model": language.exact(Port.model),
         "instance": language.exact(Port.instance_id),
