@@ -24,7 +24,7 @@ NOT_CONTENT = frozenset(
 )
 NOUNS: dict[str, Message] = {
     "image_upload": _("upload"), "image_export": _("export"), "floating_ip": _("floating IP"),
-    "capture": _("recording"),
+    "capture": _("packet recording"),
 }  # fmt: skip
 
 

@@ -47,7 +47,7 @@ NOUNS: dict[type[Any], str] = {
 WORDS = {
     "security_group": _("security group").text, "address_set": _("address set").text,
     "floating_ip": _("floating IP").text,
-    "load_balancer": _("load balancer").text, "capture": _("recording").text,
+    "load_balancer": _("load balancer").text, "capture": _("packet recording").text,
 }  # fmt: skip
 NAMED_BY: dict[type[Any], tuple[InstrumentedAttribute[Any], ...]] = {
     Network: (Network.name,),
