@@ -154,6 +154,8 @@ def test_only_administrators_of_the_project_record_and_read(
             service.get_capture(ctx, identifier)
         with pytest.raises(Forbidden):
             service.list_of(ctx, Capture)
+    with asking(actor=Actor("user", "usr_1", "li", {projects[0]: "member"}), project=None) as ctx:
+        assert service.list_of(ctx, Capture).items == []
     with asking(actor=Actor("user", "usr_2", "wang", {projects[0]: "admin"})) as ctx:
         assert service.get_capture(ctx, identifier).id == identifier
 
@@ -176,6 +178,22 @@ def test_old_ones_are_forgotten_strangers_removed_and_lost_ones_told(
     assert (row(database, lost).state, row(database, lost).reason) == ("failed", "lost")
     with database.read() as session:
         assert session.get(Capture, old) is None
+
+
+def test_a_project_keeps_so_many_and_no_more(
+    plugged: Plugged, do: Do, database: Database, asking: Asking, machine: FakeMachine
+) -> None:
+    port = plugged()
+    identifier = record(do, port)
+    machine.end_capture(identifier, 100, 1)
+    look(do)
+    with database.write() as session:
+        first = session.get_one(Capture, identifier)
+        values = {c.name: getattr(first, c.name) for c in Capture.__table__.columns}
+        session.execute(sa.insert(Capture), [{**values, "id": f"cap_{n}"} for n in range(19)])
+    with asking() as ctx, pytest.raises(Conflict) as caught:
+        service.capture(ctx, service.get_port(ctx, port.id))
+    assert "20" in caught.value.message.render()
 
 
 def test_counters_become_rates_and_begin_anew_with_the_card(

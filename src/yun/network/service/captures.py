@@ -24,6 +24,8 @@ MOST_SECONDS, MOST_BYTES, LEAST_BYTES = 600, 100 * MIB, 64 * 1024
 AT_ONCE = 8
 """Recordings of one host at the same time."""
 KEPT = timedelta(days=1)
+MOST_KEPT = 20
+"""Recordings that a project may have, so that they never fill its host's disk."""
 HISTORY = timedelta(hours=1)
 ROWS = 200_000
 RATES = ("bytes_in", "packets_in", "dropped_in", "bytes_out", "packets_out", "dropped_out")
@@ -54,6 +56,12 @@ def capture(
         )
     if len(busy) >= AT_ONCE:
         raise Conflict(_("Its host records {count} ports already, which is the most.", count=len(busy)))
+    mine = sa.select(sa.func.count()).select_from(Capture).where(Capture.project_id == port.project_id)
+    if (ctx.session.scalar(mine) or 0) >= MOST_KEPT:
+        raise Conflict(
+            _("The project keeps {count} recordings, which is the most.", count=MOST_KEPT),
+            hint=_("Delete those that are no longer needed: yun capture list."),
+        )
     row = Capture(
         id=new_id(Capture.PREFIX), project_id=port.project_id, port_id=port.id, port_name=look.title_of(port),
         host_id=port.host_id, filter=" ".join(words), seconds=seconds, max_bytes=max_bytes,

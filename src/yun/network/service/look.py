@@ -99,6 +99,11 @@ def _further(model: type[T], reference: str) -> list[sa.ColumnElement[bool]]:
     return [Port.id.in_(sa.select(PortAddress.port_id).where(PortAddress.address == reference))]
 
 
+def _open_to(ctx: Context, noun: str) -> list[str]:
+    """The projects whose things of a kind the actor may list."""
+    return [project for project in ctx.actor.roles if ctx.allowed(f"{noun}.list", project)]
+
+
 def _of_project(model: type[T], project_id: str) -> sa.ColumnElement[bool]:
     return sa.or_(model.project_id == project_id, model.project_id.is_(None))
 
@@ -119,7 +124,7 @@ def list_of(
         ctx.may(f"{noun}.list")
         query = query.where(_of_project(model, ctx.project_id))
     elif ctx.actor.role_in(None) is None:
-        query = query.where(sa.or_(model.project_id.in_(list(ctx.actor.roles)), model.project_id.is_(None)))
+        query = query.where(sa.or_(model.project_id.in_(_open_to(ctx, noun)), model.project_id.is_(None)))
     else:
         ctx.may(f"{noun}.list")
     wanted = {k: v for k, v in (filters or {}).items() if v is not None}
