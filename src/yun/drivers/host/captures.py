@@ -25,6 +25,8 @@ from yun.drivers.host.port import CaptureFacts, CaptureSpec
 HEADER, RECORD = 24, 16
 LITTLE, LITTLE_NANO = 0xA1B2C3D4, 0xA1B23C4D
 BEGIN_SECONDS, END_SECONDS = 5.0, 5.0
+# Immediate mode: otherwise what came in the last second is lost when it is told to end.
+BUFFER_KIB = 8192
 SNAP = 262_144  # longest packet, bytes: with segmentation offload one may be 64 KiB
 
 
@@ -69,7 +71,8 @@ class Captures:
         log = self.path(spec.id).with_suffix(".log")
         argv = [
             "timeout", "--signal=INT", "--kill-after=5", str(spec.seconds), "prlimit", f"--fsize={spec.max_bytes}",
-            "tcpdump", "-nn", "-U", "-p", "-s", str(SNAP), "-i", interface, "-w", "-", *spec.words,
+            "tcpdump", "-nn", "-U", "-p", "--immediate-mode", "-B", str(BUFFER_KIB), "-s", str(SNAP), "-i", interface,
+            "-w", "-", *spec.words,
         ]  # fmt: skip
         os.ftruncate(file, 0)
         with log.open("wb") as said:
