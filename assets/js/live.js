@@ -9,7 +9,9 @@ const PAUSE = 1000;
 const AWAY = 5000;
 const MINE = "yun-mine";
 const mine = new Set(JSON.parse(sessionStorage.getItem(MINE) ?? "[]"));
-const remember = () => sessionStorage.setItem(MINE, JSON.stringify([...mine].slice(-600)));
+// Failures that have been heard of and not been told yet: the page may be left meanwhile, and the next one tells them.
+const untold = new Set();
+const remember = () => sessionStorage.setItem(MINE, JSON.stringify([...untold, ...mine].slice(-600)));
 let source = null;
 let lost = null;
 const open = new Set();
@@ -106,11 +108,12 @@ function count() {
   }
 }
 
-// Failures that come together are told together. Until then they stay among mine: the page may be left meanwhile.
+// Failures that come together are told together.
 const failures = new Set();
 let telling = null;
 function failed(id) {
   failures.add(id);
+  untold.add(id);
   telling ??= setTimeout(() => tell().catch(() => {}), 700);
 }
 
@@ -123,7 +126,7 @@ async function tell() {
     return response.ok ? response.json() : null;
   }));
   const said = known.filter(Boolean).map(({ title, error }) => ({ text: say("failed_operation", { title, reason: error?.message ?? "" }), hint: error?.hint ?? "" }));
-  for (const id of ids) mine.delete(id);
+  for (const id of ids) untold.delete(id);
   remember();
   if (!said.length) return;
   if (ids.length === 1) return toast({ ...said[0], kind: "danger" });
@@ -138,8 +141,10 @@ function operation(what, id) {
   if (OPENED.has(what)) open.add(id);
   if (ENDED.has(what)) {
     open.delete(id);
-    if (what === "failed" && mine.has(id)) failed(id);
-    else if (mine.delete(id)) remember();
+    if (mine.delete(id)) {
+      if (what === "failed") failed(id);
+      remember();
+    }
   }
   count();
   const drawer = document.getElementById("drawer");

@@ -184,7 +184,7 @@ def test_moving_a_volume_shows_what_it_does_before(page: Page, cloud: Cloud) -> 
     ask(page, page.locator(".page-actions").get_by_role("button", name="Move"))
     plan = page.locator("#dialog-plan")
     expect(plan).to_contain_text("5 GiB are copied from the pool default to the pool fast")
-    expect(plan.locator(".plan-undo")).to_contain_text("copied back to the pool default")
+    expect(plan.locator(".plan-undo")).to_contain_text("7 days")
     agree(page)
     expect(page.locator("main")).to_contain_text("fast")
 
