@@ -132,6 +132,7 @@ def create_port(ctx: Context, new: NewPort) -> Intent:
         ),
         capacity=(plan.capacity,),
         write=plan.write,
+        instant=True,
     )
 
 
