@@ -30,6 +30,8 @@ from tests.house.scenes_networks import SCENES as NETWORKS
 from tests.house.scenes_nics import SCENES as NICS
 from tests.house.scenes_ports import MORE as PORTS_MORE
 from tests.house.scenes_ports import SCENES as PORTS
+from tests.house.scenes_routers import MORE as ROUTERS_MORE
+from tests.house.scenes_routers import SCENES as ROUTERS
 from tests.house.scenes_tags import SCENES as TAGS
 from tests.house.scenes_volumes import MORE as VOLUMES_MORE
 from tests.house.scenes_volumes import SCENES as VOLUMES
@@ -45,11 +47,11 @@ from yun.rooms import furniture
 
 SCENES = {
     **STORIES, **ADOPTIONS, **CLONES, **NICS, **DISKS, **MEDIA, **BOOTS, **TAGS, **VOLUMES, **DEVICES,
-    **NETWORKS, **BALANCERS, **PORTS, **GROUPS,
+    **NETWORKS, **BALANCERS, **PORTS, **GROUPS, **ROUTERS,
 }  # fmt: skip
 MORE = {
     **CLONES_MORE, **DISKS_MORE, **MEDIA_MORE, **BOOTS_MORE, **VOLUMES_MORE, **DEVICES_MORE, **NETWORKS_MORE,
-    **BALANCERS_MORE, **PORTS_MORE,
+    **BALANCERS_MORE, **PORTS_MORE, **ROUTERS_MORE,
 }  # fmt: skip
 EXEMPT = {
     "operation.undo": "its own tests, in tests/operations/test_undo.py",

@@ -27,7 +27,17 @@ from yun.identity import service as identity
 from yun.identity.model import ApiToken, Project, SshKey, User
 from yun.images.model import Image
 from yun.network import service as network
-from yun.network.model import FloatingIp, Network, Port, SecurityGroup, SecurityRule, Subnet
+from yun.network.model import (
+    FloatingIp,
+    Network,
+    Port,
+    Router,
+    RouterInterface,
+    RouterRoute,
+    SecurityGroup,
+    SecurityRule,
+    Subnet,
+)
 from yun.operations.model import Operation
 from yun.storage import service as storage
 from yun.storage.model import Pool, TrashItem, Volume
@@ -35,11 +45,14 @@ from yun.web.request import Asker
 
 THINGS: dict[str, Any] = {
     "/instances/": Instance, "/volumes/": Volume, "/images/": Image, "/networks/ports/": Port, "/pools/": Pool,
-    "/networks/floating-ips/": FloatingIp, "/networks/security-groups/": SecurityGroup, "/networks/": Network,
+    "/networks/floating-ips/": FloatingIp, "/networks/security-groups/": SecurityGroup, "/networks/routers/": Router,
+    "/networks/": Network,
     "/subnets/": Subnet, "/flavors/": Flavor, "/hosts/": Host, "/users/": User, "/projects/": Project,
     "/tokens/": ApiToken, "/keys/": SshKey, "/operations/": Operation, "/trash/": TrashItem,
 }  # fmt: skip
-OTHERS: dict[str, Any] = {"{rule_id}": SecurityRule, "{user}": User}
+OTHERS: dict[str, Any] = {
+    "{rule_id}": SecurityRule, "{user}": User, "{interface}": RouterInterface, "{route}": RouterRoute,
+}  # fmt: skip
 TENANTS = ("/instances/", "/volumes/", "/networks/", "/subnets/", "/projects/", "/trash/", "/operations/")
 STREAMS = ("/live", "/logout")
 MAY_REFUSE = (403, 404, 409, 422)  # a thing may be in a state in which a dialog makes no sense
@@ -59,6 +72,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     gone = made.do(lambda ctx: storage.create_volume(ctx, name="gone", size_bytes=2**30)).subject_id
     made.do(lambda ctx: storage.delete_volume(ctx, storage.get_volume(ctx, gone)))
     made.do(lambda ctx: network.allocate(ctx, None))
+    edge = made.do(lambda ctx: network.create_router(ctx, network.NewRouter("<img src=x>edge"))).subject_id
+    made.do(lambda ctx: network.add_route(ctx, network.get_router(ctx, edge), "10.9.0.0/16", "172.31.240.9"))
     made.do(lambda ctx: identity.create_token(ctx, identity.NewToken("ci"))[0])
     made.do(lambda ctx: identity.add_key(ctx, identity.NewKey(told.fresh_key())))
     yield made

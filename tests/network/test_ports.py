@@ -196,20 +196,31 @@ def test_a_floating_ip_is_moved_from_port_to_port_and_each_step_is_undone(
     def leads_to() -> set[str]:
         return {n.internal for r in world.routers.values() for n in r.nat if n.kind == "dnat_and_snat"}
 
-    def associate(to: str) -> Any:
-        return lambda ctx: service.associate(ctx, service.get_floating_ip(ctx, reference), service.get_port(ctx, to))
+    def associate(to: str, *, move: bool = False) -> Any:
+        return lambda ctx: service.associate(
+            ctx, service.get_floating_ip(ctx, reference), service.get_port(ctx, to), move=move
+        )
 
     do(associate("one"))
     assert leads_to() == {one.address}
     with asking() as ctx:
         floating = service.get_floating_ip(ctx, reference)
         for refused in (
-            lambda: service.associate(ctx, floating, service.get_port(ctx, "two")),
             lambda: service.associate(ctx, floating, service.get_port(ctx, "one")),
+            lambda: service.associate(ctx, floating, service.get_port(ctx, "two")),
             lambda: service.release(ctx, floating),
         ):
             with pytest.raises(Conflict):
                 refused()
+    with asking() as ctx:
+        intent = associate("two", move=True)(ctx)
+        assert [m.render("en") for m in intent.effects][1:] == [
+            f"one can no longer be reached at {service.get_floating_ip(ctx, reference).address}."
+        ]
+    moved = do(associate("two", move=True))
+    assert leads_to() == {two.address}
+    do(lambda ctx: operations.undo(ctx, moved.id))
+    assert leads_to() == {one.address}
     off = do(lambda ctx: service.disassociate(ctx, service.get_floating_ip(ctx, reference)))
     assert leads_to() == set()
     do(lambda ctx: operations.undo(ctx, off.id))

@@ -43,6 +43,11 @@ log = logger(__name__)
 PHYSICAL = "physnet1"
 PUBLIC_RESOLVERS = ["9.9.9.9", "1.1.1.1"]
 RESOLV_CONF = Path("/etc/resolv.conf")
+FORGOTTEN = (
+    "port_forwarding", "network_peering", "load_balancer", "floating_ip", "subnet", "network", "security_group",
+    "address_set",
+    "router",
+)  # fmt: skip
 MARGIN = timedelta(hours=1)  # after the undo window, so that an undo that has just begun finds everything
 
 
@@ -228,7 +233,7 @@ def purge_trash(op: Op, session: Session) -> int:
     """What lay in the trash beyond the undo window is forgotten; returns how many things."""
     before = op.clock.now() - timedelta(days=op.settings.undo_days) - MARGIN
     count = cards.forget_old(session, before)
-    for noun in ("load_balancer", "floating_ip", "subnet", "network", "security_group", "address_set", "router"):
+    for noun in FORGOTTEN:
         model = rows.MODELS[noun]
         old = sa.select(model.id).where(model.state == TRASHED, model.trashed_at < before)
         for identifier in list(session.scalars(old)):
@@ -237,6 +242,10 @@ def purge_trash(op: Op, session: Session) -> int:
             close_undo(session, noun, identifier)
             rows.forget(session, noun, identifier)
             count += 1
+    gone = sa.select(RouterInterface).where(RouterInterface.state == TRASHED, RouterInterface.trashed_at < before)
+    for leg in list(session.scalars(gone)):
+        rows.forget_leg(session, leg)
+        count += 1
     if count:
         emit(session, "network.purged", subject=Subject("network", "cloud"), data={"count": count})
     return count

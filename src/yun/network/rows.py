@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,10 +22,13 @@ from yun.network.model import (
     Member,
     MemberHealth,
     Network,
+    NetworkPeering,
     Port,
     PortAddress,
+    PortForwarding,
     Router,
     RouterInterface,
+    RouterRoute,
     SecurityGroup,
     SecurityHit,
     SecurityLogMark,
@@ -40,10 +44,13 @@ MODELS: dict[str, Any] = {
     "network": Network,
     "subnet": Subnet,
     "router": Router,
+    "router_interface": RouterInterface,
     "security_group": SecurityGroup,
     "address_set": AddressSet,
     "floating_ip": FloatingIp,
     "load_balancer": LoadBalancer,
+    "port_forwarding": PortForwarding,
+    "network_peering": NetworkPeering,
 }
 
 
@@ -53,14 +60,20 @@ def tell(session: Session, noun: str, identifier: str, what: str, **data: Any) -
     if row is None:
         return
     subject = Subject(noun, identifier, look.title_of(row))
-    emit(session, f"{noun}.{what}", subject=subject, project_id=row.project_id, data={"state": row.state, **data})
+    # A peering is a thing of two projects, and both are told.
+    both = [row.project_id, row.peer_project_id] if isinstance(row, NetworkPeering) else [row.project_id]
+    for project_id in both:
+        emit(session, f"{noun}.{what}", subject=subject, project_id=project_id, data={"state": row.state, **data})
 
 
 def trash(session: Session, noun: str, identifier: str, now: datetime) -> list[list[str]]:
-    """The thing lies in the trash, a network with its subnets; returns (noun, id) of what went."""
+    """The thing lies in the trash, a network with its subnets, a router with its legs; returns (noun, id) of what
+    went."""
     things = [(noun, identifier)]
     if noun == "network":
         things += [("subnet", s.id) for s in look.subnets_of(session, identifier)]
+    elif noun == "router":
+        things += [("router_interface", leg.id) for leg in look.legs_of(session, identifier)]
     gone = []
     for kind, key in things:
         row = session.get(MODELS[kind], key)
@@ -83,7 +96,7 @@ def restore(session: Session, things: list[list[str]]) -> None:
 def forget(session: Session, noun: str, identifier: str) -> None:
     """The thing has no row any more, nor has what hangs on it; its addresses are free.
 
-    Raises `Conflict` where ports still stand on it.
+    Raises `Conflict` where ports still stand on it, or forwarded ports on a floating IP.
     """
     row = session.get(MODELS[noun], identifier)
     if row is None:
@@ -101,10 +114,17 @@ def forget(session: Session, noun: str, identifier: str) -> None:
             session.execute(sa.delete(table).where(table.group_id == identifier))
         session.execute(sa.delete(SecurityRule).where(SecurityRule.group_id == identifier))
     elif noun == "router":
-        for leg in look.legs_of(session, identifier):
-            addresses.give_back(session, leg.id)
-            session.delete(leg)
+        session.execute(sa.delete(RouterRoute).where(RouterRoute.router_id == identifier))
+        session.execute(sa.delete(PortForwarding).where(PortForwarding.router_id == identifier))
+        mine = sa.or_(NetworkPeering.router_id == identifier, NetworkPeering.peer_router_id == identifier)
+        session.execute(sa.delete(NetworkPeering).where(mine))
+        for leg in look.legs_of(session, identifier, trashed=True):
+            forget_leg(session, leg)
     elif noun == "floating_ip":
+        forwarded = sa.select(PortForwarding.id).where(PortForwarding.floating_ip_id == identifier)
+        if session.scalar(forwarded.where(PortForwarding.state == ACTIVE).limit(1)) is not None:
+            raise Conflict(_("Ports of {address} are forwarded.", address=row.address))
+        session.execute(sa.delete(PortForwarding).where(PortForwarding.floating_ip_id == identifier))
         addresses.give_back(session, identifier)
     elif noun == "load_balancer":
         _forget_balancer(session, identifier)
@@ -119,9 +139,12 @@ def _forget_subnet(session: Session, subnet: Subnet) -> None:
     for more in session.scalars(sa.select(PortAddress).where(PortAddress.subnet_id == subnet.id)):
         addresses.give_one_back(session, subnet, more.address)
         session.delete(more)
+    net = ipaddress.ip_network(subnet.cidr)
     for leg in session.scalars(sa.select(RouterInterface).where(RouterInterface.subnet_id == subnet.id)):
-        addresses.give_back(session, leg.id)
-        session.delete(leg)
+        for route in session.scalars(sa.select(RouterRoute).where(RouterRoute.router_id == leg.router_id)):
+            if ipaddress.ip_address(route.next_hop) in net:
+                session.delete(route)
+        forget_leg(session, leg)
     addresses.give_back(session, subnet.id)
     session.flush()
     session.delete(subnet)
@@ -134,6 +157,13 @@ def _forget_balancer(session: Session, balancer_id: str) -> None:
     session.execute(sa.delete(Listener).where(Listener.load_balancer_id == balancer_id))
     session.execute(sa.delete(Member).where(Member.load_balancer_id == balancer_id))
     addresses.give_back(session, balancer_id)
+
+
+def forget_leg(session: Session, leg: RouterInterface) -> None:
+    """The leg has no row any more, and its own address is free; a subnet's gateway address stays the subnet's."""
+    addresses.give_back(session, leg.id)
+    session.delete(leg)
+    session.flush()
 
 
 def insert_rule(session: Session, group_id: str, values: dict[str, Any]) -> None:
@@ -169,12 +199,18 @@ def _touch(session: Session, group_id: str) -> None:
     tell(session, "security_group", group_id, "changed")
 
 
-def link(session: Session, floating_ip_id: str, port_id: str | None) -> str | None:
-    """The address leads to the port, or nowhere; returns where it led before."""
+def link(session: Session, floating_ip_id: str, port_id: str | None, inner: str | None = None) -> dict[str, Any]:
+    """The address leads to the port (at ``inner``, one of its further addresses), or nowhere; returns where it led
+    before. Raises `Conflict` where another one leads to the port."""
     floating = session.get(FloatingIp, floating_ip_id)
     if floating is None:
-        return None
-    before, floating.port_id = floating.port_id, port_id
+        return {"before": None, "inner": None}
+    if port_id is not None:
+        others = sa.select(FloatingIp.address).where(FloatingIp.port_id == port_id, FloatingIp.id != floating_ip_id)
+        if other := session.scalar(others.limit(1)):
+            raise Conflict(_("The port has the floating IP {address} already.", address=other))
+    before = {"before": floating.port_id, "inner": floating.inner_address}
+    floating.port_id, floating.inner_address = port_id, inner
     session.flush()
     tell(session, "floating_ip", floating_ip_id, "changed", port_id=port_id)
     return before

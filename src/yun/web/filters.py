@@ -27,6 +27,7 @@ STATES: dict[str, tuple[str, str]] = {
     "paused": ("yellow", "player-pause"),
     "trashed": ("secondary", "trash"),
     "queued": ("secondary", "clock"),
+    "requested": ("yellow", "clock"),
     "cancelled": ("secondary", "ban"),
     "undone": ("secondary", "arrow-back-up"),
     "abandoned": ("secondary", "ban"),
@@ -55,6 +56,7 @@ STATE_WORDS = (
     _("paused"), _("trashed"), _("queued"), _("cancelled"), _("undone"), _("abandoned"), _("unknown"), _("building"),
     _("uploading"), _("importing"), _("starting"), _("undoing"), _("degraded"), _("stuck"), _("crashed"), _("error"),
     _("failed"), _("unresponsive"), _("missing"), _("damaged"), _("unreachable"), _("online"), _("offline"),
+    _("requested"),
 )  # fmt: skip
 
 

@@ -15,11 +15,13 @@ from yun.drivers.network.port import (
     BackendSpec,
     BalancerSpec,
     CheckSpec,
+    ForwardSpec,
     GroupSpec,
     ListenerSpec,
     NatSpec,
     NetworkEngine,
     NetworkSpec,
+    PeerSpec,
     PortSpec,
     RateSpec,
     RouterInterfaceSpec,
@@ -89,6 +91,19 @@ CHANGED: dict[str, Any] = {
     "port": replace(PORT, groups=()),
     "balancer": replace(BALANCER, listeners=BALANCER.listeners[:1]),
 }
+
+
+def peers() -> tuple[PeerSpec, PeerSpec]:
+    """The two ends of one peering."""
+    addresses = ("169.254.0.5", "fd59:756e:6c6b:1::1"), ("169.254.0.6", "fd59:756e:6c6b:1::2")
+    ranges = ("10.0.0.0/24", "2001:db8:1::/64"), ("10.19.0.0/25", "2001:db8:2::/64")
+
+    def end(name: str, other: str, mine: int) -> PeerSpec:
+        four, six = addresses[mine]
+        hops = {4: addresses[1 - mine][0], 6: addresses[1 - mine][1]}
+        return PeerSpec(name, other, (f"{four}/30", f"{six}/64"), hops, ranges[mine], ranges[1 - mine])
+
+    return end("pee_1-a", "pee_1-b", 0), end("pee_1-b", "pee_1-a", 1)
 
 
 def build(engine: NetworkEngine) -> None:
@@ -253,6 +268,22 @@ class NetworkEngineContract:
         build(engine)
         engine.apply_balancer(replace(BALANCER, listeners=BALANCER.listeners[1:]))
         assert engine.backend_health() == []
+
+    def test_a_router_forwards_ports_peers_and_lets_go_of_both(self, engine: NetworkEngine) -> None:
+        build(engine)
+        here, there = peers()
+        forwards = (
+            ForwardSpec("tcp", "203.0.113.10", 2222, "10.0.0.11", 22),
+            ForwardSpec("udp", "203.0.113.60", 53, "10.0.0.11", 5353),
+        )
+        engine.apply_router(replace(ROUTER, routes={"0.0.0.0/0": "203.0.113.1", "10.20.0.0/16": "10.0.0.9"}))
+        for _again in range(2):
+            engine.apply_router(replace(ROUTER, forwards=forwards, peers=(here,)))
+            engine.apply_router(RouterSpec("rtr_2", "theirs", peers=(there,)))
+        engine.apply_router(ROUTER)
+        engine.remove_router("rtr_2")
+        engine.remove_router("rtr_1")
+        assert engine.inventory()["router"] == set()
 
     def test_only_ports_that_exist_are_up_or_down(self, engine: NetworkEngine) -> None:
         build(engine)

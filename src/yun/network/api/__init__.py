@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from yun.network.api import balancers, captures, floating, groups, networks, ports, reach, routing, sets, topology
+from yun.network.api import (
+    balancers,
+    captures,
+    floating,
+    forwarding,
+    groups,
+    networks,
+    peering,
+    ports,
+    reach,
+    routing,
+    sets,
+    topology,
+)
 from yun.web.api import Route
 
 router = APIRouter(route_class=Route)
-for part in (networks, routing, ports, captures, groups, sets, floating, balancers, reach, topology):
+for part in (networks, routing, ports, captures, groups, sets, floating, forwarding, peering, balancers, reach, topology):
     router.include_router(part.router)
 
 __all__ = ["router"]

@@ -24,6 +24,17 @@ class AllocateBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     address: str | None = Field(None, max_length=60)
+    name: str = Field("", max_length=400)
+    description: str = Field("", max_length=1000)
+
+
+class FloatingChanges(BaseModel):
+    """What to change of a floating IP; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(None, max_length=400)
+    description: str | None = Field(None, max_length=1000)
 
 
 class AssociateBody(BaseModel):
@@ -32,6 +43,8 @@ class AssociateBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     port: str = Field(max_length=400, description="A port's id, address, MAC or host name, or an instance's id.")
+    address: str | None = Field(None, max_length=60, description="Which of the port's addresses, where it has several.")
+    move: bool = Field(False, description="Also where it leads to another port now.")
 
 
 def _show(ctx: Context, row: FloatingIp) -> dict[str, Any]:
@@ -52,7 +65,8 @@ def list_floating_ips(
 @router.post("", summary="Allocate a floating IP", status_code=201)
 def allocate(ctx: Ctx, body: AllocateBody | None = None, dry_run: bool = False) -> JSONResponse:
     """An outside address belongs to the project."""
-    intent = service.allocate(ctx, body.address if body else None)
+    wish = body or AllocateBody()  # type: ignore[call-arg]
+    intent = service.allocate(ctx, wish.address, name=wish.name, description=wish.description)
     made = intent.subject.id
     return answer(
         ctx, intent, dry_run=dry_run, status=201, row=lambda: _show(ctx, service.get_floating_ip(ctx, made))
@@ -67,12 +81,21 @@ def show_floating_ip(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
     return _show(ctx, row)
 
 
-@router.post("/{ref}/associate", summary="Associate a floating IP with a port")
-def associate(ctx: Ctx, ref: str, body: AssociateBody, match: Match, dry_run: bool = False) -> JSONResponse:
-    """The address leads to the port."""
+@router.patch("/{ref}", summary="Change a floating IP")
+def update(ctx: Ctx, ref: str, body: FloatingChanges, match: Match, dry_run: bool = False) -> JSONResponse:
+    """Its name or its description."""
     row = service.get_floating_ip(ctx, ref)
     match.check(row)
-    intent = service.associate(ctx, row, service.get_port(ctx, body.port))
+    intent = service.update_floating_ip(ctx, row, **body.model_dump())
+    return answer(ctx, intent, dry_run=dry_run, row=lambda: _show(ctx, row))
+
+
+@router.post("/{ref}/associate", summary="Associate a floating IP with a port")
+def associate(ctx: Ctx, ref: str, body: AssociateBody, match: Match, dry_run: bool = False) -> JSONResponse:
+    """The address leads to the port; with ``move`` no longer to the one where it led before."""
+    row = service.get_floating_ip(ctx, ref)
+    match.check(row)
+    intent = service.associate(ctx, row, service.get_port(ctx, body.port), body.address, move=body.move)
     return answer(ctx, intent, dry_run=dry_run, row=lambda: _show(ctx, row))
 
 

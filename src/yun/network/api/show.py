@@ -7,7 +7,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from yun.base.context import Context
 from yun.base.messages import Message
+from yun.identity.model import Project
 from yun.network import service
 from yun.network.model import (
     AddressSet,
@@ -16,9 +18,10 @@ from yun.network.model import (
     Listener,
     LoadBalancer,
     Network,
+    NetworkPeering,
     Port,
+    PortForwarding,
     Router,
-    RouterInterface,
     SecurityGroup,
     SecurityRule,
     Subnet,
@@ -79,12 +82,14 @@ def subnet(row: Subnet, session: Session) -> dict[str, Any]:
     }
 
 
-def router(row: Router, legs: list[RouterInterface]) -> dict[str, Any]:
-    """A router with its legs."""
+def router(row: Router, session: Session) -> dict[str, Any]:
+    """A router with its legs and static routes."""
+    legs = service.legs_of(session, row.id)
     outside = next((leg.address.partition("/")[0] for leg in legs if leg.external), None)
     return {
         **_row(row),
         "name": row.name,
+        "description": row.description,
         "snat": row.snat,
         "host_id": row.host_id,
         "external_address": outside,
@@ -94,6 +99,10 @@ def router(row: Router, legs: list[RouterInterface]) -> dict[str, Any]:
                 "mac": leg.mac, "external": leg.external,
             }
             for leg in legs
+        ],
+        "routes": [
+            {"id": r.id, "destination": r.destination, "next_hop": r.next_hop}
+            for r in service.routes_of(session, row.id)
         ],
     }  # fmt: skip
 
@@ -198,9 +207,11 @@ def floating_ip(row: FloatingIp, behind: Port | None) -> dict[str, Any]:
     return {
         **_row(row),
         "address": row.address,
+        "name": row.name,
         "network_id": row.network_id,
         "description": row.description,
         "port_id": row.port_id,
+        "inner_address": (row.inner_address or behind.address) if behind else None,
         "port_address": behind.address if behind else None,
         "instance_id": behind.instance_id if behind else None,
         "hostname": behind.hostname if behind else None,
@@ -289,4 +300,50 @@ def capture(row: Capture) -> dict[str, Any]:
         "ended_at": moment(row.ended_at),
         "expires_at": moment(row.created_at + KEPT),
         "revision": row.revision,
+    }
+
+
+def forwardings(session: Session, rows: list[PortForwarding]) -> list[dict[str, Any]]:
+    """Port forwardings, each with its outside address and the machine behind."""
+    ports = service.ports_by_id(session, [r.port_id for r in rows])
+    found = []
+    for row in rows:
+        port = ports.get(row.port_id)
+        found.append({
+            **_row(row),
+            "address": service.outside_address(session, row),
+            "floating_ip_id": row.floating_ip_id,
+            "router_id": row.router_id,
+            "protocol": row.protocol,
+            "outside_port": row.outside_port,
+            "outside_port_max": row.outside_port_max,
+            "inner_port": row.inner_port,
+            "inner_address": row.inner_address or (port.address if port else None),
+            "port_id": row.port_id,
+            "instance_id": port.instance_id if port else None,
+            "hostname": port.hostname if port else None,
+            "description": row.description,
+        })  # fmt: skip
+    return found
+
+
+def peering(ctx: Context, row: NetworkPeering) -> dict[str, Any]:
+    """A peering as the actor's side sees it; of the other side only what it offers or is asked for."""
+    side = service.side_of(ctx, row)
+    asker = side == row.project_id
+    other = row.peer_project_id if asker else row.project_id
+    # Who asks must be known to who is asked; the name of a project that has not agreed is not told.
+    project = ctx.session.get(Project, other)
+    told = not asker or row.peer_agreed or ctx.sees(other)
+    return {
+        **_row(row),
+        "name": row.name,
+        "description": row.description,
+        "peer_project_id": row.peer_project_id,
+        "side": side,
+        "asker": asker,
+        "other_project": project.name if project and told else other,
+        "own_ranges": row.ranges if asker else row.peer_ranges,
+        "other_ranges": row.peer_ranges if asker else row.ranges,
+        "router_id": row.router_id if asker else row.peer_router_id,
     }

@@ -7,7 +7,9 @@ from yun.network.cli.balancers import load_balancer
 from yun.network.cli.captures import captures
 from yun.network.cli.floating_ips import floating_ip
 from yun.network.cli.groups import security_group
+from yun.network.cli.network_peerings import network_peering
 from yun.network.cli.networks import network
+from yun.network.cli.port_forwardings import port_forwarding
 from yun.network.cli.ports import port
 from yun.network.cli.reach import reach  # noqa: F401 (it adds its verb)
 from yun.network.cli.routers import router
@@ -15,4 +17,7 @@ from yun.network.cli.sets import address_set
 from yun.network.cli.subnets import subnet
 from yun.network.cli.topology import topology  # noqa: F401  (a command of `network`)
 
-commands = [network, subnet, router, port, captures, security_group, address_set, floating_ip, load_balancer]
+commands = [
+    network, subnet, router, port, captures, security_group, address_set, floating_ip, port_forwarding,
+    network_peering, load_balancer,
+]  # fmt: skip

@@ -8,10 +8,13 @@ from yun.network.flows import (  # noqa: F401 (they declare operations)
     balancers,
     captures,
     floating,
+    forwarding,
     groups,
     keeping,
     networks,
+    peering,
     ports,
+    routers,
 )
 from yun.operations.intent import Subject
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from yun.network.model import balancers, captures, floating, groups, networks, ports, routers
+from yun.network.model import balancers, captures, floating, forwarding, groups, networks, peering, ports, routers
 from yun.network.model.balancers import Listener, LoadBalancer, Member, MemberHealth
 from yun.network.model.captures import CAPTURE_STATES, COMPLETE, FAILED, RECORDING, Capture, PortSample
 from yun.network.model.floating import FloatingIp
+from yun.network.model.forwarding import PortForwarding
 from yun.network.model.groups import (
     AddressSet,
     PortSecurityGroup,
@@ -15,11 +16,12 @@ from yun.network.model.groups import (
     SecurityRule,
 )
 from yun.network.model.networks import Network, NetworkDefault, Reservation, Subnet
+from yun.network.model.peering import REQUESTED, NetworkPeering
 from yun.network.model.ports import Port, PortAddress
-from yun.network.model.routers import Router, RouterInterface
+from yun.network.model.routers import Router, RouterInterface, RouterRoute
 from yun.network.model.states import ACTIVE, DOWN, TRASHED, UP, Trashable
 
-PARTS = (networks, routers, ports, captures, groups, floating, balancers)
+PARTS = (networks, routers, ports, captures, groups, floating, forwarding, peering, balancers)
 
 ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
     noun: verbs for part in PARTS for noun, verbs in part.ALLOWED.items()
@@ -27,8 +29,9 @@ ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
 """Which verb is allowed in which state, by noun."""
 
 __all__ = [
-    "ACTIVE", "ALLOWED", "CAPTURE_STATES", "COMPLETE", "DOWN", "FAILED", "RECORDING", "TRASHED", "UP", "AddressSet",
-    "Capture", "FloatingIp", "Listener", "LoadBalancer", "Member", "MemberHealth", "Network", "NetworkDefault", "Port",
-    "PortAddress", "PortSample", "PortSecurityGroup", "Reservation", "Router", "RouterInterface", "SecurityGroup",
-    "SecurityHit", "SecurityLogMark", "SecurityRule", "Subnet", "Trashable",
+    "ACTIVE", "ALLOWED", "CAPTURE_STATES", "COMPLETE", "DOWN", "FAILED", "RECORDING", "REQUESTED", "TRASHED", "UP",
+    "AddressSet", "Capture", "FloatingIp", "Listener", "LoadBalancer", "Member", "MemberHealth", "Network",
+    "NetworkDefault", "NetworkPeering", "Port", "PortAddress", "PortForwarding", "PortSample", "PortSecurityGroup",
+    "Reservation", "Router", "RouterInterface", "RouterRoute", "SecurityGroup", "SecurityHit", "SecurityLogMark",
+    "SecurityRule", "Subnet", "Trashable",
 ]  # fmt: skip

@@ -3,7 +3,20 @@
 from fastapi import APIRouter
 
 from yun.base.messages import _
-from yun.network.pages import balancers, changes, floating, groups, networks, ports, reach, routing, sets, topology
+from yun.network.pages import (
+    balancers,
+    changes,
+    floating,
+    forwarding,
+    groups,
+    networks,
+    peering,
+    ports,
+    reach,
+    routing,
+    sets,
+    topology,
+)
 from yun.web.pages import PageRoute, command, nav
 
 nav("networks", _("Networks"), "/networks", icon="network", order=50, permission="network.list")
@@ -12,8 +25,13 @@ command(
     permission="load_balancer.create",
 )
 command("network.create", _("Create a network"), "/networks/new", icon="network", permission="network.create")
+command(
+    "port_forwarding.create", _("Forward a port"), "/networks/port-forwardings/new", icon="arrows-right-left",
+    permission="port_forwarding.create",
+)  # fmt: skip
+command("router.create", _("Create a router"), "/networks/routers/new", icon="router", permission="router.create")
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 # Fixed addresses first: /networks/ports is not a network named "ports".
-for part in (topology, groups, balancers, sets, floating, ports, reach, routing, changes, networks):
+for part in (topology, groups, balancers, sets, floating, forwarding, peering, ports, reach, routing, changes, networks):
     router.include_router(part.router)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from yun.base.errors import Invalid
 from yun.base.messages import _
 from yun.network import service
-from yun.network.api import show
 from yun.network.model import FloatingIp, Port
 from yun.network.service.search import FIELDS
 from yun.operations.service import submit
+from yun.web.edits import changed
 from yun.web.pages import Ctx, Listing, PageRoute, Typed, accepted, preview, render, word
 from yun.web.searching import searched
 
@@ -42,7 +44,31 @@ def allocate_dialog(ctx: Ctx) -> Response:
 @router.post("/networks/floating-ips")
 def allocate(ctx: Ctx, typed: Typed) -> Response:
     """Take an outside address."""
-    return accepted(ctx, submit(ctx, service.allocate(ctx, word(typed, "address"))), location="/networks/floating-ips")
+    named = {"name": word(typed, "name") or "", "description": word(typed, "description") or ""}
+    intent = service.allocate(ctx, word(typed, "address"), **named)
+    return accepted(ctx, submit(ctx, intent), location="/networks/floating-ips")
+
+
+def _kept(row: FloatingIp) -> dict[str, Any]:
+    return {"name": row.name, "description": row.description}
+
+
+@router.get("/networks/floating-ips/{ref}/update")
+def update_dialog(ctx: Ctx, ref: str) -> Response:
+    """The dialog for its name and description."""
+    found = service.get_floating_ip(ctx, ref)
+    ctx.may("floating_ip.update", found.project_id)
+    action = f"/networks/floating-ips/{found.id}/update"
+    return render(ctx, "network/floating_update.html", action=action, floating=found, was=_kept(found))
+
+
+@router.post("/networks/floating-ips/{ref}/update")
+def update(ctx: Ctx, ref: str, typed: Typed) -> Response:
+    """Save what was changed."""
+    row = service.get_floating_ip(ctx, ref)
+    wanted = {"name": word(typed, "name") or "", "description": word(typed, "description") or ""}
+    changes = changed(typed, wanted, _kept(row), {"name": _("Name"), "description": _("Description")})
+    return accepted(ctx, submit(ctx, service.update_floating_ip(ctx, row, **changes)))
 
 
 @router.get("/networks/floating-ips/{ref}/associate")
@@ -51,9 +77,17 @@ def associate_dialog(ctx: Ctx, ref: str) -> Response:
     found = service.get_floating_ip(ctx, ref)
     ctx.may("floating_ip.associate", found.project_id)
     page = service.list_of(ctx, Port, sort="created_at", limit=500)
-    ports = [p for p in show.ports(ctx.session, page.items) if not p["floating_address"]]
+    taken = service.floating_of(ctx.session, [p.id for p in page.items])
+    behind = service.ports_by_id(ctx.session, [found.port_id] if found.port_id else [])
+    choices = [
+        (f"{p.id} {address}", f"{p.hostname or p.name} · {address}" if p.hostname or p.name else address)
+        for p in page.items if p.id not in taken for address in service.inner_choices(ctx.session, p)
+    ]  # fmt: skip
     action = f"/networks/floating-ips/{found.id}/associate"
-    return render(ctx, "network/associate_dialog.html", action=action, floating=found, ports=ports)
+    return render(
+        ctx, "network/associate_dialog.html", action=action, floating=found, choices=choices,
+        behind=behind.get(found.port_id or ""),
+    )  # fmt: skip
 
 
 @router.post("/networks/floating-ips/{ref}/associate")
@@ -62,7 +96,11 @@ def associate(ctx: Ctx, ref: str, typed: Typed) -> Response:
     chosen = word(typed, "port")
     if chosen is None:
         raise Invalid(_("Choose a port."), fields={"port": _("a port's id, address, MAC or host name")})
-    intent = service.associate(ctx, service.get_floating_ip(ctx, ref), service.get_port(ctx, chosen))
+    port, _space, address = chosen.partition(" ")
+    found = service.get_floating_ip(ctx, ref)
+    # The dialog said where it led: if somebody led it elsewhere since, that is told and not taken away.
+    move = found.port_id is not None and found.port_id == word(typed, "from")
+    intent = service.associate(ctx, found, service.get_port(ctx, port), address or None, move=move)
     return accepted(ctx, submit(ctx, intent))
 
 

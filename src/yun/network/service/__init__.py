@@ -50,8 +50,19 @@ from yun.network.service.floating import (
     external_address,
     plan_floating_ip,
     release,
+    update_floating_ip,
+)
+from yun.network.service.forwarding import (
+    NewForwarding,
+    create_forwarding,
+    delete_forwarding,
+    forwardings_of,
+    forwardings_through,
+    get_forwarding,
+    outside_address,
 )
 from yun.network.service.groups import NewRule, add_rule, create_group, delete_group, remove_rule, say
+from yun.network.service.legs import add_interface, clear_gateway, interface_of, remove_interface, set_gateway
 from yun.network.service.look import (
     addresses_of,
     card_now,
@@ -76,6 +87,16 @@ from yun.network.service.look import (
     subnets_of,
 )
 from yun.network.service.networks import NewNetwork, create_network, create_subnet, delete_network, delete_subnet
+from yun.network.service.paths import floating_through, inner_choices, routers_on, routes_of
+from yun.network.service.peering import (
+    NewPeering,
+    accept_peering,
+    create_peering,
+    delete_peering,
+    get_peering,
+    list_peerings,
+    side_of,
+)
 from yun.network.service.port_verbs import (
     PORT_NUMBERS,
     PORT_TITLES,
@@ -90,24 +111,31 @@ from yun.network.service.port_verbs import (
     update_port,
 )
 from yun.network.service.ports import PortPlan, default_group, default_network, forget_ports, groups_for, plan_port
+from yun.network.service.routers import NewRouter, create_router, delete_router, update_router
+from yun.network.service.routes import add_route, remove_route
 from yun.network.service.subnets import NewSubnet
 from yun.network.service.tags import tag_network
 from yun.network.service.topologies import topology
 
 __all__ = [
-    "NETWORK_TITLES", "PORT_NUMBERS", "PORT_TITLES", "SUBNET_TITLES", "FloatingIpPlan", "NetworkChanges", "NewBalancer",
-    "NewListener", "NewNetwork", "NewPort", "NewRule", "NewSubnet", "PortChanges", "PortPlan", "SubnetChanges",
-    "add_address", "add_listener", "add_member", "add_rule", "addresses_of", "allocate", "associate", "backends_of",
-    "behind_floating_ip", "capture", "capture_file", "card_now", "change_listener", "create_balancer", "create_group",
-    "create_network", "create_port", "create_subnet", "default_group", "default_network", "delete_balancer",
-    "delete_capture", "delete_group", "delete_network", "delete_port", "delete_subnet", "disassociate",
-    "ensure_default", "external_address", "external_network", "family", "floating_of", "forget_ports", "get",
-    "get_balancer", "get_capture", "get_floating_ip", "get_group", "get_listener", "get_network", "get_port",
-    "get_router", "get_subnet", "group_names", "groups_by_port", "groups_for", "groups_of", "health_of", "ids_of",
-    "legs_of", "list_of", "listeners_of", "members_of", "places_by_port", "places_of", "plan_floating_ip", "plan_port",
-    "pool_use", "port_metrics", "ports_by_id", "ports_of", "ports_of_member", "reconcile", "release", "remove_address",
-    "remove_listener", "remove_member", "remove_rule", "router_of", "rules_of", "say", "say_listener", "say_member",
-    "stop_capture", "subnets_by_network", "subnets_of", "tag_network", "taken", "tend_balancers", "told_network",
-    "told_port", "told_subnet", "told_wish", "topology", "update_balancer", "update_network", "update_port",
+    "NETWORK_TITLES", "PORT_NUMBERS", "PORT_TITLES", "SUBNET_TITLES", "FloatingIpPlan", "NetworkChanges",
+    "NewBalancer", "NewForwarding", "NewListener", "NewNetwork", "NewPeering", "NewPort", "NewRouter", "NewRule",
+    "NewSubnet", "PortChanges", "PortPlan", "SubnetChanges", "accept_peering", "add_address", "add_interface",
+    "add_listener", "add_member", "add_route", "add_rule", "addresses_of", "allocate", "associate", "backends_of",
+    "behind_floating_ip", "capture", "capture_file", "card_now", "change_listener", "clear_gateway",
+    "create_balancer", "create_forwarding", "create_group", "create_network", "create_peering", "create_port",
+    "create_router", "create_subnet", "default_group", "default_network", "delete_balancer", "delete_capture",
+    "delete_forwarding", "delete_group", "delete_network", "delete_peering", "delete_port", "delete_router",
+    "delete_subnet", "disassociate", "ensure_default", "external_address", "external_network", "family",
+    "floating_of", "floating_through", "forget_ports", "forwardings_of", "forwardings_through", "get", "get_balancer",
+    "get_capture", "get_floating_ip", "get_forwarding", "get_group", "get_listener", "get_network", "get_peering",
+    "get_port", "get_router", "get_subnet", "group_names", "groups_by_port", "groups_for", "groups_of", "health_of",
+    "ids_of", "inner_choices", "interface_of", "legs_of", "list_of", "list_peerings", "listeners_of", "members_of",
+    "outside_address", "places_by_port", "places_of", "plan_floating_ip", "plan_port", "pool_use", "port_metrics",
+    "ports_by_id", "ports_of", "ports_of_member", "reconcile", "release", "remove_address", "remove_interface",
+    "remove_listener", "remove_member", "remove_route", "remove_rule", "router_of", "routers_on", "routes_of",
+    "rules_of", "say", "say_listener", "say_member", "set_gateway", "side_of", "stop_capture", "subnets_by_network",
+    "subnets_of", "tag_network", "taken", "tend_balancers", "told_network", "told_port", "told_subnet", "told_wish",
+    "topology", "update_balancer", "update_floating_ip", "update_network", "update_port", "update_router",
     "update_subnet",
 ]  # fmt: skip

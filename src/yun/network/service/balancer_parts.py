@@ -17,7 +17,7 @@ from yun.base.tags import check_tags
 from yun.network import addresses, checks
 from yun.network.model import TRASHED, FloatingIp, Listener, LoadBalancer, Member, Network, Port, Subnet
 from yun.network.service import balancing, look
-from yun.network.service.floating import FloatingIpPlan, must_reach, plan_floating_ip
+from yun.network.service.floating import FloatingIpPlan, must_reach, plan_floating_ip, refuse_forwarded
 from yun.network.service.ports import default_network
 
 NEW = "new"
@@ -112,6 +112,7 @@ def existing_floating_ip(ctx: Context, wanted: str | None, subnet: Subnet, balan
             _("{address} leads to a port.", address=found.address), hint=_("Disassociate it first."),
             fields={"floating_ip": _("one that leads nowhere")},
         )  # fmt: skip
+    refuse_forwarded(ctx.session, found)
     other = balancing.behind_floating_ip(ctx.session, found.id)
     if other is not None and (balancer is None or other.id != balancer.id):
         raise Conflict(

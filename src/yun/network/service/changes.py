@@ -14,7 +14,7 @@ from yun.base.crossing import readable
 from yun.base.errors import Conflict, Invalid
 from yun.base.messages import Message, _
 from yun.network import addresses, checks
-from yun.network.model import Network, Port, PortAddress, RouterInterface, Subnet
+from yun.network.model import ACTIVE, Network, Port, PortAddress, RouterInterface, Subnet
 from yun.network.service import look
 from yun.network.service.networks import reach, subject_of, tenancy
 from yun.network.service.rights import may_change
@@ -224,7 +224,8 @@ def _refuse_gateway(session: Session, subnet: Subnet, gateway: str) -> None:
     if subnet.gateway:
         router = look.router_of(session, subnet.id)
         stands = sa.select(RouterInterface.id).where(
-            RouterInterface.subnet_id == subnet.id, RouterInterface.address.startswith(f"{subnet.gateway}/")
+            RouterInterface.subnet_id == subnet.id, RouterInterface.address.startswith(f"{subnet.gateway}/"),
+            RouterInterface.state == ACTIVE,
         )
         if session.scalar(stands.limit(1)) is not None:
             raise Conflict(

@@ -11,11 +11,11 @@ from yun.base.context import Context
 from yun.base.errors import Conflict, Unavailable
 from yun.base.ids import new_id
 from yun.base.messages import Message, _
-from yun.network import addresses
-from yun.network.model import FloatingIp, Network, Port, RouterInterface, Subnet
-from yun.network.service import balancing, look
+from yun.network import addresses, checks
+from yun.network.model import ACTIVE, FloatingIp, Network, Port, PortForwarding, RouterInterface, Subnet
+from yun.network.service import balancing, look, paths
 from yun.network.service.ports import PortPlan
-from yun.operations.intent import Intent, Key, Subject
+from yun.operations.intent import Intent, Key, Subject, unchanged
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,11 @@ def must_reach(session: Session, subnet_id: str, outside: Network) -> None:
         )
 
 
-def allocate(ctx: Context, address: str | None = None) -> Intent:
-    """An outside address belongs to the project. Raises like `plan_floating_ip`."""
+def allocate(ctx: Context, address: str | None = None, *, name: str = "", description: str = "") -> Intent:
+    """An outside address belongs to the project. Raises like `plan_floating_ip`, `Invalid` for its name."""
     plan = plan_floating_ip(ctx, address=address)
+    plan.floating_ip.name = checks.name(name, empty=True)
+    plan.floating_ip.description = checks.description(description, most=200)
     return Intent(
         kind="floating_ip.allocate",
         title=_("Allocate floating IP {address}", address=plan.floating_ip.address),
@@ -112,37 +114,146 @@ def allocate(ctx: Context, address: str | None = None) -> Intent:
     )
 
 
-def associate(ctx: Context, floating: FloatingIp, port: Port) -> Intent:
-    """The address leads to the port. Raises `Conflict` where it leads elsewhere already, the port has another one,
-    or the port's network has no way out."""
+def update_floating_ip(
+    ctx: Context, floating: FloatingIp, *, name: str | None = None, description: str | None = None
+) -> Intent:
+    """Another name or description; None leaves it. Raises `Invalid`, `Conflict` where nothing would change."""
+    ctx.may("floating_ip.update", floating.project_id)
+    look.must_allow(floating, "update")
+    wanted: dict[str, str] = {}
+    if name is not None:
+        wanted["name"] = checks.name(name, empty=True)
+    if description is not None:
+        wanted["description"] = checks.description(description, most=200)
+    values = {key: value for key, value in wanted.items() if getattr(floating, key) != value}
+    if not values:
+        raise Conflict(_("Nothing would change."))
+    effects = {
+        "name": _("Its name is {name}.", name=values.get("name") or "–"), "description": _("Its description changes."),
+    }  # fmt: skip
+    return Intent(
+        kind="floating_ip.update",
+        title=_("Change floating IP {address}", address=floating.address),
+        subject=Subject("floating_ip", floating.id, floating.address),
+        project_id=floating.project_id,
+        arguments={"floating_ip_id": floating.id, "values": values},
+        effects=tuple(effects[key] for key in values),
+        still=unchanged(floating),
+        instant=True,
+    )
+
+
+def associate(
+    ctx: Context, floating: FloatingIp, port: Port, address: str | None = None, *, move: bool = False
+) -> Intent:
+    """The address leads to the port; with ``move`` also where it leads to another one now, in one go. ``address`` is
+    the one of the port's addresses that it leads to, its first IPv4 one where None.
+
+    Raises `Conflict` where it leads there already or, without ``move``, elsewhere, where the port has another floating
+    IP, the port's network has no way out, or somebody else was faster; `Invalid` for
+    an address that the port does not have.
+    """
     ctx.may("floating_ip.associate", floating.project_id)
     look.must_allow(floating, "associate")
     look.must_allow_state(port)
     session = ctx.session
     if port.project_id != floating.project_id:
         raise Conflict(_("The port and the floating IP belong to different projects."))
-    if floating.port_id == port.id:
+    subnet_id, inner = inner_of(session, port, address)
+    before = session.get(Port, floating.port_id) if floating.port_id else None
+    if floating.port_id == port.id and paths.target(session, port, floating.inner_address) == (subnet_id, inner):
         raise Conflict(_("{address} leads to this port already.", address=floating.address))
-    if floating.port_id is not None:
+    if before is not None and before.id != port.id and not move:
         raise Conflict(
-            _("{address} leads to another port.", address=floating.address), hint=_("Disassociate it there first.")
+            _("{address} leads to {port}.", address=floating.address, port=_port_name(before)),
+            hint=_("Ask for it to be moved (--move), or disassociate it there first."),
         )
     refuse_balanced(session, floating)
-    other = look.floating_of(session, [port.id]).get(port.id)
-    if other is not None:
-        raise Conflict(_("The port has the floating IP {address} already.", address=other.address))
-    must_reach(session, port.subnet_id, session.get_one(Network, floating.network_id))
+    _refuse_second(session, floating, port)
+    refuse_forwarded(session, floating)
+    must_reach(session, subnet_id, session.get_one(Network, floating.network_id))
     name = _port_name(port)
+    kept = inner if inner != port.address else None
+    was = [floating.port_id, floating.inner_address]
+
+    def write(into: Session) -> None:
+        _refuse_second(into, floating, port)
+        refuse_balanced(into, floating)
+        refuse_forwarded(into, floating)
+        _take(into, floating, (port.id, kept))
+
+    effects = [_("{port} can be reached from outside at {address}.", port=name, address=floating.address)]
+    if kept:
+        effects.append(_("It leads to the port's address {address}.", address=kept))
+    if before is not None and before.id != port.id:
+        effects.append(
+            _("{port} can no longer be reached at {address}.", port=_port_name(before), address=floating.address)
+        )
     return Intent(
         kind="floating_ip.associate",
         title=_("Associate floating IP {address} with {port}", address=floating.address, port=name),
         subject=Subject("floating_ip", floating.id, floating.address),
-        subjects=touched(port),
+        subjects=(*touched(port), *(touched(before) if before is not None else ())),
         project_id=floating.project_id,
-        arguments={"floating_ip_id": floating.id, "port_id": port.id, "targets": _targets(session, port)},
-        keys=_keys(floating, port.id),
-        effects=(_("{port} can be reached from outside at {address}.", port=name, address=floating.address),),
+        arguments={
+            "floating_ip_id": floating.id, "port_id": port.id, "inner_address": kept, "before": was,
+            "targets": _targets(session, port, *([before] if before is not None else [])),
+        },
+        keys=_keys(floating, port.id, *([before.id] if before is not None else [])),
+        effects=tuple(effects),
+        write=write,
+    )  # fmt: skip
+
+
+def inner_of(session: Session, port: Port, address: str | None, field: str = "address") -> tuple[str, str]:
+    """Subnet and address of the port to which an outside address is to lead: the one that is asked for, else its first
+    IPv4 one. Raises `Invalid` where it has none such."""
+    places = [p for p in look.places_of(session, port) if ":" not in p[1]]
+    if address is None and places:
+        return places[0]
+    found = next((p for p in places if p[1] == (address or "").strip()), None)
+    if found is None:
+        raise checks.refuse(
+            field, _("{port} does not have the address {address}.", port=_port_name(port), address=address or "–"),
+            _("one of {names}", names=", ".join(p[1] for p in places) or "–"),
+        )  # fmt: skip
+    return found
+
+
+def _refuse_second(session: Session, floating: FloatingIp, port: Port) -> None:
+    query = sa.select(FloatingIp.address).where(FloatingIp.port_id == port.id, FloatingIp.id != floating.id)
+    other = session.scalar(query.limit(1))
+    if other is not None:
+        raise Conflict(_("The port has the floating IP {address} already.", address=other))
+
+
+def refuse_forwarded(session: Session, floating: FloatingIp) -> None:
+    """Raise `Conflict` where ports of the address are forwarded; says which."""
+    query = sa.select(PortForwarding).where(
+        PortForwarding.floating_ip_id == floating.id, PortForwarding.state == ACTIVE
     )
+    found = list(session.scalars(query.order_by(PortForwarding.outside_port)))
+    if found:
+        listed = ", ".join(f"{f.protocol.upper()} {f.outside_port}" for f in found)
+        raise Conflict(
+            _("Ports of {address} are forwarded: {ports}.", address=floating.address, ports=listed),
+            hint=_("End those forwardings first."),
+            details={"port_forwardings": [f.id for f in found]},
+        )
+
+
+def _take(session: Session, floating: FloatingIp, target: tuple[str, str | None]) -> None:
+    """The row leads to the target, unless it changed since it was read: of two who take it one is told no."""
+    same = FloatingIp.port_id == floating.port_id if floating.port_id else FloatingIp.port_id.is_(None)
+    change = sa.update(FloatingIp).where(FloatingIp.id == floating.id, FloatingIp.state == ACTIVE, same)
+    values = {"port_id": target[0], "inner_address": target[1], "revision": FloatingIp.revision + 1}
+    options = {"synchronize_session": False}
+    if session.execute(change.values(**values).execution_options(**options)).rowcount == 0:  # type: ignore[attr-defined]
+        raise Conflict(
+            _("Somebody else has just taken {address}.", address=floating.address),
+            hint=_("Look where it leads now, or use another one."),
+        )
+    session.get(FloatingIp, floating.id, populate_existing=True)
 
 
 def disassociate(ctx: Context, floating: FloatingIp) -> Intent:
@@ -173,6 +284,7 @@ def release(ctx: Context, floating: FloatingIp) -> Intent:
             _("{address} leads to a port.", address=floating.address), hint=_("Disassociate it first.")
         )
     refuse_balanced(ctx.session, floating)
+    refuse_forwarded(ctx.session, floating)
     return Intent(
         kind="floating_ip.release",
         title=_("Release floating IP {address}", address=floating.address),
@@ -200,13 +312,15 @@ def touched(port: Port) -> tuple[Subject, ...]:
     return (*mine, Subject("instance", port.instance_id, port.hostname)) if port.instance_id else mine
 
 
-def _keys(floating: FloatingIp, port_id: str) -> tuple[Key, ...]:
-    return (Key(f"floating_ip:{floating.id}"), Key(f"port:{port_id}"))
+def _keys(floating: FloatingIp, *port_ids: str) -> tuple[Key, ...]:
+    return (Key(f"floating_ip:{floating.id}"), *(Key(f"port:{p}") for p in sorted(set(port_ids))))
 
 
-def _targets(session: Session, port: Port) -> list[list[str]]:
-    router = look.router_of(session, port.subnet_id)
-    return [["router", router.id]] if router else []
+def _targets(session: Session, *ports: Port) -> list[list[str]]:
+    """The routers that are the ways out of the ports."""
+    subnets = {subnet for port in ports for subnet, _address in look.places_of(session, port)}
+    found = (look.router_of(session, s) for s in subnets)
+    return [["router", i] for i in sorted({r.id for r in found if r is not None})]
 
 
 def _port_name(port: Port) -> str:
@@ -216,7 +330,7 @@ def _port_name(port: Port) -> str:
 def external_address(session: Session, router_id: str) -> str | None:
     """The router's own outside address, without prefix."""
     query = sa.select(RouterInterface.address).where(
-        RouterInterface.router_id == router_id, RouterInterface.external.is_(True)
+        RouterInterface.router_id == router_id, RouterInterface.external.is_(True), RouterInterface.state == ACTIVE
     )
     found = session.scalar(query)
     return found.partition("/")[0] if found else None

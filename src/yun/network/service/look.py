@@ -21,8 +21,10 @@ from yun.network.model import (
     FloatingIp,
     LoadBalancer,
     Network,
+    NetworkPeering,
     Port,
     PortAddress,
+    PortForwarding,
     PortSecurityGroup,
     Router,
     RouterInterface,
@@ -32,7 +34,9 @@ from yun.network.model import (
 )
 from yun.network.service import search
 
-T = TypeVar("T", Network, Subnet, Router, Port, SecurityGroup, AddressSet, FloatingIp, LoadBalancer, Capture)
+T = TypeVar(
+    "T", Network, Subnet, Router, Port, SecurityGroup, AddressSet, FloatingIp, PortForwarding, LoadBalancer, Capture
+)
 NOUNS: dict[type[Any], str] = {
     Network: "network",
     Subnet: "subnet",
@@ -43,11 +47,14 @@ NOUNS: dict[type[Any], str] = {
     FloatingIp: "floating_ip",
     LoadBalancer: "load_balancer",
     Capture: "capture",
+    PortForwarding: "port_forwarding",
+    NetworkPeering: "network_peering",
 }
 WORDS = {
     "security_group": _("security group").text, "address_set": _("address set").text,
     "floating_ip": _("floating IP").text,
     "load_balancer": _("load balancer").text, "capture": _("packet recording").text,
+    "port_forwarding": _("port forwarding").text,
 }  # fmt: skip
 NAMED_BY: dict[type[Any], tuple[InstrumentedAttribute[Any], ...]] = {
     Network: (Network.name,),
@@ -56,9 +63,10 @@ NAMED_BY: dict[type[Any], tuple[InstrumentedAttribute[Any], ...]] = {
     Port: (Port.address, Port.mac, Port.instance_id, Port.hostname, Port.name),
     SecurityGroup: (SecurityGroup.name,),
     AddressSet: (AddressSet.name,),
-    FloatingIp: (FloatingIp.address,),
     LoadBalancer: (LoadBalancer.name, LoadBalancer.address),
     Capture: (Capture.port_name,),
+    FloatingIp: (FloatingIp.address, FloatingIp.name),
+    PortForwarding: (PortForwarding.id,),
 }
 
 
@@ -176,7 +184,7 @@ def get_set(ctx: Context, reference: str) -> AddressSet:
 
 
 def get_floating_ip(ctx: Context, reference: str) -> FloatingIp:
-    """A floating IP by address or id."""
+    """A floating IP by address, name or id."""
     return get(ctx, FloatingIp, reference)
 
 
@@ -229,7 +237,9 @@ def refuse_taken(session: Session, model: type[Any], name: str, **scope: str | N
 
 
 def title_of(thing: Any) -> str:
-    """What a person calls the thing."""
+    """What a person calls the thing; a floating IP by its address."""
+    if isinstance(thing, FloatingIp):
+        return thing.address
     return str(getattr(thing, "name", "") or getattr(thing, "address", "") or thing.id)
 
 
@@ -244,9 +254,11 @@ def subnets_of(session: Session, network_id: str, *, trashed: bool = False) -> l
     return list(session.scalars(query.order_by(Subnet.created_at, Subnet.id)))
 
 
-def legs_of(session: Session, router_id: str) -> list[RouterInterface]:
+def legs_of(session: Session, router_id: str, *, trashed: bool = False) -> list[RouterInterface]:
     """The legs of a router, the outside one last."""
     query = sa.select(RouterInterface).where(RouterInterface.router_id == router_id)
+    if not trashed:
+        query = query.where(RouterInterface.state == ACTIVE)
     return list(session.scalars(query.order_by(RouterInterface.external, RouterInterface.id)))
 
 
@@ -315,11 +327,19 @@ def addresses_of(session: Session, instance_ids: list[str]) -> dict[str, list[tu
 
 
 def router_of(session: Session, subnet_id: str) -> Router | None:
-    """The living router that is the way out of a subnet."""
-    inner = sa.select(RouterInterface.router_id).where(
-        RouterInterface.subnet_id == subnet_id, RouterInterface.external.is_(False)
-    )
-    return session.scalar(sa.select(Router).where(Router.id.in_(inner), Router.state == ACTIVE).limit(1))
+    """The living router that is the way out of a subnet: the one with the subnet's gateway address, where one has."""
+    at_gateway = RouterInterface.address.startswith(Subnet.gateway.concat("/"))
+    query = (
+        sa.select(Router)
+        .join(RouterInterface, RouterInterface.router_id == Router.id)
+        .join(Subnet, Subnet.id == RouterInterface.subnet_id)
+        .where(
+            RouterInterface.subnet_id == subnet_id, RouterInterface.external.is_(False),
+            RouterInterface.state == ACTIVE, Router.state == ACTIVE,
+        )
+        .order_by(sa.case((at_gateway, 0), else_=1), RouterInterface.created_at, RouterInterface.id)
+    )  # fmt: skip
+    return session.scalar(query.limit(1))
 
 
 def project_router(session: Session, project_id: str) -> Router | None:

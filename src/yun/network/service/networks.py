@@ -13,7 +13,7 @@ from yun.base.ids import new_id
 from yun.base.messages import _
 from yun.network import checks
 from yun.network.model import TRASHED, LoadBalancer, Network, Port, Router, Subnet
-from yun.network.service import balancing, families, look, names
+from yun.network.service import balancing, families, look, names, paths
 from yun.network.service.rights import may_change
 from yun.network.service.subnets import NewSubnet, plan_subnet
 from yun.operations.intent import Intent, Key, Subject
@@ -88,8 +88,7 @@ def delete_network(ctx: Context, network: Network) -> Intent:
     _refuse_ports(ctx.session, Port.network_id == network.id, network.name)
     _refuse_balancers(balancing.in_network(ctx.session, network.id), network.name)
     subnets = look.subnets_of(ctx.session, network.id)
-    routers = {r.id: r for s in subnets if (r := look.router_of(ctx.session, s.id))}
-    keys, targets = reach(network.id, *routers.values())
+    keys, targets = reach(network.id, *paths.routers_on(ctx.session, [s.id for s in subnets]))
     return Intent(
         kind="network.delete",
         title=_("Delete network {name}", name=network.name),
@@ -143,8 +142,8 @@ def delete_subnet(ctx: Context, subnet: Subnet) -> Intent:
         raise Conflict(_("{name} is the cloud's way to the outside; its ranges are settings.", name=network.name))
     _refuse_ports(ctx.session, Port.subnet_id == subnet.id, subnet.name)
     _refuse_balancers(balancing.in_subnet(ctx.session, subnet.id), subnet.name)
-    router = look.router_of(ctx.session, subnet.id)
-    keys, targets = reach(network.id, router)
+    routers = paths.routers_on(ctx.session, [subnet.id])
+    keys, targets = reach(network.id, *routers)
     losing = families.losing(ctx.session, subnet.id)
     targets += [["port", port.id] for port in losing]
     return Intent(
@@ -157,7 +156,7 @@ def delete_subnet(ctx: Context, subnet: Subnet) -> Intent:
         keys=keys,
         effects=(
             _("The subnet {cidr} goes to the trash.", cidr=subnet.cidr),
-            *((_("The router {name} has no interface in it any more.", name=router.name),) if router else ()),
+            *(_("The router {name} has no interface in it any more.", name=r.name) for r in routers),
             *families.leaving(losing),
         ),
     )

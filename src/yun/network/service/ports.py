@@ -21,6 +21,7 @@ from yun.network.model import (
     Network,
     Port,
     PortAddress,
+    PortForwarding,
     PortSample,
     PortSecurityGroup,
     SecurityGroup,
@@ -220,7 +221,7 @@ def forget_these(session: Session, ports: Sequence[Port]) -> list[str]:
     loosened: list[str] = []
     for port in ports:
         for floating in session.scalars(sa.select(FloatingIp).where(FloatingIp.port_id == port.id)):
-            floating.port_id = None
+            floating.port_id, floating.inner_address = None, None
             loosened.append(floating.id)
     session.flush()
     for port in ports:
@@ -229,6 +230,7 @@ def forget_these(session: Session, ports: Sequence[Port]) -> list[str]:
         session.execute(sa.delete(Member).where(Member.kind == "port", Member.target == port.id))
         session.execute(sa.delete(PortAddress).where(PortAddress.port_id == port.id))
         session.execute(sa.delete(PortSample).where(PortSample.port_id == port.id))
+        session.execute(sa.delete(PortForwarding).where(PortForwarding.port_id == port.id))
         addresses.give_back(session, port.id)
         session.delete(port)
     session.flush()

@@ -25,6 +25,7 @@ from yun.network.model import (
     Network,
     Port,
     PortAddress,
+    PortForwarding,
     PortSecurityGroup,
     Router,
     SecurityGroup,
@@ -101,6 +102,13 @@ def _lets_in(_session: Session, value: str) -> Condition:
     return SecurityGroup.id.in_(rules)
 
 
+def _outside_port(_session: Session, value: str) -> Condition:
+    if not re.fullmatch(r"\d{1,5}", value):
+        raise language.no_number(value)
+    number = int(value)
+    return sa.and_(PortForwarding.outside_port <= number, PortForwarding.outside_port_max >= number)
+
+
 def _common(model: type[Any]) -> dict[str, Field]:
     return {
         "state": language.choice(model.state, STATES.get(model, (ACTIVE, TRASHED))),
@@ -113,13 +121,14 @@ def _common(model: type[Any]) -> dict[str, Field]:
 WORDS: dict[type[Any], tuple[InstrumentedAttribute[Any], ...]] = {
     Network: (Network.name, Network.description),
     Subnet: (Subnet.name, Subnet.cidr),
-    Router: (Router.name,),
+    Router: (Router.name, Router.description),
     Port: (Port.address, Port.mac, Port.hostname, Port.name),
     SecurityGroup: (SecurityGroup.name, SecurityGroup.description),
     AddressSet: (AddressSet.name, AddressSet.description),
-    FloatingIp: (FloatingIp.address, FloatingIp.description),
     LoadBalancer: (LoadBalancer.name, LoadBalancer.address, LoadBalancer.description),
     Capture: (Capture.port_name, Capture.filter, Capture.made_by),
+    FloatingIp: (FloatingIp.address, FloatingIp.name, FloatingIp.description),
+    PortForwarding: (PortForwarding.description,),
 }
 FIELDS: dict[type[Any], dict[str, Field]] = {
     Network: {
@@ -138,7 +147,12 @@ FIELDS: dict[type[Any], dict[str, Field]] = {
         "network": _of_network(Subnet.network_id),
         "dhcp": language.flag(Subnet.dhcp),
     },
-    Router: {**_common(Router), "name": language.text(Router.name), "snat": language.flag(Router.snat)},
+    Router: {
+        **_common(Router),
+        "name": language.text(Router.name),
+        "description": language.text(Router.description),
+        "snat": language.flag(Router.snat),
+    },
     Port: {
         **_common(Port),
         "name": language.text(Port.name),
@@ -165,6 +179,7 @@ FIELDS: dict[type[Any], dict[str, Field]] = {
     FloatingIp: {
         **_common(FloatingIp),
         "address": _beginning(FloatingIp.address),
+        "name": language.text(FloatingIp.name),
         "description": language.text(FloatingIp.description),
         "used": language.flag(FloatingIp.port_id.is_not(None)),
     },
@@ -176,4 +191,11 @@ FIELDS: dict[type[Any], dict[str, Field]] = {
         "network": _of_network(LoadBalancer.network_id),
     },
     Capture: {**_common(Capture), "port": language.exact(Capture.port_id), "by": language.text(Capture.made_by)},
+    PortForwarding: {
+        **_common(PortForwarding),
+        "description": language.text(PortForwarding.description),
+        "protocol": language.exact(PortForwarding.protocol),
+        "outside": language.same(_outside_port),
+        "inner": language.number(PortForwarding.inner_port),
+    },
 }

@@ -12,8 +12,8 @@ from yun.base.context import Context
 from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.network import addresses, checks
-from yun.network.model import Network, Router, RouterInterface, Subnet
-from yun.network.service import look
+from yun.network.model import ACTIVE, Network, Router, RouterInterface, Subnet
+from yun.network.service import look, paths
 from yun.network.service.ranges import refuse_overlap
 
 AUTO = "auto"
@@ -121,8 +121,11 @@ def inherited(session: Session, net: checks.Net) -> list[str]:
 
 
 def _check_router(session: Session, router: Router, net: checks.Net) -> None:
-    legs = sa.select(RouterInterface.subnet_id).where(RouterInterface.router_id == router.id)
+    legs = sa.select(RouterInterface.subnet_id).where(
+        RouterInterface.router_id == router.id, RouterInterface.state == ACTIVE
+    )
     refuse_overlap(session, net, session.scalars(sa.select(Subnet).where(Subnet.id.in_(legs))).all())
+    checks.no_overlap(net, paths.ranges_on(session, router))
 
 
 def _leg(session: Session, router: Router, subnet: Subnet, address: str) -> RouterInterface:

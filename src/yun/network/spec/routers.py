@@ -4,76 +4,130 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import replace
+from typing import Literal
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from yun.drivers.network.port import NatSpec, RouterInterfaceSpec, RouterSpec
+from yun.drivers.network.port import ForwardSpec, NatSpec, PeerSpec, RouterInterfaceSpec, RouterSpec
 from yun.hosts.model import Host
-from yun.network.model import ACTIVE, TRASHED, FloatingIp, Network, Port, Router, RouterInterface, Subnet
-from yun.network.service import look
+from yun.network.model import ACTIVE, TRASHED, FloatingIp, Network, Port, Router, RouterInterface
+from yun.network.service import forwarding, paths
+from yun.network.service.paths import Leg
 from yun.network.spec.advertising import advertisement
 
 
 def router_spec(session: Session, router_id: str) -> RouterSpec | None:
-    """What the engine should have of a router: legs in living subnets, the way out, NAT; None: nothing."""
+    """What the engine should have of a router: legs in living subnets, the way out, routes, NAT; None: nothing."""
     router = session.get(Router, router_id)
     if router is None or router.state != ACTIVE:
         return None
-    living = _living(session, look.legs_of(session, router_id))
-    inner = [leg for leg in living if not leg.external]
-    outer = next((leg for leg in living if leg.external), None)
+    living = _living(session, paths.legs(session, router_id))
+    inner = [leg for leg in living if not leg.row.external]
+    outer = paths.outside(living)
     host = session.get(Host, router.host_id) if router.host_id else None
     return RouterSpec(
         id=router.id,
         name=router.name,
-        interfaces=tuple(replace(_leg(leg), advertises=advertisement(session, leg)) for leg in inner),
-        external=_leg(outer) if outer else None,
-        routes=_routes(session, outer),
+        interfaces=tuple(replace(_leg(leg.row), advertises=advertisement(session, leg.row)) for leg in inner),
+        external=_leg(outer.row) if outer else None,
+        routes=_routes(session, router_id, living),
         nat=_nat(session, router, inner, outer),
         gateway_chassis=host.name if host and outer else None,
+        forwards=_forwards(session, router, outer),
+        peers=_peers(session, router, inner),
     )
 
 
-def _living(session: Session, legs: list[RouterInterface]) -> list[RouterInterface]:
-    ids = [leg.subnet_id for leg in legs]
-    subnets = set(session.scalars(sa.select(Subnet.id).where(Subnet.id.in_(ids), Subnet.state == ACTIVE)))
-    networks = [leg.network_id for leg in legs]
+def _living(session: Session, legs: list[Leg]) -> list[Leg]:
+    networks = [leg.row.network_id for leg in legs]
     alive = set(session.scalars(sa.select(Network.id).where(Network.id.in_(networks), Network.state == ACTIVE)))
-    return [leg for leg in legs if leg.subnet_id in subnets and leg.network_id in alive]
+    return [leg for leg in legs if leg.row.network_id in alive]
 
 
 def _leg(leg: RouterInterface) -> RouterInterfaceSpec:
     return RouterInterfaceSpec(leg.id, leg.network_id, leg.mac, leg.address)
 
 
-def _routes(session: Session, outer: RouterInterface | None) -> dict[str, str]:
-    gateway = session.get_one(Subnet, outer.subnet_id).gateway if outer else None
-    if not gateway:
-        return {}
-    return {"::/0" if ":" in gateway else "0.0.0.0/0": gateway}
+def _routes(session: Session, router_id: str, living: list[Leg]) -> dict[str, str]:
+    """The static routes whose next hop is on a living leg, and the way out."""
+    found = {}
+    for route in paths.routes_of(session, router_id):
+        hop = ipaddress.ip_address(route.next_hop)
+        if any(hop in leg.net for leg in living):
+            found[route.destination] = route.next_hop
+    outer = paths.outside(living)
+    if outer and outer.subnet.gateway:
+        found["::/0" if ":" in outer.subnet.gateway else "0.0.0.0/0"] = outer.subnet.gateway
+    return found
 
 
-def _nat(
-    session: Session, router: Router, inner: list[RouterInterface], outer: RouterInterface | None
-) -> tuple[NatSpec, ...]:
-    """Source NAT of each inner IPv4 range, and the floating IPs of the ports behind the router."""
+def _nat(session: Session, router: Router, inner: list[Leg], outer: Leg | None) -> tuple[NatSpec, ...]:
+    """Source NAT of each inner IPv4 range, and the floating IPs of the ports whose way out the router is."""
     if outer is None:
         return ()
     found: list[NatSpec] = []
-    outside = outer.address.partition("/")[0]
-    if router.snat:
-        ranges = (ipaddress.ip_interface(leg.address).network for leg in inner)
-        found += [NatSpec("snat", outside, str(r)) for r in ranges if r.version == 4]
-    behind = [leg.subnet_id for leg in inner]
-    floating = (
-        sa.select(FloatingIp.address, Port.address)
-        .join(Port, Port.id == FloatingIp.port_id)
-        .where(
-            Port.subnet_id.in_(behind), FloatingIp.network_id == outer.network_id, FloatingIp.state == ACTIVE,
-            Port.plugged.is_(True), Port.state != TRASHED,
-        )
-        .order_by(FloatingIp.address)
-    )  # fmt: skip
-    found += [NatSpec("dnat_and_snat", external, internal) for external, internal in session.execute(floating)]
+    if router.snat and outer.net.version == 4:
+        found += [NatSpec("snat", outer.address, str(leg.net)) for leg in inner if leg.net.version == 4]
+    gated = paths.gated(session, router.id, inner)
+    networks = [leg.subnet.network_id for leg in inner if leg.subnet.id in gated]
+    plugged = (FloatingIp.network_id == outer.row.network_id, Port.plugged.is_(True), Port.state != TRASHED)
+    for floating, subnet_id, address in paths.floating_on(session, networks, *plugged):
+        if subnet_id in gated:
+            found.append(NatSpec("dnat_and_snat", floating.address, address))
     return tuple(found)
+
+
+def _forwards(session: Session, router: Router, outer: Leg | None) -> tuple[ForwardSpec, ...]:
+    """Each forwarded port whose machine is plugged."""
+    if outer is None:
+        return ()
+    found: list[ForwardSpec] = []
+    for row, address in forwarding.forwardings_through(session, router):
+        port = session.get_one(Port, row.port_id)
+        place = paths.target(session, port, row.inner_address)
+        if place is None or not port.plugged or port.state == TRASHED:
+            continue
+        for nth in range(row.outside_port_max - row.outside_port + 1):
+            found.append(
+                ForwardSpec(_protocol(row.protocol), address, row.outside_port + nth, place[1], row.inner_port + nth)
+            )
+    return tuple(found)
+
+
+def _protocol(text: str) -> Literal["tcp", "udp"]:
+    return "udp" if text == "udp" else "tcp"
+
+
+def _peers(session: Session, router: Router, inner: list[Leg]) -> tuple[PeerSpec, ...]:
+    """Each peering to which both sides agree now, for the ranges that are behind both routers now."""
+    found: list[PeerSpec] = []
+    for row in paths.peerings_of(session, router.id, ACTIVE):
+        asker = row.router_id == router.id
+        other = session.get(Router, row.peer_router_id if asker else row.router_id)
+        if not (row.agreed and row.peer_agreed) or other is None or other.state != ACTIVE:
+            continue
+        far = [leg for leg in _living(session, paths.legs(session, other.id)) if not leg.row.external]
+        mine, theirs = (row.ranges, row.peer_ranges) if asker else (row.peer_ranges, row.ranges)
+        local, remote = _behind(mine, inner), _behind(theirs, far)
+        if not local or not remote:
+            continue
+        here, there = ("a", "b") if asker else ("b", "a")
+        ours, others = _link(row.link, 1 if asker else 2), _link(row.link, 2 if asker else 1)
+        found.append(PeerSpec(
+            id=f"{row.id}-{here}", peer=f"{row.id}-{there}", addresses=(f"{ours[0]}/30", f"{ours[1]}/64"),
+            next_hops={4: others[0], 6: others[1]}, local=local, remote=remote,
+        ))  # fmt: skip
+    return tuple(found)
+
+
+def _behind(ranges: list[str], legs: list[Leg]) -> tuple[str, ...]:
+    """The ranges that are in a subnet on one of these legs."""
+    return tuple(r for r in ranges if any(paths.inside(ipaddress.ip_network(r), leg.net) for leg in legs))
+
+
+def _link(number: int, end: int) -> tuple[str, str]:
+    """The addresses of one end of a link between two routers: link-local, or unique by their number."""
+    four = ipaddress.IPv4Address("169.254.0.0") + number * 4 + end
+    six = ipaddress.IPv6Address("fd59:756e:6c6b::") + (number << 64) + end
+    return str(four), str(six)

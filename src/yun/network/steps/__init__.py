@@ -254,7 +254,7 @@ def take_floating_ip_back(op: Op, output: Any, floating_ip_id: str) -> None:
         floating = session.get(FloatingIp, floating_ip_id)
         port_id = floating.port_id if floating else (output or {}).get("port_id")
         if floating is not None:
-            floating.port_id = None
+            floating.port_id, floating.inner_address = None, None
     if port_id:
         bring(op, _routers(op, [port_id]))
     with op.write() as session:
@@ -275,7 +275,8 @@ def apply_floating_ip(op: Op, floating_ip_id: str) -> dict[str, Any]:
 def _routers(op: Op, port_ids: list[str]) -> list[tuple[str, str]]:
     with op.read() as session:
         ports = (session.get(Port, i) for i in port_ids)
-        found = (look.router_of(session, p.subnet_id) for p in ports if p is not None)
+        subnets = {subnet for p in ports if p is not None for subnet, _address in look.places_of(session, p)}
+        found = (look.router_of(session, s) for s in subnets)
         return [("router", i) for i in sorted({r.id for r in found if r is not None})]
 
 
@@ -344,10 +345,11 @@ def remove_rule(op: Op, session: Session, group_id: str, rule_id: str) -> dict[s
 
 def relink(op: Op, session: Session, output: Any, floating_ip_id: str, port_id: str | None) -> None:
     """The address leads where it led before."""
-    rows.link(session, floating_ip_id, (output or {}).get("before"))
+    was = output or {}
+    rows.link(session, floating_ip_id, was.get("before"), was.get("inner"))
 
 
 @tx_step(undo=relink)
 def link(op: Op, session: Session, floating_ip_id: str, port_id: str | None) -> dict[str, Any]:
     """The address leads to the port, or nowhere; returns where it led before."""
-    return {"before": rows.link(session, floating_ip_id, port_id)}
+    return rows.link(session, floating_ip_id, port_id)

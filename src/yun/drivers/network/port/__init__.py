@@ -10,10 +10,17 @@ from yun.drivers.network.port.balancers import BackendHealth, BackendSpec, Balan
 from yun.drivers.network.port.engine import NetworkEngine
 from yun.drivers.network.port.groups import AddressSetSpec, GroupSpec, RuleSpec
 from yun.drivers.network.port.networks import NetworkSpec, PortSpec, RateSpec, SubnetSpec
-from yun.drivers.network.port.routers import AdvertisementSpec, NatSpec, RouterInterfaceSpec, RouterSpec
+from yun.drivers.network.port.routers import (
+    AdvertisementSpec,
+    ForwardSpec,
+    NatSpec,
+    PeerSpec,
+    RouterInterfaceSpec,
+    RouterSpec,
+)
 
 __all__ = [
-    "AddressSetSpec", "AdvertisementSpec", "BackendHealth", "BackendSpec", "BalancerSpec", "CheckSpec", "GroupSpec",
-    "ListenerSpec", "NatSpec", "NetworkEngine", "NetworkSpec", "PortSpec", "RateSpec", "RouterInterfaceSpec",
-    "RouterSpec", "RuleSpec", "SubnetSpec",
+    "AddressSetSpec", "AdvertisementSpec", "BackendHealth", "BackendSpec", "BalancerSpec", "CheckSpec", "ForwardSpec",
+    "GroupSpec", "ListenerSpec", "NatSpec", "NetworkEngine", "NetworkSpec", "PeerSpec", "PortSpec", "RateSpec",
+    "RouterInterfaceSpec", "RouterSpec", "RuleSpec", "SubnetSpec",
 ]  # fmt: skip

@@ -38,9 +38,36 @@ class NatSpec:
 
 
 @dataclass(frozen=True)
+class ForwardSpec:
+    """One port of an outside IPv4 address, led to a port of an inner one."""
+
+    protocol: Literal["tcp", "udp"]
+    external: str
+    external_port: int
+    internal: str
+    internal_port: int
+
+
+@dataclass(frozen=True)
+class PeerSpec:
+    """A leg that ends at another router's leg instead of a network: ``id`` is this one's, ``peer`` the other's.
+
+    ``addresses`` with prefix length, one for each family, ``next_hops`` are the other's by family (4, 6). What comes
+    in passes only from ``remote`` to ``local`` ranges; ``remote`` ranges are routed there.
+    """
+
+    id: str
+    peer: str
+    addresses: tuple[str, ...]
+    next_hops: Mapping[int, str]
+    local: tuple[str, ...]
+    remote: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class RouterSpec:
-    """A logical router: inner legs, at most one outside leg, routes (prefix → next hop), NAT, and the chassis
-    (host name) that carries the outside leg."""
+    """A logical router: inner legs, at most one outside leg, routes (prefix → next hop), NAT, forwarded ports, legs to
+    other routers, and the chassis (host name) that carries the outside leg."""
 
     id: str
     name: str
@@ -49,3 +76,5 @@ class RouterSpec:
     routes: Mapping[str, str] = field(default_factory=dict)
     nat: tuple[NatSpec, ...] = ()
     gateway_chassis: str | None = None
+    forwards: tuple[ForwardSpec, ...] = ()
+    peers: tuple[PeerSpec, ...] = ()
