@@ -17,9 +17,15 @@ LAZY = {
     "pool": ("yun.storage.cli:pool", _("Storage pools.")),
     "trash": ("yun.storage.cli:trash", _("What was deleted and can still be brought back.")),
     "network": ("yun.network.cli:network", _("Networks.")),
+    "network-peering": (
+        "yun.network.cli:network_peering", _("Routers of two projects that reach each other by consent."),
+    ),
     "subnet": ("yun.network.cli:subnet", _("Subnets of networks.")),
     "router": ("yun.network.cli:router", _("Routers between networks and to the outside.")),
     "port": ("yun.network.cli:port", _("Ports in networks: the cards of instances, and those that wait for one.")),
+    "port-forwarding": (
+        "yun.network.cli:port_forwarding", _("Single ports of an outside address that lead to machines."),
+    ),
     "capture": ("yun.network.cli:captures", _("Recordings of packets of ports; begun by yun port capture.")),
     "security-group": ("yun.network.cli:security_group", _("Security groups: who may reach an instance.")),
     "address-set": ("yun.network.cli:address_set", _("Address sets: ranges with a name, for rules of groups.")),

@@ -21,7 +21,10 @@ from yun.network.api import (
 from yun.web.api import Route
 
 router = APIRouter(route_class=Route)
-for part in (networks, routing, ports, captures, groups, sets, floating, forwarding, peering, balancers, reach, topology):
+PARTS = (
+    networks, routing, ports, captures, groups, sets, floating, forwarding, peering, balancers, reach, topology,
+)  # fmt: skip
+for part in PARTS:
     router.include_router(part.router)
 
 __all__ = ["router"]

@@ -33,5 +33,8 @@ command("router.create", _("Create a router"), "/networks/routers/new", icon="ro
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 # Fixed addresses first: /networks/ports is not a network named "ports".
-for part in (topology, groups, balancers, sets, floating, forwarding, peering, ports, reach, routing, changes, networks):
+PARTS = (
+    topology, groups, balancers, sets, floating, forwarding, peering, ports, reach, routing, changes, networks,
+)  # fmt: skip
+for part in PARTS:
     router.include_router(part.router)

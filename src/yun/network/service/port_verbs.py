@@ -15,7 +15,7 @@ from yun.base.crossing import readable
 from yun.base.errors import Conflict, Forbidden, Invalid
 from yun.base.messages import Message, _
 from yun.network import addresses, checks, rates
-from yun.network.model import LoadBalancer, Member, Network, Port, Subnet
+from yun.network.model import ACTIVE, LoadBalancer, Member, Network, Port, PortForwarding, Subnet
 from yun.network.service import families, look, ports
 from yun.network.service.rights import may_change
 from yun.operations.intent import Intent, Key, Subject
@@ -274,6 +274,7 @@ def remove_address(ctx: Context, port: Port, address: str) -> Intent:
             _("The port does not have the address {address}.", address=wanted),
             fields={"address": _("one of {names}", names=others)},
         )
+    _refuse_led_to(ctx.session, port, wanted)
     return Intent(
         kind="port.remove_address",
         title=_("Take the address {address} from port {name}", address=wanted, name=look.title_of(port)),
@@ -284,6 +285,25 @@ def remove_address(ctx: Context, port: Port, address: str) -> Intent:
         effects=(_("The address {address} is free at once; nothing comes in or out by it.", address=wanted),),
         back=(_("It comes back only where nobody has taken it since."),),
     )
+
+
+def _refuse_led_to(session: Session, port: Port, address: str) -> None:
+    """Raise `Conflict` where a floating IP or a forwarding leads to this address of the port."""
+    floating = look.floating_of(session, [port.id]).get(port.id)
+    if floating is not None and floating.inner_address == address:
+        raise Conflict(
+            _("The floating IP {outside} leads to {address}.", outside=floating.address, address=address),
+            hint=_("Lead it to another address of the port, or disassociate it first."),
+        )
+    forwarded = sa.select(PortForwarding).where(
+        PortForwarding.port_id == port.id, PortForwarding.inner_address == address, PortForwarding.state == ACTIVE
+    )
+    if (row := session.scalar(forwarded.limit(1))) is not None:
+        raise Conflict(
+            _("A forwarded port leads to {address}: {ports}.", address=address,
+              ports=f"{row.protocol.upper()} {row.outside_port}"),
+            hint=_("End those forwardings first."),
+        )  # fmt: skip
 
 
 # ── parts ──
