@@ -12,8 +12,8 @@ from tests.network.conftest import Asking, Do
 from yun.base.db import Database
 from yun.base.errors import Conflict, Invalid, NotFound
 from yun.network import service
-from yun.network.model import Network, Port, Router, SecurityRule
-from yun.network.service import NewRule
+from yun.network.model import FloatingIp, Network, Port, Router, SecurityRule
+from yun.network.service import NewRule, paths
 from yun.network.service.reach import Answer, Question, of_ports, reach
 
 pytestmark = pytest.mark.usefixtures("cloud")
@@ -345,3 +345,66 @@ def test_an_inner_address_that_nobody_has_is_not_the_outside(plugged: Plugged, c
     answer = can("one", "10.77.0.200", port=80)
     assert answer.verdict.code == "nobody"
     assert "Nobody has the address 10.77.0.200" in answer.text.render("en")
+
+
+# ── what routers do besides ──
+
+
+def test_a_leg_that_was_taken_off_leads_nowhere(plugged: Plugged, can: Any, do: Do) -> None:
+    joined = service.NewNetwork("joined", subnet=service.NewSubnet("10.8.0.0/24"))
+    do(lambda ctx: service.create_network(ctx, joined))
+    plugged("one"), plugged("two", network="joined")
+    assert can("one", "two", port=22).ok
+
+    def off(ctx: Any) -> Any:
+        router = service.get_router(ctx, "default")
+        leg = next(leg for leg in paths.legs(ctx.session, router.id) if leg.subnet.cidr == "10.8.0.0/24")
+        return service.remove_interface(ctx, router, leg)
+
+    do(off)
+    assert not can("one", "two", port=22).ok
+    assert can("two", "198.51.100.9").verdict.code == "no_router"
+
+
+def test_a_forwarded_port_leads_in_under_another_number(plugged: Plugged, can: Any, do: Do, database: Database) -> None:
+    one = plugged("one")
+    done = do(service.allocate)
+    with database.read() as session:
+        outside = session.get_one(FloatingIp, done.subject_id).address
+    new = service.NewForwarding(port=one.id, floating_ip=outside, protocol="tcp", outside_port=2222, inner_port=22)
+    do(lambda ctx: service.create_forwarding(ctx, new))
+    answer = can("anywhere", outside, port=2222)
+    assert answer.ok, answer.text.render("en")
+    assert english(can("anywhere", "one").passes) == ["TCP 2222"]
+    assert not can("anywhere", outside, port=22).ok
+
+
+def test_a_peering_leads_to_the_ranges_both_sides_agreed_to_and_no_further(
+    plugged: Plugged, asking: Asking, do: Do, projects: tuple[str, str]
+) -> None:
+    ours, theirs = projects
+    for project, name, cidr in ((ours, "a", "10.1.0.0/24"), (theirs, "b", "10.2.0.0/24")):
+        subnet = service.NewSubnet(cidr, name=f"s-{name}", routed=False)
+        new = service.NewNetwork(f"n-{name}", subnet=subnet)
+        do(lambda ctx, new=new: service.create_network(ctx, new), project=project)
+        router = service.NewRouter(f"r-{name}", external=False)
+        do(lambda ctx, router=router: service.create_router(ctx, router), project=project)
+        do(lambda ctx, name=name: service.add_interface(
+            ctx, service.get_router(ctx, f"r-{name}"), service.get_subnet(ctx, f"s-{name}")
+        ), project=project)  # fmt: skip
+    plugged("one", network="n-a")
+    wish = service.NewPeering(name="p", router="r-a", project=theirs, ranges=["s-a"], peer_ranges=["10.2.0.0/24"])
+    do(lambda ctx: service.create_peering(ctx, wish))
+
+    def ask(target: str) -> Answer:
+        with asking() as ctx:
+            return reach(ctx, Question("one", target, "tcp", 22))
+
+    assert ask("10.2.0.9").verdict.code == "no_gateway"
+    do(lambda ctx: service.accept_peering(ctx, service.get_peering(ctx, "p"), "r-b"), project=theirs)
+    answer = ask("10.2.0.9")
+    assert answer.ok
+    assert [s.text.render("en") for s in answer.steps][1:3] == [
+        "It goes through the peering p.", "Whether the other side lets it in, its project knows."
+    ]  # fmt: skip
+    assert ask("10.3.0.9").verdict.code == "no_gateway"

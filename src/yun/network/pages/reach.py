@@ -23,7 +23,7 @@ PROTOCOLS = (
 )  # fmt: skip
 LINKS = {
     "port": "/networks/ports/", "network": "/networks/", "security_group": "/networks/security-groups/",
-    "router": "/networks/routers", "floating_ip": "/networks/floating-ips",
+    "router": "/networks/routers/", "floating_ip": "/networks/floating-ips",
     "load_balancer": "/networks/load-balancers/",
 }  # fmt: skip
 

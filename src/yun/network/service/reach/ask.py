@@ -11,7 +11,7 @@ from yun.base.context import Context, not_found
 from yun.base.errors import Conflict, Invalid
 from yun.base.messages import Message, _
 from yun.network import checks
-from yun.network.model import ACTIVE, TRASHED, FloatingIp, LoadBalancer, Port, PortAddress
+from yun.network.model import ACTIVE, TRASHED, FloatingIp, LoadBalancer, Port, PortAddress, PortForwarding
 from yun.network.service import balancing
 from yun.network.service.reach.facts import BalancerFact, Picture
 from yun.network.service.reach.judge import ECHO, Missing, Pass, Verdict, Want, judge
@@ -139,12 +139,15 @@ def side(ctx: Context, reference: str, field: str) -> Side:
             return Side(str(checks.address(text, field)), address=str(checks.address(text, field)))
         raise not_found("port", text[:80])
     owners = {p.instance_id or p.id for p in found}
-    if len(owners) > 1:
+    forwarded = all(text not in (p.id, p.hostname, p.name, p.address, p.mac) for p in found)
+    if len(owners) > 1 and not forwarded:  # one outside address may lead to several machines
         raise Conflict(
             _("{reference} fits several things.", reference=text[:80]),
             hint=_("Name its id, or choose a project."), fields={field: _("the id of a port or an instance")},
         )  # fmt: skip
     one = _named_by_address(found, text)
+    if len(owners) > 1:
+        return Side(text, tuple(found), one)
     return Side(found[0].hostname or found[0].address, tuple(found), one)
 
 
@@ -182,9 +185,14 @@ def _ports(ctx: Context, text: str) -> list[Port]:
         where: sa.ColumnElement[bool] = sa.or_(Port.id == text, Port.instance_id == text)
     else:
         outer = sa.select(FloatingIp.port_id).where(FloatingIp.address == text, FloatingIp.state == ACTIVE)
+        forwarded = sa.select(PortForwarding.port_id).where(
+            PortForwarding.state == ACTIVE,
+            PortForwarding.floating_ip_id.in_(sa.select(FloatingIp.id).where(FloatingIp.address == text)),
+        )
         more = sa.select(PortAddress.port_id).where(PortAddress.address == text)
         names = (Port.hostname, Port.address, Port.mac, Port.name)
-        where = sa.or_(*(column == text for column in names), Port.id.in_(outer), Port.id.in_(more))
+        others = (Port.id.in_(outer), Port.id.in_(more), Port.id.in_(forwarded))
+        where = sa.or_(*(column == text for column in names), *others)
     query = sa.select(Port).where(where, Port.state != TRASHED)
     if ctx.project_id is not None and not checks.ID.fullmatch(text):
         query = query.where(Port.project_id == ctx.project_id)

@@ -96,14 +96,26 @@ class LegFact:
 
 
 @dataclass(frozen=True)
+class PeerFact:
+    """A peering of a router as it sees it: what is its own, what the other's, and whose that router is."""
+
+    id: str
+    name: str
+    local: tuple[str, ...]
+    remote: tuple[str, ...]
+    router_id: str
+
+
+@dataclass(frozen=True)
 class RouterFact:
-    """A router with its legs and its static routes as (range, next hop)."""
+    """A router with its legs, its static routes as (range, next hop), and its peerings."""
 
     id: str
     name: str
     snat: bool = True
     legs: tuple[LegFact, ...] = ()
     routes: tuple[tuple[str, str], ...] = ()
+    peers: tuple[PeerFact, ...] = ()
 
     @property
     def outside(self) -> LegFact | None:
@@ -118,7 +130,7 @@ class RouterFact:
 @dataclass(frozen=True)
 class OutsideFact:
     """An outside address that leads to a port: all of it, or one port of a protocol (``low`` to ``high``), which
-    becomes ``inner`` and those after it."""
+    becomes ``inner`` and those after it, at ``inner_address`` (else at the port's first address)."""
 
     id: str
     address: str
@@ -128,6 +140,7 @@ class OutsideFact:
     low: int = 0
     high: int = 65535
     inner: int = 0
+    inner_address: str = ""
 
 
 @dataclass(frozen=True)

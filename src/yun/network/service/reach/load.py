@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import sqlalchemy as sa
@@ -15,11 +15,14 @@ from yun.network.model import (
     AddressSet,
     FloatingIp,
     Network,
+    NetworkPeering,
     Port,
     PortAddress,
+    PortForwarding,
     PortSecurityGroup,
     Router,
     RouterInterface,
+    RouterRoute,
     SecurityGroup,
     SecurityRule,
     Subnet,
@@ -30,6 +33,7 @@ from yun.network.service.reach.facts import (
     LegFact,
     NetworkFact,
     OutsideFact,
+    PeerFact,
     Picture,
     PortFact,
     RouterFact,
@@ -87,8 +91,33 @@ def outside_of(session: Session, port_ids: list[str]) -> dict[str, tuple[Outside
     query = sa.select(FloatingIp).where(FloatingIp.port_id.in_(port_ids), FloatingIp.state == ACTIVE)
     for row in session.scalars(query):
         if row.port_id is not None:
-            found[row.port_id] = (OutsideFact(row.id, row.address, row.network_id),)
+            whole = OutsideFact(row.id, row.address, row.network_id, inner_address=row.inner_address or "")
+            found[row.port_id] = (whole,)
+    for port_id, forwarded in _forwarded(session, port_ids):
+        found[port_id] = (*found.get(port_id, ()), forwarded)
     return found
+
+
+def _forwarded(session: Session, port_ids: list[str]) -> Iterator[tuple[str, OutsideFact]]:
+    """The ports of outside addresses that lead to these ports: of floating IPs, and of routers' own."""
+    mine = sa.select(PortForwarding).where(PortForwarding.port_id.in_(port_ids), PortForwarding.state == ACTIVE)
+    for row in session.scalars(mine):
+        if row.floating_ip_id is not None:
+            floating = session.get_one(FloatingIp, row.floating_ip_id)
+            address, network_id = floating.address, floating.network_id
+        else:
+            outer = sa.select(RouterInterface).where(
+                RouterInterface.router_id == row.router_id, RouterInterface.external.is_(True),
+                RouterInterface.state == ACTIVE,
+            )  # fmt: skip
+            leg = session.scalars(outer).first()
+            if leg is None:
+                continue
+            address, network_id = leg.address.partition("/")[0], leg.network_id
+        yield row.port_id, OutsideFact(
+            row.id, address, network_id, "port_forwarding", row.protocol, row.outside_port, row.outside_port_max,
+            row.inner_port, row.inner_address or "",
+        )  # fmt: skip
 
 
 def with_networks(session: Session, made: Picture, network_ids: Collection[str]) -> Picture:
@@ -119,15 +148,38 @@ def with_networks(session: Session, made: Picture, network_ids: Collection[str])
 def routers_at(session: Session, network_ids: Collection[str], known: Collection[str]) -> dict[str, RouterFact]:
     """The living routers with an inner leg in one of the networks, but for those that are known."""
     inner = sa.select(RouterInterface.router_id).where(
-        RouterInterface.network_id.in_(network_ids), RouterInterface.external.is_(False)
-    )
+        RouterInterface.network_id.in_(network_ids), RouterInterface.external.is_(False),
+        RouterInterface.state == ACTIVE,
+    )  # fmt: skip
     query = sa.select(Router).where(Router.id.in_(inner), Router.id.not_in(known), Router.state == ACTIVE)
     rows = {r.id: r for r in session.scalars(query)}
     legs: dict[str, list[LegFact]] = {}
-    for leg in session.scalars(sa.select(RouterInterface).where(RouterInterface.router_id.in_(rows))):
+    living = sa.select(RouterInterface).where(RouterInterface.router_id.in_(rows), RouterInterface.state == ACTIVE)
+    for leg in session.scalars(living):
         fact = LegFact(leg.subnet_id, leg.network_id, leg.address.partition("/")[0], leg.external)
         legs.setdefault(leg.router_id, []).append(fact)
-    return {k: RouterFact(k, r.name, r.snat, tuple(legs.get(k, ()))) for k, r in rows.items()}
+    routes: dict[str, list[tuple[str, str]]] = {}
+    for route in session.scalars(sa.select(RouterRoute).where(RouterRoute.router_id.in_(rows))):
+        routes.setdefault(route.router_id, []).append((route.destination, route.next_hop))
+    peers = _peers(session, rows)
+    return {
+        k: RouterFact(k, r.name, r.snat, tuple(legs.get(k, ())), tuple(routes.get(k, ())), tuple(peers.get(k, ())))
+        for k, r in rows.items()
+    }
+
+
+def _peers(session: Session, router_ids: Collection[str]) -> dict[str, list[PeerFact]]:
+    """Router id → its peerings to which both sides agree."""
+    mine = sa.or_(NetworkPeering.router_id.in_(router_ids), NetworkPeering.peer_router_id.in_(router_ids))
+    query = sa.select(NetworkPeering).where(
+        mine, NetworkPeering.state == ACTIVE, NetworkPeering.agreed.is_(True), NetworkPeering.peer_agreed.is_(True)
+    )
+    found: dict[str, list[PeerFact]] = {}
+    for row in session.scalars(query):
+        ours, theirs, other = tuple(row.ranges), tuple(row.peer_ranges), row.peer_router_id or ""
+        found.setdefault(row.router_id, []).append(PeerFact(row.id, row.name, ours, theirs, other))
+        found.setdefault(other, []).append(PeerFact(row.id, row.name, theirs, ours, row.router_id))
+    return found
 
 
 def group_facts(session: Session, group_ids: Collection[str]) -> dict[str, GroupFact]:

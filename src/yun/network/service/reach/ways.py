@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from yun.base.messages import Message, _
-from yun.network.service.reach.facts import BalancerFact, OutsideFact, Picture, PortFact, RouterFact
+from yun.network.service.reach.facts import BalancerFact, OutsideFact, PeerFact, Picture, PortFact, RouterFact
 from yun.network.service.reach.spans import address, network
 
 MOST_HOPS = 8
@@ -90,6 +90,10 @@ def _inside(picture: Picture, a: End, b: End) -> Way:
         return Way((Step(True, text, "network", a.port.network_id, name),), sent=b.address, seen=a.address)
     there = _walk(picture, a.subnet_id, b.subnet_id, b.address)
     if isinstance(there, Way):
+        peered = _peered(picture, a, b.address)
+        far = gateway_of(picture, b.subnet_id)
+        if peered is not None and far is not None and peered[0].router_id == far.id:
+            return Way(peered[1], sent=b.address, seen=a.address)
         return there
     back = _walk(picture, b.subnet_id, a.subnet_id, a.address)
     if isinstance(back, Way):
@@ -117,6 +121,17 @@ def _walk(picture: Picture, start: str, end: str, target: str) -> list[Step] | W
             return blocked("no_route", text, *steps[:-1], thing=("router", router.id, router.name))
         router = following
     return blocked("loop", _("The routes go around in a circle."), *steps)
+
+
+def _peered(picture: Picture, a: End, target: str) -> tuple[PeerFact, tuple[Step, ...]] | None:
+    """The peering by which a port reaches an address, and the way."""
+    router = gateway_of(picture, a.subnet_id)
+    for peer in router.peers if router else ():
+        ours = any(address(a.address) in network(r) for r in peer.local)
+        if router is not None and ours and any(address(target) in network(r) for r in peer.remote):
+            text = _("It goes through the peering {name}.", name=peer.name)
+            return peer, (_through(router), Step(True, text, "network_peering", peer.id, peer.name))
+    return None
 
 
 def gateway_of(picture: Picture, subnet_id: str) -> RouterFact | None:
@@ -171,7 +186,7 @@ def exit_of(picture: Picture, end: End) -> tuple[str, list[Step]] | Way:
         return end.address, [_through(router), Step(True, text, "port", end.port.id, end.port.name)]
     own = next((o for o in picture.outside.get(end.port.id, ()) if _whole(o, outer.network_id)), None)
     steps = [_through(router)]
-    if own is not None and end.address == end.port.addresses[0]:
+    if own is not None and end.address == (own.inner_address or end.port.addresses[0]):
         text = _("Outside it is known by its floating IP {address}.", address=own.address)
         return own.address, [*steps, Step(True, text, "floating_ip", own.id, own.address)]
     if not router.snat:
@@ -217,6 +232,10 @@ def _member(b: End) -> str:
 
 
 def _out(picture: Picture, a: End, target: str) -> Way:
+    peered = _peered(picture, a, target) if target else None
+    if peered is not None:
+        text = _("Whether the other side lets it in, its project knows.")
+        return Way((*peered[1], Step(True, text)), sent=target, seen=a.address)
     inside = [s for s in picture.subnets.values() if target and not _outer(picture, s.network_id)]
     for subnet in inside:
         if address(target) in network(subnet.cidr):
@@ -236,10 +255,11 @@ def entries(picture: Picture, b: End) -> Iterator[tuple[OutsideFact, list[Step]]
     assert b.port is not None
     router = gateway_of(picture, b.subnet_id)
     outer = router.outside if router else None
-    if router is None or outer is None or b.address != b.port.addresses[0]:
+    if router is None or outer is None:
         return
     for outside in picture.outside.get(b.port.id, ()):
-        if outside.network_id != outer.network_id or b.by not in ("", outside.address):
+        meant = outside.inner_address or b.port.addresses[0]
+        if outside.network_id != outer.network_id or b.by not in ("", outside.address) or b.address != meant:
             continue
         if outside.kind == "floating_ip":
             text = _("The floating IP {address} leads to {name}.", address=outside.address, name=b.port.name)
