@@ -30,6 +30,7 @@ LAZY = {
     "security-group": ("yun.network.cli:security_group", _("Security groups: who may reach an instance.")),
     "address-set": ("yun.network.cli:address_set", _("Address sets: ranges with a name, for rules of groups.")),
     "floating-ip": ("yun.network.cli:floating_ip", _("Addresses that are reachable from outside.")),
+    "dns-record": ("yun.network.cli:dns_record", _("Names of a network beside those of its machines.")),
     "load-balancer": ("yun.network.cli:load_balancer", _("Load balancers: one address before several instances.")),
     "host": ("yun.compute.cli:host", _("Hypervisor hosts and their services.")),
     "project": ("yun.identity.cli:project", _("Projects and their members.")),

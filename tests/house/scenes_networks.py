@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.house.story import MAKE_NET, Ask, Scene, first_port, instance, on
+from yun.base.context import Context
 from yun.compute import service as compute
 from yun.compute.service import Card
+from yun.identity import service as identity
 from yun.network import service as network
 
 CHANGE_NET: Ask = lambda ctx: network.update_network(  # noqa: E731
@@ -26,9 +30,34 @@ SIX: Ask = lambda ctx: network.create_subnet(  # noqa: E731
 BOTH: Ask = lambda ctx: network.create_subnet(  # noqa: E731
     ctx, network.get_network(ctx, "n1"), network.NewSubnet("fd00:8::/64", name="both", ipv6_mode="dhcpv6-stateful")
 )
+KEEP: Ask = lambda ctx: network.reserve(  # noqa: E731
+    ctx, network.get_subnet(ctx, "10.9.0.0-24"), "10.9.0.10-10.9.0.19", "打印机"
+)
+NAME: Ask = lambda ctx: network.create_record(ctx, network.get_network(ctx, "n1"), "db", "10.9.0.9")  # noqa: E731
+
+
+SHARE: Ask = lambda ctx: network.share(ctx, network.get_network(ctx, "n1"), "p1")  # noqa: E731
+OTHER: Ask = lambda ctx: identity.create_project(ctx, name="p1")  # noqa: E731
+
+
+def first_record(ctx: Context) -> Any:
+    """The first record of n1."""
+    return network.records_of(ctx.session, network.get_network(ctx, "n1").id)[0]
+
+
 SCENES: dict[str, Scene] = {
     "network.update": Scene(CHANGE_NET, (MAKE_NET,)),
     "subnet.update": Scene(CHANGE_SUBNET, (MAKE_NET,)),
+    "network.share": Scene(SHARE, (MAKE_NET, OTHER)),
+    "network.unshare": Scene(
+        lambda ctx: network.unshare(ctx, network.get_network(ctx, "n1"), "p1"), (MAKE_NET, OTHER, SHARE)
+    ),
+    "dns_record.create": Scene(NAME, (MAKE_NET,)),
+    "dns_record.delete": Scene(lambda ctx: network.delete_record(ctx, first_record(ctx)), (MAKE_NET, NAME)),
+    "subnet.reserve": Scene(KEEP, (MAKE_NET,)),
+    "subnet.unreserve": Scene(
+        lambda ctx: network.unreserve(ctx, network.get_subnet(ctx, "10.9.0.0-24"), "10.9.0.15"), (MAKE_NET, KEEP)
+    ),
 }
 MORE: dict[str, Scene] = {
     "subnet.update of the gateway": Scene(

@@ -20,6 +20,7 @@ from yun.network.model import Port
 from yun.network.service import NetworkChanges, NewNetwork, NewSubnet, SubnetChanges
 from yun.operations import service as operations
 from yun.operations.intent import Intent, Subject
+from yun.operations.model import Operation
 
 ENDPOINT = str(Path(__file__).with_name("endpoint6.py"))
 RESOLVER = str(Path(__file__).with_name("resolver.py"))
@@ -178,9 +179,26 @@ def names(room: Subnets, saw: dict[str, Any]) -> None:
     )  # fmt: skip
     saw["names"] = {f"{space} {name} {kind}": act(space, "ask", name, server, kind) for space, name, kind in questions}
     saw["web4"] = four.address
+    made = room.do(lambda ctx: service.create_record(ctx, service.get_network(ctx, "four"), "db", "192.0.2.33"))
+    room.do(lambda ctx: service.create_record(ctx, service.get_network(ctx, "four"), "db", "fd00::33"))
+    asked = [("db", "A"), ("db.default.internal", "A"), ("db", "AAAA")]
+    saw["record"] = [until(lambda n=n, k=k: answered(n, server, k)) for n, k in asked]  # type: ignore[misc]
+    room.do(lambda ctx: service.delete_record(ctx, service.get_record(ctx, _record(room, made))))
+    saw["record_gone"] = until(lambda: act("asker", "ask", "db", server, "A") == "3")
     saw["quick"] = act("asker", "look", "web4", server, "default.internal")
     child.kill()
     child.wait()
+
+
+def answered(name: str, server: str, kind: str) -> str:
+    """What the asker is told, once it is told something."""
+    found = act("asker", "ask", name, server, kind)
+    return found if found.startswith("0 ") else ""
+
+
+def _record(room: Subnets, operation_id: str) -> str:
+    with room.database.read() as session:
+        return str(session.scalars(sa.select(Operation.subject_id).where(Operation.id == operation_id)).one())
 
 
 def run_resolver(room: Subnets) -> Any:

@@ -74,6 +74,11 @@ def test_names_are_answered_inside_the_network_and_the_rest_by_the_resolver(saw:
     assert names["asker nowhere.example A"] == "3"
 
 
+def test_a_networks_own_records_are_answered_until_they_are_deleted(saw: dict[str, Any]) -> None:
+    assert saw["record"] == ["0 192.0.2.33", "0 192.0.2.33", "0 fd00::33"]
+    assert saw["record_gone"] is True
+
+
 def test_a_name_without_ipv6_is_found_without_a_stall(saw: dict[str, Any]) -> None:
     assert saw["names"]["asker web4.default.internal AAAA"] == "3"
     seconds, _space, found = saw["quick"].partition(" ")

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session, aliased
 from yun.base.errors import Conflict, Invalid, NoCapacity
 from yun.base.messages import _
 from yun.network import checks
-from yun.network.model import Port, Reservation, RouterInterface, Subnet
+from yun.network.holders import holders
+from yun.network.model import TRASHED, AddressRange, Port, Reservation, RouterInterface, Subnet
 
 PLANNED = "network.planned_places"
 
@@ -37,7 +38,16 @@ def free(session: Session, subnet: Subnet) -> int:
     taken = sa.select(sa.func.count()).where(
         Reservation.subnet_id == subnet.id, Reservation.place >= low, Reservation.place <= high
     )
-    return total(subnet) - (session.scalar(taken) or 0)
+    kept = sum(min(r.last, high) - max(r.first, low) + 1 for r in ranges(session, subnet, low, high))
+    return total(subnet) - (session.scalar(taken) or 0) - kept
+
+
+def ranges(session: Session, subnet: Subnet, low: int, high: int) -> list[AddressRange]:
+    """The reserved ranges of the subnet that have a place from ``low`` to ``high``, in order."""
+    query = sa.select(AddressRange).where(
+        AddressRange.subnet_id == subnet.id, AddressRange.first <= high, AddressRange.last >= low
+    )
+    return list(session.scalars(query.order_by(AddressRange.first)))
 
 
 def choose(session: Session, subnet: Subnet, wanted: str | None = None) -> str:
@@ -51,7 +61,7 @@ def choose(session: Session, subnet: Subnet, wanted: str | None = None) -> str:
         found = str(checks.address(wanted, within=ipaddress.ip_network(subnet.cidr)))
         place = place_of(subnet, found)
         if _taken(session, subnet, place):
-            raise _conflict(subnet, found)
+            raise _conflict(session, subnet, found)
     else:
         place = _lowest(session, subnet, {p for s, p in planned if s == subnet.id})
     planned.add((subnet.id, place))
@@ -67,7 +77,7 @@ def take(session: Session, subnet: Subnet, address: str, owner: tuple[str, str],
     place = place_of(subnet, address)
     if _taken(session, subnet, place):
         if fixed:
-            raise _conflict(subnet, address)
+            raise _conflict(session, subnet, address)
         place = _lowest(session, subnet, set())
     session.add(Reservation(subnet_id=subnet.id, place=place, owner_kind=owner[0], owner_id=owner[1]))
     session.flush()
@@ -77,7 +87,7 @@ def take(session: Session, subnet: Subnet, address: str, owner: tuple[str, str],
 def refuse_taken(session: Session, subnet: Subnet, address: str, field: str = "address") -> None:
     """Raise `Conflict` naming ``field`` where the address is taken."""
     if _taken(session, subnet, place_of(subnet, address)):
-        raise _conflict(subnet, address, field)
+        raise _conflict(session, subnet, address, field)
 
 
 def own(session: Session, subnet: Subnet, mac: str) -> str:
@@ -103,7 +113,7 @@ def give_back(session: Session, owner_id: str) -> None:
 
 
 def _taken(session: Session, subnet: Subnet, place: int) -> bool:
-    return session.get(Reservation, (subnet.id, place)) is not None
+    return session.get(Reservation, (subnet.id, place)) is not None or bool(ranges(session, subnet, place, place))
 
 
 def _lowest(session: Session, subnet: Subnet, besides: set[int]) -> int:
@@ -122,14 +132,15 @@ def _lowest(session: Session, subnet: Subnet, besides: set[int]) -> int:
                 hint=_("Purge what lies in the trash, or use another subnet."),
                 details={"subnet_id": subnet.id, **numbers},
             )  # fmt: skip
-        if place not in besides:
+        kept = ranges(session, subnet, place, place)
+        if not kept and place not in besides:
             return place
-        floor = place + 1
+        floor = (kept[0].last if kept else place) + 1
 
 
 def _gap(session: Session, subnet: Subnet, floor: int) -> int:
     """The lowest place from ``floor`` on that nobody has, inside the pool or beyond it."""
-    if not _taken(session, subnet, floor):
+    if session.get(Reservation, (subnet.id, floor)) is None:
         return floor
     after = aliased(Reservation)
     followed = sa.exists().where(after.subnet_id == subnet.id, after.place == Reservation.place + 1)
@@ -140,11 +151,25 @@ def _gap(session: Session, subnet: Subnet, floor: int) -> int:
     return floor if found is None else found + 1
 
 
-def _conflict(subnet: Subnet, address: str, field: str = "address") -> Conflict:
+def _conflict(session: Session, subnet: Subnet, address: str, field: str = "address") -> Conflict:
+    place = place_of(subnet, address)
+    right = _("an address that is free, or none for the lowest free one")
+    name = subnet.name or subnet.cidr
+    for kept in ranges(session, subnet, place, place):
+        return Conflict(
+            _("The address {address} is reserved in {subnet}: {note}.", address=address, subnet=name,
+              note=kept.note or "–"),
+            hint=_("Take the reservation back first: yun subnet unreserve."), fields={field: right},
+        )  # fmt: skip
+    found = session.get(Reservation, (subnet.id, place))
+    who = holders(session, [found])[place] if found is not None else None
+    if who is None:
+        return Conflict(_("The address {address} is taken in {subnet}.", address=address, subnet=name),
+                        fields={field: right})  # fmt: skip
     return Conflict(
-        _("The address {address} is taken in {subnet}.", address=address, subnet=subnet.name or subnet.cidr),
-        hint=_("What lies in the trash keeps its address too."),
-        fields={field: _("an address that is free, or none for the lowest free one")},
+        _("The address {address} is taken in {subnet} by {holder}.", address=address, subnet=name, holder=who.said),
+        hint=_("What lies in the trash keeps its address too.") if who.state == TRASHED else None,
+        fields={field: right},
     )
 
 

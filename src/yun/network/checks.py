@@ -85,6 +85,18 @@ def cidr(text: str, field: str = "cidr", *, smallest: int = 3) -> Net:
     return net
 
 
+def inner(text: str, net: Net, field: str = "range") -> Net:
+    """A range inside ``net``."""
+    right = _("a range inside {cidr}", cidr=str(net))
+    try:
+        found = ipaddress.ip_network(text.strip())
+    except ValueError as error:
+        raise refuse(field, _("{value} is not a range of addresses.", value=text[:60]), right) from error
+    if found.version != net.version or not found.subnet_of(net):  # type: ignore[arg-type]
+        raise refuse(field, _("{address} is not in {cidr}.", address=str(found), cidr=str(net)), right)
+    return found
+
+
 def ipv6_mode(mode: str | None, net: Net, field: str = "ipv6_mode") -> str:
     """How guests of an IPv6 range get their addresses; nothing for IPv4. The range has a length that suits the mode."""
     if net.version == 4:
@@ -132,7 +144,7 @@ def address(text: str, field: str = "address", *, within: Net | None = None) -> 
             field, _("{value} is not an address.", value=text[:60]), _("an address such as 10.1.0.7")
         ) from error
     if within is not None:
-        right = _("an address from {first} to {last}", first=str(within[1]), last=str(_highest(within)))
+        right = _("an address from {first} to {last}", first=str(within[1]), last=str(highest(within)))
         if found.version != within.version or found not in within:
             raise refuse(field, _("{address} is not in {cidr}.", address=str(found), cidr=str(within)), right)
         if found == within[0] or (found.version == 4 and found == within[-1]):
@@ -140,7 +152,8 @@ def address(text: str, field: str = "address", *, within: Net | None = None) -> 
     return found
 
 
-def _highest(net: Net) -> Address:
+def highest(net: Net) -> Address:
+    """The last address of the range that a host may have."""
     return net[-2] if net.version == 4 else net[-1]
 
 
@@ -248,6 +261,17 @@ def domain(text: str, field: str = "domain") -> str:
     clean = text.strip().lower().rstrip(".")
     if clean and not DOMAIN.fullmatch(clean):
         raise refuse(field, _("{value} is not a domain.", value=text[:60]), _("a domain such as lab.internal"))
+    return clean
+
+
+def record_name(text: str, field: str = "name") -> str:
+    """A name that a network may answer, in lower case; parts may begin with an underscore."""
+    clean = text.strip().lower().rstrip(".")
+    parts = clean.split(".")
+    wrong = not clean or len(clean) > 253 or not all(LABEL.fullmatch(p.removeprefix("_")) for p in parts)
+    if wrong or clean.endswith(".arpa"):
+        right = _("such as db or db.lab.internal")
+        raise refuse(field, _("{value} cannot be a name in the DNS.", value=text[:60]), right)
     return clean
 
 

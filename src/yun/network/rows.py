@@ -15,7 +15,9 @@ from yun.network import addresses
 from yun.network.model import (
     ACTIVE,
     TRASHED,
+    AddressRange,
     AddressSet,
+    DnsRecord,
     FloatingIp,
     Listener,
     LoadBalancer,
@@ -23,6 +25,7 @@ from yun.network.model import (
     MemberHealth,
     Network,
     NetworkPeering,
+    NetworkShare,
     Port,
     PortAddress,
     PortForwarding,
@@ -105,6 +108,8 @@ def forget(session: Session, noun: str, identifier: str) -> None:
     if noun == "network":
         for subnet in look.subnets_of(session, identifier, trashed=True):
             _forget_subnet(session, subnet)
+        session.execute(sa.delete(DnsRecord).where(DnsRecord.network_id == identifier))
+        session.execute(sa.delete(NetworkShare).where(NetworkShare.network_id == identifier))
     elif noun == "subnet":
         _forget_subnet(session, row)
         session.flush()
@@ -146,6 +151,7 @@ def _forget_subnet(session: Session, subnet: Subnet) -> None:
                 session.delete(route)
         forget_leg(session, leg)
     addresses.give_back(session, subnet.id)
+    session.execute(sa.delete(AddressRange).where(AddressRange.subnet_id == subnet.id))
     session.flush()
     session.delete(subnet)
 

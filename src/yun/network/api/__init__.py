@@ -14,8 +14,11 @@ from yun.network.api import (
     peering,
     ports,
     reach,
+    records,
+    reserving,
     routing,
     sets,
+    sharing,
     topology,
 )
 from yun.web.api import Route
@@ -23,6 +26,7 @@ from yun.web.api import Route
 router = APIRouter(route_class=Route)
 PARTS = (
     networks, routing, ports, captures, groups, sets, floating, forwarding, peering, balancers, reach, topology,
+    records, reserving, sharing,
 )  # fmt: skip
 for part in PARTS:
     router.include_router(part.router)

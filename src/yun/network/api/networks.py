@@ -116,7 +116,17 @@ class SubnetInNetwork(SubnetBody):
 
 
 def _network(ctx: Context, row: Network) -> dict[str, Any]:
-    return show.network(row, service.subnets_of(ctx.session, row.id))
+    return show.network(row, service.subnets_of(ctx.session, row.id), _shares(ctx, [row]).get(row.id, ()))
+
+
+def _shares(ctx: Context, rows: list[Network]) -> dict[str, list[str]]:
+    """With whom the networks are shared; whoever uses another's sees his own projects alone."""
+    found = service.shares_of(ctx.session, [r.id for r in rows])
+    owners = {r.id: r.project_id for r in rows}
+    return {
+        network_id: [p for p in projects if ctx.sees(owners[network_id]) or p == "*" or ctx.sees(p)]
+        for network_id, projects in found.items()
+    }
 
 
 @router.get("/networks", summary="List networks")
@@ -128,7 +138,9 @@ def list_networks(
     """The project's networks, and the external one of the cloud."""
     page = service.list_of(ctx, Network, filters={"state": state}, sort=sort, cursor=cursor, limit=limit, q=q)
     subnets = service.subnets_by_network(ctx.session, [n.id for n in page.items])
-    return {"items": [show.network(n, subnets.get(n.id, [])) for n in page.items], "next": page.next}
+    shared = _shares(ctx, page.items)
+    items = [show.network(n, subnets.get(n.id, []), shared.get(n.id, ())) for n in page.items]
+    return {"items": items, "next": page.next}
 
 
 @router.post("/networks", summary="Create a network", status_code=201)

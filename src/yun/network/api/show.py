@@ -44,8 +44,8 @@ def _row(row: Any) -> dict[str, Any]:
     }
 
 
-def network(row: Network, subnets: list[Subnet]) -> dict[str, Any]:
-    """A network with its subnets."""
+def network(row: Network, subnets: list[Subnet], shared: Sequence[str] = ()) -> dict[str, Any]:
+    """A network with its subnets, and with the projects that it is ``shared`` with (``*``: all)."""
     return {
         **_row(row),
         "name": row.name,
@@ -54,6 +54,9 @@ def network(row: Network, subnets: list[Subnet]) -> dict[str, Any]:
         "external": row.external,
         "mtu": row.mtu,
         "domain": row.domain,
+        "physical": row.physical,
+        "vlan": row.vlan,
+        "shared_with": list(shared),
         "subnets": [{"id": s.id, "name": s.name, "cidr": s.cidr} for s in subnets],
     }
 

@@ -12,6 +12,7 @@ from yun.network.cli.networks import network
 from yun.network.cli.port_forwardings import port_forwarding
 from yun.network.cli.ports import port
 from yun.network.cli.reach import reach  # noqa: F401 (it adds its verb)
+from yun.network.cli.records import dns_record
 from yun.network.cli.routers import router
 from yun.network.cli.sets import address_set
 from yun.network.cli.subnets import subnet
@@ -19,5 +20,5 @@ from yun.network.cli.topology import topology  # noqa: F401  (a command of `netw
 
 commands = [
     network, subnet, router, port, captures, security_group, address_set, floating_ip, port_forwarding,
-    network_peering, load_balancer,
+    network_peering, load_balancer, dns_record,
 ]  # fmt: skip

@@ -45,6 +45,8 @@ def show_network(client: Client, ref: str) -> None:
         (_("Name"), "name"), (_("Description"), "description"), (_("Tags"), "tags"), (_("Ranges"), _ranges),
         (_("External"), "external"),
         (_("MTU"), "mtu"), (_("Domain"), "domain"), (_("State"), "state"),
+        (_("Physical network"), "physical"), (_("VLAN"), "vlan"),
+        (_("Shared with"), lambda r: ", ".join(r["shared_with"])),
         (_("Created"), "created_at"), (_("Id"), "id"),
     ]  # fmt: skip
     output(client.get(f"/networks/{quote(ref)}"), columns)
@@ -94,6 +96,24 @@ def update_network(
 ) -> None:
     """Change."""
     client.change("PATCH", f"/networks/{quote(ref)}", given(name=name, description=description, mtu=mtu, domain=domain))
+
+
+@network.command("share", help=_("Let another project put its machines on a network; * means all."))
+@click.argument("ref")
+@click.argument("project")
+@pass_client
+def share_network(client: Client, ref: str, project: str) -> None:
+    """Share."""
+    client.change("POST", f"/networks/{quote(ref)}/share", {"project": project})
+
+
+@network.command("unshare", help=_("Share a network with a project no more; * means all."))
+@click.argument("ref")
+@click.argument("project")
+@pass_client
+def unshare_network(client: Client, ref: str, project: str) -> None:
+    """Share no more."""
+    client.change("POST", f"/networks/{quote(ref)}/unshare", {"project": project})
 
 
 @network.command("delete", help=_("Delete a network with its subnets."))

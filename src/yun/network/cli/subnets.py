@@ -117,3 +117,35 @@ def update_subnet(
 def delete_subnet(client: Client, ref: str) -> None:
     """Delete a subnet."""
     client.change("DELETE", f"/subnets/{quote(ref)}")
+
+
+@subnet.command("addresses", help=_("Show who has which address of a subnet, and what is free."))
+@click.argument("ref")
+@pass_client
+def list_addresses(client: Client, ref: str) -> None:
+    """Who has which address."""
+    columns: list[Any] = [
+        (_("ADDRESS"), lambda r: r["first"] if r["count"] == 1 else f"{r['first']}-{r['last']}"),
+        (_("COUNT"), "count"), (_("WHOSE"), "text"), (_("KIND"), lambda r: _(r["kind"])), (_("SINCE"), "since"),
+        (_("ID"), "id"),
+    ]  # fmt: skip
+    output(client.items(f"/subnets/{quote(ref)}/addresses"), columns)
+
+
+@subnet.command("reserve", help=_("Reserve addresses: the cloud gives them to nobody."))
+@click.argument("ref")
+@click.argument("text", metavar="RANGE")
+@option("--note", help=_("What they are for."))
+@pass_client
+def reserve(client: Client, ref: str, text: str, note: str | None) -> None:
+    """Reserve."""
+    client.change("POST", f"/subnets/{quote(ref)}/reserve", given(range=text, note=note))
+
+
+@subnet.command("unreserve", help=_("Take a reservation back, by its id, its range or an address of it."))
+@click.argument("ref")
+@click.argument("text", metavar="RANGE")
+@pass_client
+def unreserve(client: Client, ref: str, text: str) -> None:
+    """Take back."""
+    client.change("POST", f"/subnets/{quote(ref)}/unreserve", {"range": text})

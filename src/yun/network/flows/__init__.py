@@ -14,7 +14,10 @@ from yun.network.flows import (  # noqa: F401 (they declare operations)
     networks,
     peering,
     ports,
+    records,
+    reserving,
     routers,
+    sharing,
 )
 from yun.operations.intent import Subject
 

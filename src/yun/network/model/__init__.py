@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from yun.network.model import balancers, captures, floating, forwarding, groups, networks, peering, ports, routers
+from yun.network.model import (
+    balancers,
+    captures,
+    floating,
+    forwarding,
+    groups,
+    names,
+    networks,
+    peering,
+    ports,
+    routers,
+    sharing,
+)
 from yun.network.model.balancers import Listener, LoadBalancer, Member, MemberHealth
 from yun.network.model.captures import CAPTURE_STATES, COMPLETE, FAILED, RECORDING, Capture, PortSample
 from yun.network.model.floating import FloatingIp
@@ -15,13 +27,15 @@ from yun.network.model.groups import (
     SecurityLogMark,
     SecurityRule,
 )
-from yun.network.model.networks import Network, NetworkDefault, Reservation, Subnet
+from yun.network.model.names import DnsRecord
+from yun.network.model.networks import AddressRange, Network, NetworkDefault, Reservation, Subnet
 from yun.network.model.peering import REQUESTED, NetworkPeering
 from yun.network.model.ports import Port, PortAddress
 from yun.network.model.routers import Router, RouterInterface, RouterRoute
+from yun.network.model.sharing import ALL, NetworkShare
 from yun.network.model.states import ACTIVE, DOWN, TRASHED, UP, Trashable
 
-PARTS = (networks, routers, ports, captures, groups, floating, forwarding, peering, balancers)
+PARTS = (networks, routers, ports, captures, groups, floating, forwarding, peering, balancers, names, sharing)
 
 ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
     noun: verbs for part in PARTS for noun, verbs in part.ALLOWED.items()
@@ -29,9 +43,9 @@ ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
 """Which verb is allowed in which state, by noun."""
 
 __all__ = [
-    "ACTIVE", "ALLOWED", "CAPTURE_STATES", "COMPLETE", "DOWN", "FAILED", "RECORDING", "REQUESTED", "TRASHED", "UP",
-    "AddressSet", "Capture", "FloatingIp", "Listener", "LoadBalancer", "Member", "MemberHealth", "Network",
-    "NetworkDefault", "NetworkPeering", "Port", "PortAddress", "PortForwarding", "PortSample", "PortSecurityGroup",
-    "Reservation", "Router", "RouterInterface", "RouterRoute", "SecurityGroup", "SecurityHit", "SecurityLogMark",
-    "SecurityRule", "Subnet", "Trashable",
+    "ACTIVE", "ALL", "ALLOWED", "CAPTURE_STATES", "COMPLETE", "DOWN", "FAILED", "RECORDING", "REQUESTED", "TRASHED",
+    "UP", "AddressRange", "AddressSet", "Capture", "DnsRecord", "FloatingIp", "Listener", "LoadBalancer", "Member",
+    "MemberHealth", "Network", "NetworkDefault", "NetworkPeering", "NetworkShare", "Port", "PortAddress",
+    "PortForwarding", "PortSample", "PortSecurityGroup", "Reservation", "Router", "RouterInterface", "RouterRoute",
+    "SecurityGroup", "SecurityHit", "SecurityLogMark", "SecurityRule", "Subnet", "Trashable",
 ]  # fmt: skip

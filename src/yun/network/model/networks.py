@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,11 +17,12 @@ declare(
     delete="member",
 )  # fmt: skip
 declare("network", "cloud", ensure_default="admin", provide="admin", reconcile="admin", tend="admin")
-declare("subnet", list="reader", show="reader", create="member", update="member", delete="member")
+declare("subnet", list="reader", show="reader", create="member", update="member", delete="member",
+        reserve="member", unreserve="member", addresses="reader")  # fmt: skip
 
 ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
     "network": {"delete": (ACTIVE,), "tag": (ACTIVE,), "update": (ACTIVE,)},
-    "subnet": {"delete": (ACTIVE,), "update": (ACTIVE,)},
+    "subnet": {"delete": (ACTIVE,), "update": (ACTIVE,), "reserve": (ACTIVE,), "unreserve": (ACTIVE,)},
 }
 
 
@@ -100,6 +102,20 @@ class Reservation(Base):
     place: Mapped[int] = mapped_column(Place(), primary_key=True, autoincrement=False)
     owner_kind: Mapped[str] = mapped_column(sa.String(20))
     owner_id: Mapped[str] = mapped_column(sa.String(40), index=True)
+    since: Mapped[datetime | None] = mapped_column(default=lambda: datetime.now(UTC))
+
+
+class AddressRange(Row, Base):
+    """Addresses of a subnet, from ``first`` to ``last`` (distances like `Reservation.place`), that the cloud gives to
+    nobody: somebody keeps them for things that it does not know, or for later."""
+
+    PREFIX = "rsv"
+    __tablename__ = "address_range"
+
+    subnet_id: Mapped[str] = mapped_column(sa.ForeignKey("subnet.id"), index=True)
+    first: Mapped[int] = mapped_column(Place())
+    last: Mapped[int] = mapped_column(Place())
+    note: Mapped[str] = mapped_column(sa.String(200), default="")
 
 
 class NetworkDefault(Base):

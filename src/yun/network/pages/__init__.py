@@ -13,8 +13,11 @@ from yun.network.pages import (
     peering,
     ports,
     reach,
+    records,
+    reserving,
     routing,
     sets,
+    sharing,
     topology,
 )
 from yun.web.pages import PageRoute, command, nav
@@ -34,7 +37,8 @@ command("router.create", _("Create a router"), "/networks/routers/new", icon="ro
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 # Fixed addresses first: /networks/ports is not a network named "ports".
 PARTS = (
-    topology, groups, balancers, sets, floating, forwarding, peering, ports, reach, routing, changes, networks,
+    topology, groups, balancers, sets, floating, forwarding, peering, ports, reach, routing, changes, records,
+    reserving, sharing, networks,
 )  # fmt: skip
 for part in PARTS:
     router.include_router(part.router)

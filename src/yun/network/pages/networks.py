@@ -104,7 +104,8 @@ def network(ctx: Ctx, ref: str, cursor: str | None = None) -> Response:
     routers = {s["id"]: service.router_of(ctx.session, s["id"]) for s in subnets}
     page = service.list_of(ctx, Port, filters={"network_id": found.id}, sort="created_at", cursor=cursor)
     return render(
-        ctx, "network/network.html", network=found, subnets=subnets, routers=routers,
+        ctx, "network/network.html", network=found, shared=found.id in service.shares_of(ctx.session, [found.id]),
+        subnets=subnets, routers=routers,
         ports=show.ports(ctx.session, page.items), next=page.next, live=f"network:{found.id} port subnet",
     )  # fmt: skip
 

@@ -111,8 +111,12 @@ from yun.network.service.port_verbs import (
     update_port,
 )
 from yun.network.service.ports import PortPlan, default_group, default_network, forget_ports, groups_for, plan_port
+from yun.network.service.records import create_record, delete_record, get_record, list_records, records_of
+from yun.network.service.reserving import addresses_in, reserve, said_of, shown, unreserve
 from yun.network.service.routers import NewRouter, create_router, delete_router, update_router
 from yun.network.service.routes import add_route, remove_route
+from yun.network.service.shares import shares_of
+from yun.network.service.sharing import share, unshare
 from yun.network.service.subnets import NewSubnet
 from yun.network.service.tags import tag_network
 from yun.network.service.topologies import topology
@@ -121,21 +125,22 @@ __all__ = [
     "NETWORK_TITLES", "PORT_NUMBERS", "PORT_TITLES", "SUBNET_TITLES", "FloatingIpPlan", "NetworkChanges",
     "NewBalancer", "NewForwarding", "NewListener", "NewNetwork", "NewPeering", "NewPort", "NewRouter", "NewRule",
     "NewSubnet", "PortChanges", "PortPlan", "SubnetChanges", "accept_peering", "add_address", "add_interface",
-    "add_listener", "add_member", "add_route", "add_rule", "addresses_of", "allocate", "associate", "backends_of",
-    "behind_floating_ip", "capture", "capture_file", "card_now", "change_listener", "clear_gateway",
+    "add_listener", "add_member", "add_route", "add_rule", "addresses_in", "addresses_of", "allocate", "associate",
+    "backends_of", "behind_floating_ip", "capture", "capture_file", "card_now", "change_listener", "clear_gateway",
     "create_balancer", "create_forwarding", "create_group", "create_network", "create_peering", "create_port",
-    "create_router", "create_subnet", "default_group", "default_network", "delete_balancer", "delete_capture",
-    "delete_forwarding", "delete_group", "delete_network", "delete_peering", "delete_port", "delete_router",
-    "delete_subnet", "disassociate", "ensure_default", "external_address", "external_network", "family",
-    "floating_of", "floating_through", "forget_ports", "forwardings_of", "forwardings_through", "get", "get_balancer",
-    "get_capture", "get_floating_ip", "get_forwarding", "get_group", "get_listener", "get_network", "get_peering",
-    "get_port", "get_router", "get_subnet", "group_names", "groups_by_port", "groups_for", "groups_of", "health_of",
-    "ids_of", "inner_choices", "interface_of", "legs_of", "list_of", "list_peerings", "listeners_of", "members_of",
-    "outside_address", "places_by_port", "places_of", "plan_floating_ip", "plan_port", "pool_use", "port_metrics",
-    "ports_by_id", "ports_of", "ports_of_member", "reconcile", "release", "remove_address", "remove_interface",
-    "remove_listener", "remove_member", "remove_route", "remove_rule", "router_of", "routers_on", "routes_of",
-    "rules_of", "say", "say_listener", "say_member", "set_gateway", "side_of", "stop_capture", "subnets_by_network",
-    "subnets_of", "tag_network", "taken", "tend_balancers", "told_network", "told_port", "told_subnet", "told_wish",
-    "topology", "update_balancer", "update_floating_ip", "update_network", "update_port", "update_router",
-    "update_subnet",
+    "create_record", "create_router", "create_subnet", "default_group", "default_network", "delete_balancer",
+    "delete_capture", "delete_forwarding", "delete_group", "delete_network", "delete_peering", "delete_port",
+    "delete_record", "delete_router", "delete_subnet", "disassociate", "ensure_default", "external_address",
+    "external_network", "family", "floating_of", "floating_through", "forget_ports", "forwardings_of",
+    "forwardings_through", "get", "get_balancer", "get_capture", "get_floating_ip", "get_forwarding", "get_group",
+    "get_listener", "get_network", "get_peering", "get_port", "get_record", "get_router", "get_subnet", "group_names",
+    "groups_by_port", "groups_for", "groups_of", "health_of", "ids_of", "inner_choices", "interface_of", "legs_of",
+    "list_of", "list_peerings", "list_records", "listeners_of", "members_of", "outside_address", "places_by_port",
+    "places_of", "plan_floating_ip", "plan_port", "pool_use", "port_metrics", "ports_by_id", "ports_of",
+    "ports_of_member", "reconcile", "records_of", "release", "remove_address", "remove_interface", "remove_listener",
+    "remove_member", "remove_route", "remove_rule", "reserve", "router_of", "routers_on", "routes_of", "rules_of",
+    "said_of", "say", "say_listener", "say_member", "set_gateway", "share", "shares_of", "shown", "side_of",
+    "stop_capture", "subnets_by_network", "subnets_of", "tag_network", "taken", "tend_balancers", "told_network",
+    "told_port", "told_subnet", "told_wish", "topology", "unreserve", "unshare", "update_balancer",
+    "update_floating_ip", "update_network", "update_port", "update_router", "update_subnet",
 ]  # fmt: skip

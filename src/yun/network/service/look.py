@@ -32,7 +32,7 @@ from yun.network.model import (
     SecurityRule,
     Subnet,
 )
-from yun.network.service import search
+from yun.network.service import search, shares
 
 T = TypeVar(
     "T", Network, Subnet, Router, Port, SecurityGroup, AddressSet, FloatingIp, PortForwarding, LoadBalancer, Capture
@@ -85,18 +85,21 @@ def get(ctx: Context, model: type[T], reference: str) -> T:
     else:
         query = query.where(sa.or_(*(column == reference for column in NAMED_BY[model]), *_further(model, reference)))
         if ctx.project_id is not None:
-            query = query.where(_of_project(model, ctx.project_id))
-    found: list[T] = [row for row in ctx.session.scalars(query.limit(50)) if ctx.sees(row.project_id)]
+            query = query.where(_of_project(ctx, model, ctx.project_id))
+    listed = ctx.session.scalars(query.limit(50))
+    found: list[T] = [row for row in listed if ctx.sees(row.project_id) or shares.shown(ctx, row)]
     if len(found) > 1:  # a living one is meant before one in the trash, one's own before the cloud's
         found = [r for r in found if r.state != TRASHED] or found
         found = [r for r in found if r.project_id is not None] or found
+        found = [r for r in found if r.project_id == ctx.project_id] or found
     if not found:
         raise not_found(WORDS.get(noun, noun), reference)
     if len(found) > 1:
         raise Conflict(
             _("{reference} fits several things.", reference=reference), hint=_("Name its id, or choose a project.")
         )
-    ctx.may(f"{noun}.show", found[0].project_id)
+    if ctx.sees(found[0].project_id):  # else a project of the actor's shares it
+        ctx.may(f"{noun}.show", found[0].project_id)
     return found[0]
 
 
@@ -112,8 +115,10 @@ def _open_to(ctx: Context, noun: str) -> list[str]:
     return [project for project in ctx.actor.roles if ctx.allowed(f"{noun}.list", project)]
 
 
-def _of_project(model: type[T], project_id: str) -> sa.ColumnElement[bool]:
-    return sa.or_(model.project_id == project_id, model.project_id.is_(None))
+def _of_project(ctx: Context, model: type[T], project_id: str) -> sa.ColumnElement[bool]:
+    shared = shares.condition(ctx, model)
+    mine = sa.or_(model.project_id == project_id, model.project_id.is_(None))
+    return mine if shared is None else sa.or_(mine, shared)
 
 
 def list_of(
@@ -130,9 +135,11 @@ def list_of(
     query: sa.Select[Any] = sa.select(model)
     if ctx.project_id is not None:
         ctx.may(f"{noun}.list")
-        query = query.where(_of_project(model, ctx.project_id))
+        query = query.where(_of_project(ctx, model, ctx.project_id))
     elif ctx.actor.role_in(None) is None:
-        query = query.where(sa.or_(model.project_id.in_(_open_to(ctx, noun)), model.project_id.is_(None)))
+        shared = shares.condition(ctx, model)
+        mine = sa.or_(model.project_id.in_(_open_to(ctx, noun)), model.project_id.is_(None))
+        query = query.where(mine if shared is None else sa.or_(mine, shared))
     else:
         ctx.may(f"{noun}.list")
     wanted = {k: v for k, v in (filters or {}).items() if v is not None}

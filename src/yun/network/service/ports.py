@@ -27,7 +27,7 @@ from yun.network.model import (
     SecurityGroup,
     Subnet,
 )
-from yun.network.service import families, look
+from yun.network.service import families, look, shares
 from yun.network.service.networks import tenancy
 from yun.operations.intent import Subject
 
@@ -165,7 +165,7 @@ def _network_for(ctx: Context, project_id: str, network: str | Network | None) -
     elif isinstance(network, str):
         network = look.get_network(ctx, network)
     look.must_allow_state(network)
-    if network.project_id not in (None, project_id):  # seeing another project's network is not using it
+    if not shares.usable(ctx.session, network, project_id):  # seeing another project's network is not using it
         raise Invalid(
             _("The network {name} belongs to another project.", name=network.name),
             fields={"network": _("a network of the project")},

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from yun.drivers.network.port import NetworkSpec, SubnetSpec
 from yun.network.model import ACTIVE, Network, Subnet
 from yun.network.service import look
+from yun.network.service.records import answers
 
 
 def network_spec(session: Session, network_id: str) -> NetworkSpec | None:
@@ -23,6 +24,7 @@ def network_spec(session: Session, network_id: str) -> NetworkSpec | None:
         physical=network.physical,
         vlan=network.vlan,
         domain=network.domain,
+        dns_records=answers(session, network),
     )
 
 
