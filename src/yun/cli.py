@@ -31,6 +31,7 @@ LAZY = {
     "address-set": ("yun.network.cli:address_set", _("Address sets: ranges with a name, for rules of groups.")),
     "floating-ip": ("yun.network.cli:floating_ip", _("Addresses that are reachable from outside.")),
     "dns-record": ("yun.network.cli:dns_record", _("Names of a network beside those of its machines.")),
+    "physical-network": ("yun.network.cli:physical_network", _("Physical networks beyond the hosts' cards.")),
     "load-balancer": ("yun.network.cli:load_balancer", _("Load balancers: one address before several instances.")),
     "host": ("yun.compute.cli:host", _("Hypervisor hosts and their services.")),
     "project": ("yun.identity.cli:project", _("Projects and their members.")),

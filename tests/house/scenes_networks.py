@@ -40,6 +40,11 @@ SHARE: Ask = lambda ctx: network.share(ctx, network.get_network(ctx, "n1"), "p1"
 OTHER: Ask = lambda ctx: identity.create_project(ctx, name="p1")  # noqa: E731
 
 
+BEYOND: Ask = lambda ctx: network.create_physical(  # noqa: E731
+    ctx, network.NewPhysical("lan", "br-lan", "eth1")
+)
+
+
 def first_record(ctx: Context) -> Any:
     """The first record of n1."""
     return network.records_of(ctx.session, network.get_network(ctx, "n1").id)[0]
@@ -48,6 +53,10 @@ def first_record(ctx: Context) -> Any:
 SCENES: dict[str, Scene] = {
     "network.update": Scene(CHANGE_NET, (MAKE_NET,)),
     "subnet.update": Scene(CHANGE_SUBNET, (MAKE_NET,)),
+    "physical_network.create": Scene(BEYOND),
+    "physical_network.delete": Scene(
+        lambda ctx: network.delete_physical(ctx, network.get_physical(ctx, "lan")), (BEYOND,)
+    ),
     "network.share": Scene(SHARE, (MAKE_NET, OTHER)),
     "network.unshare": Scene(
         lambda ctx: network.unshare(ctx, network.get_network(ctx, "n1"), "p1"), (MAKE_NET, OTHER, SHARE)
@@ -71,6 +80,18 @@ MORE: dict[str, Scene] = {
             ctx, network.get_subnet(ctx, "10.9.0.0-24"), network.SubnetChanges(gateway="none", dhcp=False)
         ),
         (LONE,),
+    ),
+    "network.create on a physical network": Scene(
+        lambda ctx: network.create_network(ctx, network.NewNetwork(
+            "dmz", subnet=network.NewSubnet("10.9.0.0/24", dhcp=False), physical="lan", vlan=42
+        )),
+        (BEYOND,),
+    ),
+    "network.create of a way out": Scene(
+        lambda ctx: network.create_network(ctx, network.NewNetwork(
+            "uplink", subnet=network.NewSubnet("203.0.113.0/24"), physical="lan", external=True
+        )),
+        (BEYOND,),
     ),
     "subnet.create of IPv6 where machines are": Scene(SIX, (instance(),)),
     "subnet.delete of IPv6 where machines are": Scene(

@@ -194,7 +194,34 @@ def ways(data: bytes) -> str:
     return ",".join(listed) or "-"
 
 
-COMMANDS: dict[str, Callable[..., str]] = {"ping": ping, "lease": lease, "ask": ask, "look": look, "options": options}
+def tags(device: str, mac: str, seconds: str) -> str:
+    """VLAN tags of the frames that come in from a sender, ``-`` for none; as many seconds as asked."""
+    found = set()
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as s:
+        s.bind((device, 0))
+        s.setsockopt(263, 8, 1)  # SOL_PACKET, PACKET_AUXDATA: the kernel takes tags off frames and tells them apart
+        end = time.monotonic() + float(seconds)
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        while (left := end - time.monotonic()) > 0:
+            s.settimeout(left)
+            try:
+                frame, told, _flags, _peer = s.recvmsg(2000, 200)
+            except TimeoutError:
+                break
+            if frame[6:12] != bytes.fromhex(mac.replace(":", "")):
+                continue
+            inline = struct.unpack(">H", frame[14:16])[0] & 4095 if frame[12:14] == b"\x81\x00" else None
+            for level, kind, data in told:
+                if level == 263 and kind == 8:
+                    status, _len, _snap, _mac, _net, tag = struct.unpack("=IIIHHH", data[:18])
+                    inline = tag & 4095 if status & 16 else inline  # TP_STATUS_VLAN_VALID
+            found.add("-" if inline is None else str(inline))
+    return ",".join(sorted(found))
+
+
+COMMANDS: dict[str, Callable[..., str]] = {"ping": ping, "lease": lease, "ask": ask, "look": look, "options": options,
+                                             "tags": tags}  # fmt: skip
 
 if __name__ == "__main__":
     sys.stdout.write(COMMANDS[sys.argv[1]](*sys.argv[2:]))

@@ -10,7 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tests.real.network_room import Room, build_world, inside, run, until
+from tests.real.network_room import Room
+from tests.real.spaces import build_world, inside, run, until
 from yun.base.context import Context
 from yun.base.ids import new_id
 from yun.base.messages import _
@@ -36,6 +37,10 @@ class Subnets(Room):
 
     def plug(self, hostname: str, network: str, **wish: Any) -> Port:
         """A plugged port with its endpoint, whose kernel hears routers."""
+        return self.plugging(hostname, network, **wish)[1]
+
+    def plugging(self, hostname: str, network: str, **wish: Any) -> tuple[str, Port]:
+        """Such a port, after the operation that plugged it."""
 
         def make(ctx: Context) -> Intent:
             plan = service.plan_port(ctx, network=network, instance_id=new_id("ins"), hostname=hostname, **wish)
@@ -48,13 +53,13 @@ class Subnets(Room):
                 write=plan.write,
             )  # fmt: skip
 
-        self.do(make)
+        done = self.do(make)
         with self.database.read() as session:
             port = session.scalars(sa.select(Port).where(Port.hostname == hostname)).one()
         self.endpoint(port)
-        return port
+        return done, port
 
-    def endpoint(self, port: Port) -> None:
+    def endpoint(self, port: Port, host: str = "", *, veth: bool = False) -> None:
         """Before its card comes up the endpoint is told to make addresses of its MAC, and to ask for routers soon."""
         name = port.hostname
         interface = ("--", "set", "Interface", name, "type=internal", f"external_ids:iface-id={port.uuid}")

@@ -26,10 +26,10 @@ def test_the_rules_replace_only_our_own_table() -> None:
 
 
 def test_a_mapping_of_a_stranger_survives_ours() -> None:
-    merged = ovs._merged("physnet9:br-dc,physnet1:br-old", "physnet1:br-ex", "physnet1:")
+    merged = ovs.merged("physnet9:br-dc,physnet1:br-old", "physnet1:br-ex", "physnet1:")
     assert merged == "physnet9:br-dc,physnet1:br-ex"
-    assert ovs._merged(merged, "", "physnet1:") == "physnet9:br-dc"
-    assert ovs._merged("physnet1:br-ex", "", "physnet1:") == ""
+    assert ovs.merged(merged, "", "physnet1:") == "physnet9:br-dc"
+    assert ovs.merged("physnet1:br-ex", "", "physnet1:") == ""
 
 
 def test_a_missing_tool_is_named_with_the_remedy() -> None:

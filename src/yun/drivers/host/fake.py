@@ -37,6 +37,7 @@ class FakeMachine:
         self.started: set[str] = set()
         self.gateway: tuple[str, str] | None = None
         self.chassis = ""
+        self.mappings: dict[str, tuple[str, str]] = {}
         self.ports: dict[str, bool] = {}
         self.counters: dict[str, PortCounters] = {}
         self.recordings: dict[str, tuple[CaptureSpec, CaptureFacts]] = {}
@@ -104,6 +105,19 @@ class FakeMachine:
     def remove_gateway(self) -> None:
         """Forgotten."""
         self.gateway = None
+
+    def apply_mapping(self, name: str, *, bridge: str, interface: str = "") -> None:
+        """Remembered. The host has the cards ``eth0`` to ``eth3``; ``eth0`` is its own."""
+        if interface and interface not in ("eth1", "eth2", "eth3"):
+            raise DriverError(_("The host has no network card {name}.", name=interface))
+        if self.mappings.get(name, (bridge, ""))[0] != bridge:
+            raise DriverError(_("The physical network {name} leads to the bridge {bridge} already.", name=name,
+                                bridge=self.mappings[name][0]))  # fmt: skip
+        self.mappings[name] = (bridge, interface)
+
+    def remove_mapping(self, name: str) -> None:
+        """Forgotten."""
+        self.mappings.pop(name, None)
 
     def set_chassis_name(self, name: str) -> None:
         """Remembered."""

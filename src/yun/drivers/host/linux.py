@@ -12,7 +12,7 @@ from typing import Literal
 
 from yun.base.config import Settings
 from yun.base.errors import DriverError
-from yun.drivers.host import hits, inventory, kvm, ovs, uring
+from yun.drivers.host import hits, inventory, kvm, mappings, ovs, uring
 from yun.drivers.host.captures import Captures
 from yun.drivers.host.chassis import Chassis
 from yun.drivers.host.gateway import Gateway
@@ -119,6 +119,14 @@ class LinuxMachine:
     def remove_gateway(self) -> None:
         """Bridge, addresses, nftables table and bridge mapping that this state directory made are gone."""
         self.gateway.remove()
+
+    def apply_mapping(self, name: str, *, bridge: str, interface: str = "") -> None:
+        """OVN reaches the physical network ``name`` by ``bridge``, with the card ``interface`` in it."""
+        mappings.apply(name, bridge, interface, self.datapath)
+
+    def remove_mapping(self, name: str) -> None:
+        """OVN does not reach the physical network any more."""
+        mappings.remove(name)
 
     def set_chassis_name(self, name: str) -> None:
         """OVN's chassis of this host carries ``name``, the datapath and the tunnel address are set."""

@@ -45,8 +45,8 @@ def datapath(setting: str) -> Literal["system", "netdev"]:
 
 def external_ids() -> dict[str, str]:
     """The settings that Open vSwitch keeps for OVN and others."""
-    rows = _rows("Open_vSwitch", "external_ids")
-    return dict(rows[0]["external_ids"]) if rows else {}
+    found = rows("Open_vSwitch", "external_ids")
+    return dict(found[0]["external_ids"]) if found else {}
 
 
 def set_external_ids(values: Mapping[str, str | None]) -> None:
@@ -75,7 +75,7 @@ def make_bridge(kind: str, owner: str) -> None:
 
     Raises `DriverError` where a bridge of that name belongs to somebody else.
     """
-    found = [row for row in _rows("Bridge", "name,external_ids") if row["name"] == BRIDGE]
+    found = [row for row in rows("Bridge", "name,external_ids") if row["name"] == BRIDGE]
     if found and dict(found[0]["external_ids"]).get("yun") != "gateway":
         raise DriverError(
             _("There is a bridge {name} on this host that Yun did not make.", name=BRIDGE),
@@ -87,27 +87,27 @@ def make_bridge(kind: str, owner: str) -> None:
         "fail_mode=standalone", "external_ids:yun=gateway", f"external_ids:yun-state={json.dumps(owner)}",
     )  # fmt: skip
     known = external_ids()
-    mappings = _merged(known.get("ovn-bridge-mappings", ""), f"{PHYSNET}:{BRIDGE}", PHYSNET + ":")
-    options = _merged(known.get("ovn-cms-options", ""), GATEWAY_OPTION, GATEWAY_OPTION)
+    mappings = merged(known.get("ovn-bridge-mappings", ""), f"{PHYSNET}:{BRIDGE}", PHYSNET + ":")
+    options = merged(known.get("ovn-cms-options", ""), GATEWAY_OPTION, GATEWAY_OPTION)
     wanted = {"ovn-bridge-mappings": mappings, "ovn-cms-options": options}
     set_external_ids({k: v for k, v in wanted.items() if known.get(k) != v})
 
 
 def bridge_owner() -> str:
     """Who made the outside bridge last; empty where nobody is known."""
-    found = [row for row in _rows("Bridge", "name,external_ids") if row["name"] == BRIDGE]
+    found = [row for row in rows("Bridge", "name,external_ids") if row["name"] == BRIDGE]
     return str(dict(found[0]["external_ids"]).get("yun-state", "")) if found else ""
 
 
 def remove_bridge() -> None:
     """Bridge, mapping and gateway option of ours are gone; what strangers added to the same columns stays."""
-    found = [row for row in _rows("Bridge", "name,external_ids") if row["name"] == BRIDGE]
+    found = [row for row in rows("Bridge", "name,external_ids") if row["name"] == BRIDGE]
     if found and dict(found[0]["external_ids"]).get("yun") == "gateway":
         vsctl("--if-exists", "del-br", BRIDGE)
     known = external_ids()
     for key, start in (("ovn-bridge-mappings", PHYSNET + ":"), ("ovn-cms-options", GATEWAY_OPTION)):
         if key in known:
-            rest = _merged(known[key], "", start)
+            rest = merged(known[key], "", start)
             set_external_ids({key: rest or None})
 
 
@@ -120,7 +120,7 @@ def stale_ports() -> dict[str, str]:
         return {}
     inside = set(vsctl("list-ifaces", INTEGRATION).split())
     found: dict[str, str] = {}
-    for row in sorted(_rows("Interface", "name,external_ids"), key=lambda r: str(r["name"])):
+    for row in sorted(rows("Interface", "name,external_ids"), key=lambda r: str(r["name"])):
         ids = dict(row["external_ids"])
         port = ids.get("iface-id", "")
         if port and "attached-mac" in ids and row["name"] in inside and not _link_exists(row["name"]):
@@ -139,7 +139,7 @@ def remove_stale_ports(keep: Sequence[str]) -> list[str]:
 
 def interface_of(port: str) -> str | None:
     """The interface of this host that carries the port (its iface-id); None where none does."""
-    for row in _rows("Interface", "name,external_ids"):
+    for row in rows("Interface", "name,external_ids"):
         if dict(row["external_ids"]).get("iface-id") == port and _link_exists(row["name"]):
             return str(row["name"])
     return None
@@ -149,7 +149,7 @@ def port_counters() -> dict[str, PortCounters]:
     """What went through each port of this host so far, by iface-id, as its machine sees it: what Open vSwitch sends to
     an interface, the machine receives."""
     found = {}
-    for row in _rows("Interface", "name,external_ids,statistics"):
+    for row in rows("Interface", "name,external_ids,statistics"):
         port = dict(row["external_ids"]).get("iface-id")
         # Open vSwitch writes its own down every five seconds only, which would make rates jump.
         counted = _kernel_counters(str(row["name"])) or dict(row["statistics"])
@@ -175,13 +175,13 @@ def _link_exists(name: str) -> bool:
     return True
 
 
-def _merged(value: str, item: str, prefix: str) -> str:
+def merged(value: str, item: str, prefix: str) -> str:
     """The comma-separated ``value`` without its items that begin with ``prefix``, and with ``item``."""
     rest = [part for part in value.split(",") if part and not part.startswith(prefix)]
     return ",".join([*rest, item] if item else rest)
 
 
-def _rows(table: str, columns: str) -> list[dict[str, Any]]:
+def rows(table: str, columns: str) -> list[dict[str, Any]]:
     """Rows of an Open vSwitch table; maps and sets come as lists of pairs and of items."""
     said = json.loads(vsctl("--format=json", "--data=json", f"--columns={columns}", "list", table) or "{}")
     names = said.get("headings", [])

@@ -149,6 +149,16 @@ class HostMachine(Protocol):
         cloud's stay."""
         ...
 
+    def apply_mapping(self, name: str, *, bridge: str, interface: str = "") -> None:
+        """OVN reaches the physical network ``name`` by ``bridge``: made where it is missing, with the card
+        ``interface`` in it where one is named. A bridge of somebody else is used as it is. `DriverError` for a card
+        that does not exist or carries the host's own address, and for a mapping to another bridge."""
+        ...
+
+    def remove_mapping(self, name: str) -> None:
+        """OVN does not reach the physical network any more; a bridge that `apply_mapping` made is gone."""
+        ...
+
     def set_chassis_name(self, name: str) -> None:
         """OVN's chassis of this host carries ``name``, the datapath and the tunnel address are set."""
         ...

@@ -12,6 +12,7 @@ from yun.network.api import (
     groups,
     networks,
     peering,
+    physical,
     ports,
     reach,
     records,
@@ -26,7 +27,7 @@ from yun.web.api import Route
 router = APIRouter(route_class=Route)
 PARTS = (
     networks, routing, ports, captures, groups, sets, floating, forwarding, peering, balancers, reach, topology,
-    records, reserving, sharing,
+    records, reserving, sharing, physical,
 )  # fmt: skip
 for part in PARTS:
     router.include_router(part.router)

@@ -65,6 +65,9 @@ class NetworkBody(BaseModel):
     mtu: int | None = Field(None, ge=-(2**53), le=2**53, description="Bytes; null: what the hosts carry.")
     domain: str | None = Field(None, max_length=300, description="Where its machines have names; null: the project's.")
     subnet: SubnetBody | None = None
+    physical: str | None = Field(None, max_length=100, description="A physical network, for administrators.")
+    vlan: int | None = Field(None, ge=-(2**53), le=2**53, description="Its tag there; null: none.")
+    external: bool = Field(False, description="For routers and floating IPs of all projects, not for machines.")
 
 
 class NetworkPatch(BaseModel):
@@ -147,8 +150,9 @@ def list_networks(
 def create_network(ctx: Ctx, body: NetworkBody, dry_run: bool = False) -> JSONResponse:
     """A network, with its first subnet if the body has one."""
     new = NewNetwork(
-        body.name, body.description, body.mtu, body.domain, body.subnet.new() if body.subnet else None
-    )
+        body.name, body.description, body.mtu, body.domain, body.subnet.new() if body.subnet else None,
+        body.physical, body.vlan, body.external,
+    )  # fmt: skip
     intent = service.create_network(ctx, new)
     made = intent.subject.id
     return answer(

@@ -9,6 +9,7 @@ from yun.network.cli.floating_ips import floating_ip
 from yun.network.cli.groups import security_group
 from yun.network.cli.network_peerings import network_peering
 from yun.network.cli.networks import network
+from yun.network.cli.physical import physical_network
 from yun.network.cli.port_forwardings import port_forwarding
 from yun.network.cli.ports import port
 from yun.network.cli.reach import reach  # noqa: F401 (it adds its verb)
@@ -20,5 +21,5 @@ from yun.network.cli.topology import topology  # noqa: F401  (a command of `netw
 
 commands = [
     network, subnet, router, port, captures, security_group, address_set, floating_ip, port_forwarding,
-    network_peering, load_balancer, dns_record,
+    network_peering, load_balancer, dns_record, physical_network,
 ]  # fmt: skip

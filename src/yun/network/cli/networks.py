@@ -62,13 +62,18 @@ def show_network(client: Client, ref: str) -> None:
 @option("--no-router", is_flag=True, help=_("Do not connect it to the outside."))
 @option("--mtu", type=int, help=_("Largest packet, bytes."))
 @option("--description", help=_("A line about it."))
+@option("--physical", metavar="NAME", help=_("Put it on a physical network."))
+@option("--vlan", type=int, help=_("Its VLAN tag there."))
+@option("--external", is_flag=True, default=None, help=_("For routers and floating IPs of all projects alone."))
 @pass_client
 def create_network(
     client: Client, name: str, cidr: str | None, gateway: str | None, dns: tuple[str, ...], domain: str | None,
-    no_dhcp: bool, no_router: bool, mtu: int | None, description: str | None,
+    no_dhcp: bool, no_router: bool, mtu: int | None, description: str | None, physical: str | None, vlan: int | None,
+    external: bool | None,
 ) -> None:  # fmt: skip
     """Create a network."""
     body = given(name=name, mtu=mtu, description=description, domain=domain)
+    body |= given(physical=physical, vlan=vlan, external=external)
     if cidr:
         said = told(dns, (), (), None, None)
         body["subnet"] = subnet_body(cidr, gateway, said, no_dhcp=no_dhcp, no_router=no_router)

@@ -126,7 +126,7 @@ def list_addresses(client: Client, ref: str) -> None:
     """Who has which address."""
     columns: list[Any] = [
         (_("ADDRESS"), lambda r: r["first"] if r["count"] == 1 else f"{r['first']}-{r['last']}"),
-        (_("COUNT"), "count"), (_("WHOSE"), "text"), (_("KIND"), lambda r: _(r["kind"])), (_("SINCE"), "since"),
+        (_("HOW MANY"), "count"), (_("WHOSE"), "text"), (_("KIND"), lambda r: _(r["kind"])), (_("SINCE"), "since"),
         (_("ID"), "id"),
     ]  # fmt: skip
     output(client.items(f"/subnets/{quote(ref)}/addresses"), columns)

@@ -13,6 +13,7 @@ from yun.network.flows import (  # noqa: F401 (they declare operations)
     keeping,
     networks,
     peering,
+    physical,
     ports,
     records,
     reserving,

@@ -11,6 +11,7 @@ from yun.network.model import (
     names,
     networks,
     peering,
+    physical,
     ports,
     routers,
     sharing,
@@ -30,12 +31,15 @@ from yun.network.model.groups import (
 from yun.network.model.names import DnsRecord
 from yun.network.model.networks import AddressRange, Network, NetworkDefault, Reservation, Subnet
 from yun.network.model.peering import REQUESTED, NetworkPeering
+from yun.network.model.physical import PhysicalNetwork
 from yun.network.model.ports import Port, PortAddress
 from yun.network.model.routers import Router, RouterInterface, RouterRoute
 from yun.network.model.sharing import ALL, NetworkShare
 from yun.network.model.states import ACTIVE, DOWN, TRASHED, UP, Trashable
 
-PARTS = (networks, routers, ports, captures, groups, floating, forwarding, peering, balancers, names, sharing)
+PARTS = (
+    networks, routers, ports, captures, groups, floating, forwarding, peering, balancers, names, sharing, physical,
+)  # fmt: skip
 
 ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
     noun: verbs for part in PARTS for noun, verbs in part.ALLOWED.items()
@@ -45,7 +49,7 @@ ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
 __all__ = [
     "ACTIVE", "ALL", "ALLOWED", "CAPTURE_STATES", "COMPLETE", "DOWN", "FAILED", "RECORDING", "REQUESTED", "TRASHED",
     "UP", "AddressRange", "AddressSet", "Capture", "DnsRecord", "FloatingIp", "Listener", "LoadBalancer", "Member",
-    "MemberHealth", "Network", "NetworkDefault", "NetworkPeering", "NetworkShare", "Port", "PortAddress",
-    "PortForwarding", "PortSample", "PortSecurityGroup", "Reservation", "Router", "RouterInterface", "RouterRoute",
-    "SecurityGroup", "SecurityHit", "SecurityLogMark", "SecurityRule", "Subnet", "Trashable",
+    "MemberHealth", "Network", "NetworkDefault", "NetworkPeering", "NetworkShare", "PhysicalNetwork", "Port",
+    "PortAddress", "PortForwarding", "PortSample", "PortSecurityGroup", "Reservation", "Router", "RouterInterface",
+    "RouterRoute", "SecurityGroup", "SecurityHit", "SecurityLogMark", "SecurityRule", "Subnet", "Trashable",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from yun.network.pages import (
     groups,
     networks,
     peering,
+    physical,
     ports,
     reach,
     records,
@@ -38,7 +39,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 # Fixed addresses first: /networks/ports is not a network named "ports".
 PARTS = (
     topology, groups, balancers, sets, floating, forwarding, peering, ports, reach, routing, changes, records,
-    reserving, sharing, networks,
+    reserving, sharing, physical, networks,
 )  # fmt: skip
 for part in PARTS:
     router.include_router(part.router)

@@ -58,7 +58,11 @@ def networks(ctx: Ctx, q: str = "", state: str = "", sort: str = "name", cursor:
 def network_form(ctx: Ctx) -> Response:
     """The form for a network with its first subnet."""
     ctx.may("network.create")
-    return render(ctx, "network/network_form.html", action="/networks", preview_url="/networks/new/preview")
+    known = service.physical_names(ctx) if ctx.allowed("network.provide") else []
+    return render(
+        ctx, "network/network_form.html", action="/networks", preview_url="/networks/new/preview",
+        physical=[(name, name) for name in known],
+    )  # fmt: skip
 
 
 def new_subnet(form: FormData) -> service.NewSubnet:
@@ -78,7 +82,7 @@ def _new_network(ctx: Context, form: FormData) -> Intent:
     subnet = new_subnet(form) if word(form, "cidr") else None
     new = service.NewNetwork(
         word(form, "name") or "", word(form, "description") or "", number(form, "mtu"), word(form, "network_domain"),
-        subnet,
+        subnet, word(form, "physical"), number(form, "vlan"), ticked(form, "external"),
     )  # fmt: skip
     return service.create_network(ctx, new)
 

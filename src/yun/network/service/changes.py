@@ -15,7 +15,7 @@ from yun.base.errors import Conflict, Invalid
 from yun.base.messages import Message, _
 from yun.network import addresses, checks
 from yun.network.model import ACTIVE, Network, Port, PortAddress, RouterInterface, Subnet
-from yun.network.service import look
+from yun.network.service import look, physical
 from yun.network.service.networks import reach, subject_of, tenancy
 from yun.network.service.rights import may_change
 from yun.network.service.subnets import resolvers
@@ -90,7 +90,7 @@ def update_network(ctx: Context, network: Network, changes: NetworkChanges) -> I
     if "description" in given:
         wanted["description"] = checks.description(given["description"])
     if "mtu" in given:
-        most = 9000 if network.physical else checks.carried(ctx.settings.underlay_mtu)
+        most = physical.MOST_MTU if network.physical else checks.carried(ctx.settings.underlay_mtu)
         six = any(s.ipv6_mode for s in look.subnets_of(ctx.session, network.id, trashed=True))
         wanted["mtu"] = checks.mtu(given["mtu"], most=most, least=checks.LEAST_MTU_V6 if six else checks.LEAST_MTU)
     if "domain" in given:
@@ -127,8 +127,8 @@ def update_subnet(ctx: Context, subnet: Subnet, changes: SubnetChanges) -> Inten
     look.must_allow(subnet, "update")
     network = ctx.session.get_one(Network, subnet.network_id)
     was, wanted = _differing(told_subnet(subnet), _checked(ctx, subnet, changes.given()))
-    if network.external and set(wanted) & {"gateway", "dhcp"}:
-        raise Conflict(_("{name} is the cloud's way to the outside; its ranges are settings.", name=network.name))
+    if set(wanted) & {"gateway", "dhcp"}:
+        physical.refuse_way_out(ctx.session, network, deleting=False)
     if "gateway" in wanted:
         _refuse_gateway(ctx.session, subnet, wanted["gateway"])
     keys, targets = reach(network.id, *_routers(ctx.session, network.id, always=True))

@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 from yun.base.context import Context
 from yun.base.errors import Conflict
 from yun.base.ids import new_id
-from yun.base.messages import _
+from yun.base.messages import Message, _
 from yun.network import checks
 from yun.network.model import TRASHED, LoadBalancer, Network, Port, Router, Subnet
-from yun.network.service import balancing, families, look, names, paths
+from yun.network.service import balancing, families, look, names, paths, physical
 from yun.network.service.rights import may_change
 from yun.network.service.subnets import NewSubnet, plan_subnet
 from yun.operations.intent import Intent, Key, Subject
@@ -22,13 +22,17 @@ from yun.operations.intent import Intent, Key, Subject
 @dataclass(frozen=True)
 class NewNetwork:
     """A network to be made, with its first subnet if it has one. ``mtu`` in bytes, None: what the fabric carries;
-    ``domain`` is where its machines have names, None: the project's."""
+    ``domain`` is where its machines have names, None: the project's. ``physical`` puts it on a physical network, with
+    the tag ``vlan``; an ``external`` one is the whole cloud's, for routers and floating IPs alone."""
 
     name: str
     description: str = ""
     mtu: int | None = None
     domain: str | None = None
     subnet: NewSubnet | None = None
+    physical: str | None = None
+    vlan: int | None = None
+    external: bool = False
 
 
 def subject_of(network: Network) -> Subject:
@@ -44,18 +48,24 @@ def tenancy(network_id: str) -> Subject:
 def create_network(ctx: Context, new: NewNetwork) -> Intent:
     """A network of the context's project, with its first subnet. Raises `Invalid` naming fields, `Conflict` where
     the name is taken."""
-    project_id = look.project_of(ctx)
+    project_id = None if new.external else look.project_of(ctx)
     ctx.may("network.create")
     name = checks.name(new.name)
     look.refuse_taken(ctx.session, Network, name, project_id=project_id)
-    most = checks.carried(ctx.settings.underlay_mtu)
+    place = _place(ctx, new)
+    carried = checks.carried(ctx.settings.underlay_mtu)
+    most, usual = (physical.MOST_MTU, physical.USUAL_MTU) if place[0] else (carried, carried)
+    domain = names.project_domain(ctx.session, project_id) if new.domain is None else checks.domain(new.domain)
     network = Network(
         id=new_id(Network.PREFIX),
         project_id=project_id,
         name=name,
         description=checks.description(new.description),
-        mtu=checks.mtu(new.mtu, most=most) if new.mtu is not None else most,
-        domain=names.project_domain(ctx.session, project_id) if new.domain is None else checks.domain(new.domain),
+        mtu=checks.mtu(new.mtu, most=most) if new.mtu is not None else usual,
+        domain=domain,
+        external=new.external,
+        physical=place[0],
+        vlan=place[1],
     )
     planned = plan_subnet(ctx, network, new.subnet) if new.subnet else None
 
@@ -74,17 +84,39 @@ def create_network(ctx: Context, new: NewNetwork) -> Intent:
         project_id=project_id,
         arguments={"network_id": network.id, "targets": targets},
         keys=keys,
-        effects=(_("A network {name} is made.", name=name), *(planned.effects if planned else ())),
+        effects=(
+            _("A network {name} is made.", name=name), *_placed(network), *(planned.effects if planned else ())
+        ),
         write=write,
     )
+
+
+def _place(ctx: Context, new: NewNetwork) -> tuple[str | None, int | None]:
+    """Physical network and VLAN tag. Raises `Invalid` for a tag or an outside network on none."""
+    if new.physical:
+        return physical.check_place(ctx, new.physical, new.vlan)
+    if new.external or new.vlan is not None:
+        right = _("the name of a physical network")
+        raise checks.refuse("physical", _("A physical network is needed for this."), right)
+    return None, None
+
+
+def _placed(network: Network) -> list[Message]:
+    if network.physical is None:
+        return []
+    said = [_("It is on the physical network {physical}, VLAN {vlan}.", physical=network.physical, vlan=network.vlan)
+            if network.vlan is not None else
+            _("It is on the physical network {physical}, without a tag.", physical=network.physical)]  # fmt: skip
+    if network.external:
+        said.append(_("Every project sees it; routers and floating IPs have addresses of it, machines do not."))
+    return said
 
 
 def delete_network(ctx: Context, network: Network) -> Intent:
     """The network and its subnets go to the trash. Raises `Conflict` where ports are on it, or it is the cloud's."""
     may_change(ctx, "network.delete", network)
     look.must_allow(network, "delete")
-    if network.external:
-        raise Conflict(_("{name} is the cloud's way to the outside and stays.", name=network.name))
+    physical.refuse_way_out(ctx.session, network, deleting=True)
     _refuse_ports(ctx.session, Port.network_id == network.id, network.name)
     _refuse_balancers(balancing.in_network(ctx.session, network.id), network.name)
     subnets = look.subnets_of(ctx.session, network.id)
@@ -108,8 +140,7 @@ def create_subnet(ctx: Context, network: Network, new: NewSubnet) -> Intent:
     """A subnet in the network. Raises `Invalid` naming fields, `Conflict` where the name is taken."""
     may_change(ctx, "subnet.create", network)
     look.must_allow_state(network)
-    if network.external:
-        raise Conflict(_("{name} is the cloud's way to the outside; its ranges are settings.", name=network.name))
+    physical.refuse_way_out(ctx.session, network, deleting=False)
     planned = plan_subnet(ctx, network, new)
     keys, targets = reach(network.id, planned.router)
     subnet = planned.subnet
@@ -138,8 +169,7 @@ def delete_subnet(ctx: Context, subnet: Subnet) -> Intent:
     may_change(ctx, "subnet.delete", subnet)
     look.must_allow(subnet, "delete")
     network = ctx.session.get_one(Network, subnet.network_id)
-    if network.external:
-        raise Conflict(_("{name} is the cloud's way to the outside; its ranges are settings.", name=network.name))
+    physical.refuse_way_out(ctx.session, network, deleting=True)
     _refuse_ports(ctx.session, Port.subnet_id == subnet.id, subnet.name)
     _refuse_balancers(balancing.in_subnet(ctx.session, subnet.id), subnet.name)
     routers = paths.routers_on(ctx.session, [subnet.id])

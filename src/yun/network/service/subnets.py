@@ -97,7 +97,9 @@ def plan_subnet(ctx: Context, network: Network, new: NewSubnet) -> SubnetPlan:
         routes=checks.routes(new.routes, net),
         ipv6_mode=mode,
     )
-    router = look.project_router(session, network.project_id or "") if new.routed and gateway else None
+    router = None
+    if new.routed and gateway and not network.physical:  # beyond a card the gateway is somebody else's
+        router = look.project_router(session, network.project_id or "")
     made = _("A subnet {cidr} is made; its pool is {first} to {last}.", cidr=str(net), first=str(low), last=str(high))
     effects = [made]
     if router:
