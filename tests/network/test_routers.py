@@ -246,6 +246,21 @@ def test_a_wrong_route_names_its_field_and_nothing_is_written(do: Do, asking: As
         assert session.scalar(sa.select(RouterRoute.id)) is None
 
 
+def test_ipv6_subnets_are_joined_and_routed_like_others(do: Do, world: World, asking: Asking) -> None:
+    do(network("a", "2001:db8:a::/64"))
+    do(network("b", "2001:db8:b::/64"))
+    do(router())
+    do(connect("a"))
+    do(connect("b", address="2001:db8:b::9"))
+    do(route("2001:db8:c::/48", "2001:db8:a::77"))
+    made = spec(world)
+    assert {leg.address for leg in made.interfaces} == {"2001:db8:a::1/64", "2001:db8:b::9/64"}
+    assert made.routes == {"2001:db8:c::/48": "2001:db8:a::77", "0.0.0.0/0": "172.31.240.1"}
+    assert made.nat == ()
+    assert set(refused(asking, route("2001:db8:a::/80", "2001:db8:a::77"), Invalid).fields) == {"destination"}
+    do(route("::/0", "2001:db8:a::77"))  # the way out carries IPv4 alone
+
+
 def test_a_second_route_and_a_second_way_for_everything_are_refused(do: Do, asking: Asking, world: World) -> None:
     do(network("a", "10.1.0.0/24"))
     do(router())

@@ -49,7 +49,7 @@ class RoutersRoom(Room):
             ctx, service.get_router(ctx, router), service.get_subnet(ctx, name)
         ))  # fmt: skip
 
-    def machine(self, name: str, network: str) -> Port:
+    def machine_in(self, name: str, network: str) -> Port:
         """A plugged port in a network, with an endpoint that has its address and the gateway."""
         port, _none = self.port(name, network=network)
         inside(name, "ip", "addr", "add", f"{port.address}/24", "dev", name, check=True)
@@ -90,7 +90,7 @@ def explore(room: RoutersRoom) -> dict[str, Any]:
     room.do(lambda ctx: service.add_rule(ctx, service.get_group(ctx, "default"), NewRule(port_min=24)))
     room.do(lambda ctx: service.create_router(ctx, NewRouter("r1")))
     room.net("a", "10.1.0.0/24", "r1")
-    one, two = room.machine("a1", "a"), room.machine("a2", "a")
+    one, two = room.machine_in("a1", "a"), room.machine_in("a2", "a")
     room.serve("a1", 22)
     room.serve("a2", 24)
     room.serve("world", 80)
@@ -170,7 +170,7 @@ def routed(room: RoutersRoom, saw: dict[str, Any]) -> None:
     room.do(lambda ctx: service.add_interface(
         ctx, service.get_router(ctx, "r2"), service.get_subnet(ctx, "a"), "10.1.0.200"
     ))  # fmt: skip
-    far = room.machine("b1", "b")
+    far = room.machine_in("b1", "b")
     saw["without_route"] = ping("a1", far.address)
     added = room.do(lambda ctx: service.add_route(ctx, service.get_router(ctx, "r1"), "10.2.0.0/24", "10.1.0.200"))
     saw["with_route"] = bool(until(lambda: ping("a1", far.address)))
@@ -188,9 +188,9 @@ def peered(room: RoutersRoom, saw: dict[str, Any], one: Port) -> None:
         room.do(lambda ctx: service.create_router(ctx, NewRouter("r3", external=False)))
         room.net("c", "10.3.0.0/24", "r3")
         room.net("d", "10.4.0.0/24", "r3")
-        agreed, other = room.machine("c1", "c"), room.machine("d1", "d")
+        agreed, other = room.machine_in("c1", "c"), room.machine_in("d1", "d")
     room.net("e", "10.5.0.0/24", "r1")
-    stranger = room.machine("e1", "e")
+    stranger = room.machine_in("e1", "e")
     saw["theirs_up"] = room.up(agreed, other, stranger)
 
     def reach() -> list[Any]:
