@@ -106,8 +106,10 @@ def test_it_is_not_taken_back_while_somebody_uses_it_and_says_who(
         with pytest.raises(Conflict) as caught:
             service.unshare(ctx, network, "other")
         assert "other (1)" in caught.value.message.render()
-        with pytest.raises(Conflict):
+        with pytest.raises(Conflict) as used:
             service.delete_network(ctx, network)
+        assert "10.9.0.2" in used.value.message.render()
+        assert "theirs" not in used.value.message.render(), "names of other projects' machines are not told"
     refused = do(lambda ctx: operations.undo(ctx, made.id), state=State.FAILED)
     assert "other (1)" in str(refused.error)
     share(do, "*")

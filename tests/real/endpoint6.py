@@ -194,12 +194,23 @@ def ways(data: bytes) -> str:
     return ",".join(listed) or "-"
 
 
-def tags(device: str, mac: str, seconds: str) -> str:
-    """VLAN tags of the frames that come in from a sender, ``-`` for none; as many seconds as asked."""
+def checksum(data: bytes) -> int:
+    """The internet's checksum."""
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    total = (total >> 16) + (total & 0xFFFF)
+    return ~(total + (total >> 16)) & 0xFFFF
+
+
+def tagged(device: str, address: str, tag: str, sender: str, seconds: str) -> str:
+    """Be a machine behind a VLAN tag, which answers ARP and pings that carry it, as many seconds as asked; then the
+    tags of all frames that ``sender`` sent, ``-`` for none. The kernel needs to know no VLANs for it."""
+    me, mine = b"\x02\x00\x00\x00\x00\x2a", socket.inet_aton(address)
     found = set()
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as s:
         s.bind((device, 0))
         s.setsockopt(263, 8, 1)  # SOL_PACKET, PACKET_AUXDATA: the kernel takes tags off frames and tells them apart
+        # In promiscuous mode (PACKET_ADD_MEMBERSHIP), since the machine's address is not the card's.
+        s.setsockopt(263, 1, struct.pack("IHH8s", socket.if_nametoindex(device), 1, 0, b""))
         end = time.monotonic() + float(seconds)
         sys.stdout.write("ready\n")
         sys.stdout.flush()
@@ -209,19 +220,44 @@ def tags(device: str, mac: str, seconds: str) -> str:
                 frame, told, _flags, _peer = s.recvmsg(2000, 200)
             except TimeoutError:
                 break
-            if frame[6:12] != bytes.fromhex(mac.replace(":", "")):
+            if frame[6:12] != bytes.fromhex(sender.replace(":", "")):
                 continue
-            inline = struct.unpack(">H", frame[14:16])[0] & 4095 if frame[12:14] == b"\x81\x00" else None
-            for level, kind, data in told:
-                if level == 263 and kind == 8:
-                    status, _len, _snap, _mac, _net, tag = struct.unpack("=IIIHHH", data[:18])
-                    inline = tag & 4095 if status & 16 else inline  # TP_STATUS_VLAN_VALID
-            found.add("-" if inline is None else str(inline))
+            number, frame = tag_of(frame, told)
+            found.add("-" if number is None else str(number))
+            answer = reply(frame, me, mine) if number == int(tag) else b""
+            if answer:
+                s.send(answer[:12] + struct.pack(">HH", 0x8100, int(tag)) + answer[12:])
     return ",".join(sorted(found))
 
 
+def tag_of(frame: bytes, told: list[tuple[int, int, bytes]]) -> tuple[int | None, bytes]:
+    """The VLAN tag of a frame, and the frame without it."""
+    for level, kind, data in told:
+        if level == 263 and kind == 8:
+            status, _len, _snap, _mac, _net, tag = struct.unpack("=IIIHHH", data[:18])
+            if status & 16:  # TP_STATUS_VLAN_VALID
+                return tag & 4095, frame
+    if frame[12:14] == b"\x81\x00":
+        return struct.unpack(">H", frame[14:16])[0] & 4095, frame[:12] + frame[16:]
+    return None, frame
+
+
+def reply(frame: bytes, me: bytes, mine: bytes) -> bytes:
+    """What a machine answers to a question for its address by ARP, or to a ping; nothing else."""
+    peer, kind = frame[6:12], frame[12:14]
+    if kind == b"\x08\x06" and frame[20:22] == b"\x00\x01" and frame[38:42] == mine:
+        return peer + me + kind + frame[14:20] + b"\x00\x02" + me + mine + frame[22:32]
+    packet = frame[14:]
+    if kind == b"\x08\x00" and packet[9] == 1 and packet[16:20] == mine and packet[20] == 8:
+        size = struct.unpack(">H", packet[2:4])[0]
+        body = b"\x00" + packet[21:22] + b"\x00\x00" + packet[24:size]
+        body = body[:2] + struct.pack(">H", checksum(body)) + body[4:]
+        return peer + me + kind + packet[:12] + mine + packet[12:16] + body
+    return b""
+
+
 COMMANDS: dict[str, Callable[..., str]] = {"ping": ping, "lease": lease, "ask": ask, "look": look, "options": options,
-                                             "tags": tags}  # fmt: skip
+                                             "tagged": tagged}  # fmt: skip
 
 if __name__ == "__main__":
     sys.stdout.write(COMMANDS[sys.argv[1]](*sys.argv[2:]))

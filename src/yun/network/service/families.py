@@ -167,9 +167,10 @@ def losing(session: Session, subnet_id: str) -> list[Port]:
     return list(session.scalars(sa.select(Port).where(Port.id.in_(more)).order_by(Port.id)))
 
 
-def named(ports: list[Port], count: int | None = None) -> str:
-    """Some of the ports by their machines' names, for a person."""
-    listed = ", ".join(p.hostname or p.address for p in ports[:SOME])
+def named(ports: list[Port], count: int | None = None, *, of: str | None = None) -> str:
+    """Some of the ports by their machines' names, for a person; by their addresses where they are not project ``of``'s,
+    if one is named."""
+    listed = ", ".join(p.hostname if p.hostname and of in (None, p.project_id) else p.address for p in ports[:SOME])
     return f"{listed}…" if (count or len(ports)) > SOME else listed
 
 

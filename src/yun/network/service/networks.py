@@ -117,7 +117,7 @@ def delete_network(ctx: Context, network: Network) -> Intent:
     may_change(ctx, "network.delete", network)
     look.must_allow(network, "delete")
     physical.refuse_way_out(ctx.session, network, deleting=True)
-    _refuse_ports(ctx.session, Port.network_id == network.id, network.name)
+    _refuse_ports(ctx.session, Port.network_id == network.id, network)
     _refuse_balancers(balancing.in_network(ctx.session, network.id), network.name)
     subnets = look.subnets_of(ctx.session, network.id)
     keys, targets = reach(network.id, *paths.routers_on(ctx.session, [s.id for s in subnets]))
@@ -170,7 +170,7 @@ def delete_subnet(ctx: Context, subnet: Subnet) -> Intent:
     look.must_allow(subnet, "delete")
     network = ctx.session.get_one(Network, subnet.network_id)
     physical.refuse_way_out(ctx.session, network, deleting=True)
-    _refuse_ports(ctx.session, Port.subnet_id == subnet.id, subnet.name)
+    _refuse_ports(ctx.session, Port.subnet_id == subnet.id, subnet)
     _refuse_balancers(balancing.in_subnet(ctx.session, subnet.id), subnet.name)
     routers = paths.routers_on(ctx.session, [subnet.id])
     keys, targets = reach(network.id, *routers)
@@ -199,7 +199,7 @@ def reach(network_id: str, *routers: Router | None) -> tuple[tuple[Key, ...], li
     return keys, [["network", network_id], *(["router", r] for r in found)]
 
 
-def _refuse_ports(session: Session, where: sa.ColumnElement[bool], name: str) -> None:
+def _refuse_ports(session: Session, where: sa.ColumnElement[bool], thing: Network | Subnet) -> None:
     by_state = sa.select(Port.state, sa.func.count()).where(where).group_by(Port.state)
     found = {state: int(number) for state, number in session.execute(by_state)}
     count = sum(found.values())
@@ -208,8 +208,8 @@ def _refuse_ports(session: Session, where: sa.ColumnElement[bool], name: str) ->
     trashed = found.get(TRASHED, 0)
     some = session.scalars(sa.select(Port).where(where).order_by(Port.state == TRASHED, Port.id).limit(families.SOME))
     raise Conflict(
-        _("{name} is in use by {count} ports ({trashed} in the trash): {names}.", name=name, count=count,
-          trashed=trashed, names=families.named(list(some), count)),
+        _("{name} is in use by {count} ports ({trashed} in the trash): {names}.", name=thing.name, count=count,
+          trashed=trashed, names=families.named(list(some), count, of=thing.project_id)),
         hint=_("Delete the instances on it first, and purge those in the trash."),
         details={"ports": count, "trashed": trashed},
     )  # fmt: skip
