@@ -29,7 +29,8 @@ FLAGS = [
 ]
 PAGES = {
     "overview": "/", "instances": "/instances", "create": "/instances/new", "images": "/images", "hosts": "/hosts",
-    "networks": "/networks", "security-groups": "/networks/security-groups", "volumes": "/volumes",
+    "networks": "/networks", "topology": "/networks/topology", "volumes": "/volumes",
+    "security-groups": "/networks/security-groups",
     "floating-ips": "/networks/floating-ips", "activity": "/operations", "trash": "/trash", "users": "/users",
     "projects": "/projects", "flavors": "/flavors", "pools": "/pools", "account": "/account", "tokens": "/tokens",
     "routers": "/networks/routers", "keys": "/keys", "found-machines": "/found-machines",
@@ -46,9 +47,9 @@ DIALOGS = {
     "drop": ("/settings", "/instances/{web}/drop-pending/preview"),
 }  # fmt: skip
 FOR_DOCS = {
-    "en": ("overview", "instances", "instance", "disks", "detach", "hardware", "found-machines",
+    "en": ("overview", "instances", "instance", "topology", "disks", "detach", "hardware", "found-machines",
            "load-balancer"),
-    "zh": ("overview", "instances", "disks", "detach", "hardware", "load-balancer"),
+    "zh": ("overview", "instances", "topology", "disks", "detach", "hardware", "load-balancer"),
 }
 WIDE, NARROW = (1280, 860), (390, 844)
 

@@ -59,15 +59,27 @@ document.addEventListener("wheel", (event) => {
   event.preventDefault();
   set(now(picture()) * Math.exp(-event.deltaY / 300), event.clientX, event.clientY);
 }, { passive: false });
-document.addEventListener("yun:renewed", size);
-document.addEventListener("htmx:afterSettle", size);
+// A picture that came anew is as large as the one before, and what is pointed at still stands out.
+function renewed() {
+  size();
+  const pointed = document.querySelector("[data-topology] .node:is(:hover, :focus-within)");
+  if (pointed) around(pointed);
+}
+document.addEventListener("yun:renewed", renewed);
+document.addEventListener("htmx:afterSettle", renewed);
+
+// What goes through the lines changes without any event: the picture is fetched anew while somebody looks at it.
+setInterval(() => {
+  if (!picture() || document.hidden || pull?.held || document.querySelector("#dialog[open]")) return;
+  htmx.ajax("GET", location.pathname + location.search, { target: "#picture", select: "#picture", swap: "morph:outerHTML" });
+}, 15_000);
 
 // ── pulled along ──
 
 let pull = null;
 document.addEventListener("pointerdown", (event) => {
   const box = event.target.closest?.("[data-topology]");
-  pull = box && event.button === 0 && event.pointerType === "mouse" ? { box, x: event.clientX, y: event.clientY, left: box.scrollLeft, top: box.scrollTop, far: false } : null;
+  pull = box && event.button === 0 && event.pointerType === "mouse" ? { box, x: event.clientX, y: event.clientY, left: box.scrollLeft, top: box.scrollTop, far: false, held: true } : null;
 });
 document.addEventListener("pointermove", (event) => {
   if (!pull || !(event.buttons & 1)) return;
@@ -77,7 +89,11 @@ document.addEventListener("pointermove", (event) => {
   pull.box.classList.add("pulled");
   pull.box.scrollTo(pull.left - dx, pull.top - dy);
 });
-document.addEventListener("pointerup", () => pull?.box.classList.remove("pulled"));
+document.addEventListener("pointerup", () => {
+  if (!pull) return;
+  pull.held = false;
+  pull.box.classList.remove("pulled");
+});
 document.addEventListener("dragstart", (event) => event.target.closest?.("[data-topology]") && event.preventDefault());
 
 document.addEventListener("click", (event) => {

@@ -13,12 +13,15 @@ OUT = Net("net_out", "external", external=True, shared=True, ranges=("203.0.113.
 Rect = tuple[float, float, float, float]
 
 
-def machine(number: int, *networks: str, floating: bool = False, groups: tuple[str, ...] = ("sgr_0",)) -> Thing:
-    """A machine with a card on each network."""
+def machine(
+    number: int, *networks: str, floating: bool = False, groups: tuple[str, ...] = ("sgr_0",), busy: bool = False
+) -> Thing:
+    """A machine with a card on each network, and traffic on each where it is busy."""
+    rate = (10.0**number, 1023.0 * number) if busy else None
     plugs = tuple(
         Plug(
             f"prt_{number}_{place}", network, (f"10.{place}.{number // 250}.{number % 250 + 3}",), number % 7 != 3,
-            groups,
+            groups, rate,
         )
         for place, network in enumerate(networks)
     )
@@ -31,11 +34,11 @@ def net(name: str, machines: int = 0) -> Net:
     return Net(f"net_{name}", name, ranges=(f"10.{len(name)}.0.0/16",), machines=machines)
 
 
-def one_network(machines: int, shown: int | None = None, *, floating: bool = True) -> Topology:
+def one_network(machines: int, shown: int | None = None, *, busy: bool = False) -> Topology:
     """One router, one network, so many machines of which ``shown`` are drawn."""
     lab = net("lab", machines)
     things = tuple(
-        machine(i, lab.id, floating=floating and i % 5 == 0, groups=tuple(f"sgr_{g}" for g in range(i % 6)))
+        machine(i, lab.id, floating=i % 5 == 0, groups=tuple(f"sgr_{g}" for g in range(i % 6)), busy=busy)
         for i in range(machines if shown is None else shown)
     )
     return Topology(
@@ -61,7 +64,10 @@ def many_routers(routers: int, networks: int, machines: int) -> Topology:
 def crossing() -> Topology:
     """Two peered routers with a network between them, a machine on both sides, a balancer, and a network alone."""
     a, b, between, alone = net("front", 3), net("back", 3), net("transit", 0), net("alone", 1)
-    ways = (Way("rtr_a", "a", True, OUT.id, "203.0.113.2"), Way("rtr_b", "b", False, OUT.id, "203.0.113.3"))
+    ways = (
+        Way("rtr_a", "a", True, OUT.id, "203.0.113.2", ("合作伙伴项目的对等连接",)),
+        Way("rtr_b", "b", False, OUT.id, "203.0.113.3"),
+    )
     legs = (
         Leg("rtr_a", a.id, ("10.1.0.1",)), Leg("rtr_b", b.id, ("10.2.0.1",)), Leg("rtr_a", between.id, ("10.9.0.1",)),
         Leg("rtr_b", between.id, ("10.9.0.2",)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +18,16 @@ from yun.base.errors import Forbidden, Invalid
 from yun.base.ids import new_id
 from yun.network import service
 from yun.network.cli.topology import tree
-from yun.network.model import Network, Port, Subnet
+from yun.network.model import (
+    FloatingIp,
+    Network,
+    NetworkPeering,
+    Port,
+    PortForwarding,
+    PortSample,
+    RouterInterface,
+    Subnet,
+)
 from yun.network.topology.graph import Topology
 
 pytestmark = pytest.mark.usefixtures("cloud")
@@ -144,8 +154,65 @@ def test_it_asks_the_database_no_more_for_many_things_than_for_few(
     with database.write() as session:
         session.add_all(Network(id=new_id("net"), project_id=projects[0], name=f"n{i:04}") for i in range(1000))
     many = statements(database, lambda: look(asking))
-    assert few <= 14
+    assert few <= 18
     assert many <= few + 3  # the count of those that are left out
+
+
+def test_the_rate_of_a_port_is_that_of_its_last_two_measurements(
+    asking: Asking, database: Database, plugged: Callable[..., Port]
+) -> None:
+    port = plugged("web")
+    assert look(asking).things[0].rate is None
+    with asking() as ctx:
+        now = ctx.clock.now()
+    counted = [(90, 0, 0), (30, 5000, 700), (10, 25000, 700)]
+    with database.write() as session:
+        session.add_all(
+            PortSample(
+                port_id=port.id, at=now - timedelta(seconds=ago), bytes_in=into, bytes_out=out, packets_in=0,
+                packets_out=0, dropped_in=0, dropped_out=0,
+            )
+            for ago, into, out in counted
+        )  # fmt: skip
+    assert look(asking).things[0].rate == (1000.0, 0.0)
+    with database.write() as session:
+        session.execute(sa.update(PortSample).values(bytes_in=sa.case((PortSample.bytes_in == 25000, 3), else_=9)))
+    assert look(asking).things[0].rate is None  # the card was plugged anew: its counters began again
+
+
+def test_a_leg_that_was_taken_off_is_not_on_it_and_forwarded_ports_and_peerings_are(
+    asking: Asking, database: Database, plugged: Callable[..., Port], projects: tuple[str, str]
+) -> None:
+    port = plugged("web")
+    found = look(asking)
+    router, network = found.routers[0], found.networks[1]
+    assert [leg.network_id for leg in found.legs] == [network.id]
+    with database.write() as session:
+        address = session.scalars(sa.select(FloatingIp)).first()
+        subnet = session.scalars(sa.select(Subnet).where(Subnet.network_id == found.networks[0].id)).one()
+        assert address is None
+        floating = FloatingIp(
+            id=new_id("fip"), project_id=projects[0], network_id=subnet.network_id, subnet_id=subnet.id,
+            address="172.31.240.9",
+        )  # fmt: skip
+        session.add(floating)
+        session.flush()
+        session.add(PortForwarding(
+            id=new_id("pfw"), project_id=projects[0], floating_ip_id=floating.id, port_id=port.id, protocol="tcp",
+            outside_port=8080, outside_port_max=8081, inner_port=80,
+        ))  # fmt: skip
+        session.add(NetworkPeering(
+            id=new_id("pee"), project_id=projects[0], peer_project_id=projects[1], router_id=router.id, name="partner",
+            link=1, state="requested",
+        ))  # fmt: skip
+        session.execute(sa.update(RouterInterface).where(RouterInterface.external.is_(False)).values(state="trashed"))
+    found = look(asking)
+    assert found.legs == ()
+    assert found.routers[0].peers == ("partner",)
+    assert found.things[0].outside == [(floating.id, "172.31.240.9:8080-8081")]
+    assert found.idle == ()
+    theirs = look(asking, {"project": projects[1]})
+    assert [r.peers for r in theirs.routers] == [()]
 
 
 def test_over_http_it_is_nodes_and_edges(

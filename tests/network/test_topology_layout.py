@@ -14,7 +14,8 @@ from yun.network.topology.shapes import WIDEST
 SIZES = {
     "nothing": Topology(), "one external network": Topology((OUT,)), "1 machine": one_network(1),
     "5 machines": one_network(5), "10 machines": one_network(10), "200 of which 12": one_network(200, 12),
-    "200 machines": one_network(200), "crossing": crossing(), "2 routers": many_routers(2, 1, 2),
+    "200 machines": one_network(200), "12 busy machines": one_network(12, busy=True),
+    "crossing": crossing(), "2 routers": many_routers(2, 1, 2),
     "3 routers of 3 networks": many_routers(3, 3, 4), "12 routers": many_routers(12, 1, 1),
     "a router of 40 networks": many_routers(1, 40, 1), "40 routers": many_routers(40, 1, 5),
 }  # fmt: skip
@@ -74,6 +75,16 @@ def test_what_is_not_shown_is_counted_and_opened_by_a_link() -> None:
     assert more.toggle
     fewer = next(b for b in drawn(one_network(200), "net_lab").boxes if b.kind == "more")
     assert fewer.texts[0].text == "Show fewer"
+
+
+def test_what_goes_through_is_written_and_makes_the_line_wider() -> None:
+    picture = drawn(one_network(12, busy=True))
+    wide = {line.ends[1]: line.strength for line in picture.lines if line.kind == "plug"}
+    assert wide["ins_1"] < wide["ins_5"] < wide["ins_7"] <= wide["ins_11"] == 7.0
+    written = {box.id: box.texts[-1].text for box in picture.boxes if box.kind == "machine"}
+    assert written["ins_3"] == "↓1.0 KiB/s ↑3.0 KiB/s"
+    assert written["ins_6"] == "↓977 KiB/s ↑6.0 KiB/s"
+    assert all(line.strength == 0 for line in drawn(one_network(3)).lines)
 
 
 def test_a_long_name_is_cut_to_its_box_and_told_whole() -> None:

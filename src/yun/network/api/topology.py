@@ -36,17 +36,23 @@ def show(found: Topology) -> dict[str, Any]:
         }
         for n in found.networks
     ]  # fmt: skip
-    nodes += [{"id": r.id, "kind": "router", "name": r.name, "snat": r.snat} for r in found.routers]
+    nodes += [
+        {"id": r.id, "kind": "router", "name": r.name, "snat": r.snat, "peerings": list(r.peers)}
+        for r in found.routers
+    ]
     nodes += [
         {
             "id": t.id, "kind": t.kind, "name": t.name, "up": t.up, "listens_on": t.about.split(),
-            "floating_addresses": [address for _id, address in t.floating],
+            "floating_addresses": [text for _id, text in t.outside],
             "security_groups": [{"id": g, "name": names[g]} for g in t.groups if g in names],
         }
         for t in found.things
     ]  # fmt: skip
-    places = [(f, address, t.id) for t in found.things for f, address in t.floating]
-    nodes += [{"id": f, "kind": "floating_ip", "name": address} for f, address, _where in (*places, *found.idle)]
+    places: list[tuple[str, str, str, str | None]] = []
+    places += [(f, address, t.id, None) for t in found.things for f, address in t.floating]
+    places += [(f, address, t.id, ports) for t in found.things for f, address, ports in t.forwarded]
+    outside = {f: address for f, address, *_rest in (*places, *found.idle)}
+    nodes += [{"id": f, "kind": "floating_ip", "name": address} for f, address in outside.items()]
     edges: list[dict[str, Any]] = [
         {"kind": "gateway", "source": r.id, "target": r.gateway, "addresses": [r.address]}
         for r in found.routers
@@ -60,12 +66,16 @@ def show(found: Topology) -> dict[str, Any]:
         {
             "kind": "port", "source": t.id, "target": p.network_id, "addresses": list(p.addresses), "up": p.up,
             "port_id": p.port_id if p.port_id != t.id or t.kind == "port" else None,
+            "bytes_in_per_second": round(p.rate[0], 1) if p.rate else None,
+            "bytes_out_per_second": round(p.rate[1], 1) if p.rate else None,
         }
         for t in found.things
         for p in t.plugs
     ]  # fmt: skip
-    edges += [{"kind": "floating_ip", "source": f, "target": where} for f, _address, where in places]
-    edges += [{"kind": "floating_ip", "source": f, "target": network} for f, _address, network in found.idle]
+    edges += [
+        {"kind": "floating_ip", "source": f, "target": where, "ports": ports}
+        for f, _address, where, ports in (*places, *((*free, None) for free in found.idle))
+    ]
     edges += [{"kind": b.kind, "source": b.source, "target": b.target, "up": b.up} for b in found.bonds]
     left = {"networks": found.networks_left, "routers": found.routers_left}
     return {"nodes": nodes, "edges": edges, "left_out": left}

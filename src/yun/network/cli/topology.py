@@ -9,6 +9,7 @@ import click
 
 from yun.base.messages import Message, _
 from yun.network.cli.networks import network
+from yun.network.topology.words import short
 from yun.web.command import option, output, pass_client, say, searching, shell
 from yun.web.output import printable
 
@@ -92,7 +93,9 @@ class _Tree:
     def _router(self, identifier: str, outside: list[str]) -> Branch:
         node = self.nodes[identifier]
         nat = [self.said(_("source NAT"))] if node["snat"] and outside else []
-        text = "  ".join([self.said(_("router {name}", name=node["name"])), *outside, *nat])
+        peers = node["peerings"]
+        peered = [self.said(_("peered: {names}", names=", ".join(peers)))] if peers else []
+        text = "  ".join([self.said(_("router {name}", name=node["name"])), *outside, *nat, *peered])
         legs = [e for e in self.edges if e["kind"] == "interface" and e["source"] == identifier]
         return text, [self._network(self.nodes[e["target"]], e["addresses"]) for e in legs]
 
@@ -133,6 +136,10 @@ class _Tree:
             parts.append(" ".join([*node["listens_on"], *(["→", ", ".join(members)] if members else [])]))
         if node["security_groups"]:
             parts.append("[" + ", ".join(g["name"] for g in node["security_groups"]) + "]")
+        known = [e for e in ports if e["bytes_in_per_second"] is not None]
+        if known:
+            into, out = (sum(e[f"bytes_{way}_per_second"] for e in known) for way in ("in", "out"))
+            parts.append(f"↓{short(into)}/s ↑{short(out)}/s")
         if not any(e["up"] for e in ports):
             parts.append(self.said(_("not connected")))
         return "  ".join(parts)

@@ -28,6 +28,9 @@ command(
     "load_balancer.create", _("Create a load balancer"), "/networks/load-balancers/new", icon="arrows-split",
     permission="load_balancer.create",
 )
+command(
+    "network.topology", _("Network topology"), "/networks/topology", icon="network", permission="network.topology"
+)
 command("network.create", _("Create a network"), "/networks/new", icon="network", permission="network.create")
 command(
     "port_forwarding.create", _("Forward a port"), "/networks/port-forwardings/new", icon="arrows-right-left",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,8 +20,11 @@ from yun.network.model import (
     Member,
     MemberHealth,
     Network,
+    NetworkPeering,
     Port,
     PortAddress,
+    PortForwarding,
+    PortSample,
     PortSecurityGroup,
     Router,
     RouterInterface,
@@ -45,7 +50,10 @@ FEW, FEWER, MANY_NETWORKS = 12, 5, 12
 OPENED = 500
 ROUTERS = 200
 IDLE = 100
+FORWARDED = 2000
 COUNTED = 100_000
+FRESH = timedelta(minutes=10)
+"""Older measurements say nothing of now."""
 
 
 def topology(
@@ -73,8 +81,10 @@ def topology(
     few = FEW if len(inner) <= MANY_NETWORKS else FEWER
     ports = _ports(ctx, inner, inner if everything else [n for n in inner if n in opened], few)
     things, bonds, idle = _things(ctx, inner, ports, list(networks))
+    peers, peerings = _peerings(ctx, [r.id for r in routers])
     return Topology(
-        networks=_nets(ctx, networks), routers=routers, legs=_legs(legs), things=things, bonds=bonds,
+        networks=_nets(ctx, networks), routers=tuple(replace(r, peers=peers.get(r.id, ())) for r in routers),
+        legs=_legs(legs), things=things, bonds=(*bonds, *peerings),
         groups=_groups(ctx, things), idle=idle, networks_left=left, routers_left=routers_left,
     )  # fmt: skip
 
@@ -114,7 +124,8 @@ def _routers(
     mine = sa.select(Router).where(_own(ctx, Router), Router.state == ACTIVE)
     if q.strip():
         near = sa.select(RouterInterface.router_id).where(
-            RouterInterface.network_id.in_([n.id for n in networks.values() if not n.external])
+            RouterInterface.network_id.in_([n.id for n in networks.values() if not n.external]),
+            RouterInterface.state == ACTIVE,
         )
         mine = mine.where(Router.id.in_(near))
     rows = list(ctx.session.scalars(mine.order_by(Router.created_at, Router.id).limit(ROUTERS + 1)))
@@ -122,7 +133,9 @@ def _routers(
     if len(rows) > ROUTERS:
         total = ctx.session.scalar(sa.select(sa.func.count()).select_from(mine.subquery())) or 0
         rows, left = rows[:ROUTERS], total - ROUTERS
-    living = sa.select(RouterInterface).where(RouterInterface.router_id.in_([r.id for r in rows]))
+    living = sa.select(RouterInterface).where(
+        RouterInterface.router_id.in_([r.id for r in rows]), RouterInterface.state == ACTIVE
+    )
     legs = [
         leg
         for leg in ctx.session.scalars(living.order_by(RouterInterface.id))
@@ -161,65 +174,139 @@ def _ports(ctx: Context, networks: list[str], opened: list[str], few: int) -> li
     return list(ctx.session.scalars(query.order_by(Port.hostname, who, Port.device_index, Port.id)))
 
 
+@dataclass
+class _Outside:
+    """What of outside leads to ports and balancers, by their ids, and which floating IPs lead nowhere."""
+
+    leading: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    forwarded: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
+    idle: list[tuple[str, str, str]] = field(default_factory=list)
+
+
 def _things(
     ctx: Context, networks: list[str], ports: list[Port], all_networks: list[str]
 ) -> tuple[tuple[Thing, ...], tuple[Bond, ...], tuple[tuple[str, str, str], ...]]:
-    ids = [p.id for p in ports]
-    more: dict[str, list[str]] = {}
-    for port_id, address in ctx.session.execute(
-        sa.select(PortAddress.port_id, PortAddress.address).where(PortAddress.port_id.in_(ids))
-    ):
-        more.setdefault(port_id, []).append(address)
-    groups: dict[str, list[str]] = {}
-    members = sa.select(PortSecurityGroup.port_id, PortSecurityGroup.group_id).where(PortSecurityGroup.port_id.in_(ids))
-    for port_id, group_id in ctx.session.execute(members.order_by(PortSecurityGroup.group_id)):
-        groups.setdefault(port_id, []).append(group_id)
     balancers = list(ctx.session.scalars(
         sa.select(LoadBalancer)
         .where(LoadBalancer.network_id.in_(networks), LoadBalancer.state == ACTIVE, _own(ctx, LoadBalancer))
         .order_by(LoadBalancer.name, LoadBalancer.id)
     ))  # fmt: skip
-    outside = list(ctx.session.scalars(
+    outside = _outside(ctx, [p.id for p in ports], balancers, all_networks)
+    bonds, listening = _bonds(ctx, {b.id: b.project_id for b in balancers}, ports)
+    shared = [
+        Thing(
+            b.id, BALANCER, b.name, (Plug(b.id, b.network_id, (b.address,)),), tuple(outside.leading.get(b.id, ())),
+            listening.get(b.id, ""),
+        )
+        for b in balancers
+    ]  # fmt: skip
+    return (*shared, *_machines(ctx, ports, outside)), bonds, tuple(outside.idle[:IDLE])
+
+
+def _outside(ctx: Context, ports: list[str], balancers: list[LoadBalancer], networks: list[str]) -> _Outside:
+    rows = ctx.session.scalars(
         sa.select(FloatingIp).where(
             _own(ctx, FloatingIp), FloatingIp.state == ACTIVE,
             sa.or_(
-                FloatingIp.port_id.in_(ids), FloatingIp.id.in_([b.floating_ip_id for b in balancers]),
-                sa.and_(FloatingIp.port_id.is_(None), FloatingIp.network_id.in_(all_networks)),
+                FloatingIp.port_id.in_(ports), FloatingIp.id.in_([b.floating_ip_id for b in balancers]),
+                sa.and_(FloatingIp.port_id.is_(None), FloatingIp.network_id.in_(networks)),
             ),
         ).order_by(FloatingIp.address)
-    ))  # fmt: skip
+    )  # fmt: skip
     in_front = {b.floating_ip_id: b.id for b in balancers if b.floating_ip_id}
-    leading: dict[str, list[tuple[str, str]]] = {}
-    for row in outside:
+    forwarding, shown, found = _forwardings(ctx), set(ports), _Outside()
+    for row in rows:
         if at := row.port_id or in_front.get(row.id):
-            leading.setdefault(at, []).append((row.id, row.address))
-    idle = [(r.id, r.address, r.network_id) for r in outside if not r.port_id and r.id not in in_front]
+            found.leading.setdefault(at, []).append((row.id, row.address))
+        elif row.id not in forwarding:
+            found.idle.append((row.id, row.address, row.network_id))
+        for port_id, told in forwarding.get(row.id, ()):
+            if port_id in shown:
+                found.forwarded.setdefault(port_id, []).append((row.id, row.address, told))
+    return found
+
+
+def _machines(ctx: Context, ports: list[Port], outside: _Outside) -> list[Thing]:
+    ids = [p.id for p in ports]
+    more: dict[str, list[str]] = {}
+    further = sa.select(PortAddress.port_id, PortAddress.address).where(PortAddress.port_id.in_(ids))
+    for port_id, address in ctx.session.execute(further.order_by(PortAddress.address)):
+        more.setdefault(port_id, []).append(address)
+    groups: dict[str, list[str]] = {}
+    members = sa.select(PortSecurityGroup.port_id, PortSecurityGroup.group_id).where(PortSecurityGroup.port_id.in_(ids))
+    for port_id, group_id in ctx.session.execute(members.order_by(PortSecurityGroup.group_id)):
+        groups.setdefault(port_id, []).append(group_id)
+    rates = _rates(ctx, ids)
     made: dict[str, list[Port]] = {}
     for port in ports:
         made.setdefault(port.instance_id or port.id, []).append(port)
-    machines = [
+    return [
         Thing(
             key, MACHINE if own[0].instance_id else PORT, own[0].hostname or own[0].name or own[0].address,
             tuple(
                 Plug(
                     p.id, p.network_id, (p.address, *more.get(p.id, ())), p.state == UP and p.link_up,
-                    tuple(groups.get(p.id, ())),
+                    tuple(groups.get(p.id, ())), rates.get(p.id),
                 )
                 for p in own
             ),
-            tuple(place for p in own for place in leading.get(p.id, ())),
+            tuple(place for p in own for place in outside.leading.get(p.id, ())), "",
+            tuple(place for p in own for place in outside.forwarded.get(p.id, ())),
         )
         for key, own in made.items()
     ]  # fmt: skip
-    bonds, listening = _bonds(ctx, {b.id: b.project_id for b in balancers}, ports)
-    shared = [
-        Thing(
-            b.id, BALANCER, b.name, (Plug(b.id, b.network_id, (b.address,)),), tuple(leading.get(b.id, ())),
-            listening.get(b.id, ""),
-        )
-        for b in balancers
-    ]  # fmt: skip
-    return (*shared, *machines), bonds, tuple(idle[:IDLE])
+
+
+def _rates(ctx: Context, ports: list[str]) -> dict[str, tuple[float, float]]:
+    """What each port receives and sends by its last two measurements, bytes per second; none where they are old."""
+    recent = ctx.clock.now() - FRESH
+    newest = sa.func.row_number().over(partition_by=PortSample.port_id, order_by=PortSample.at.desc())
+    ranked = (
+        sa.select(PortSample.port_id, PortSample.at, PortSample.bytes_in, PortSample.bytes_out, newest.label("place"))
+        .where(PortSample.port_id.in_(ports), PortSample.at >= recent)
+        .subquery()
+    )
+    found: dict[str, tuple[float, float]] = {}
+    last: dict[str, Any] = {}
+    for row in ctx.session.execute(sa.select(ranked).where(ranked.c.place <= 2).order_by(ranked.c.place)):
+        if row.place == 1:
+            last[row.port_id] = row
+            continue
+        after = last[row.port_id]
+        seconds = (after.at - row.at).total_seconds()
+        into, out = after.bytes_in - row.bytes_in, after.bytes_out - row.bytes_out
+        if seconds > 0 and into >= 0 and out >= 0:
+            found[row.port_id] = (into / seconds, out / seconds)
+    return found
+
+
+def _forwardings(ctx: Context) -> dict[str, list[tuple[str, str]]]:
+    """Floating IP → the ports to which single ports of it are led, with those outside ports."""
+    query = sa.select(PortForwarding).where(
+        _own(ctx, PortForwarding), PortForwarding.state == ACTIVE, PortForwarding.floating_ip_id.is_not(None)
+    )
+    found: dict[str, list[tuple[str, str]]] = {}
+    for row in ctx.session.scalars(query.order_by(PortForwarding.outside_port, PortForwarding.id).limit(FORWARDED)):
+        last = f"-{row.outside_port_max}" if row.outside_port_max != row.outside_port else ""
+        found.setdefault(str(row.floating_ip_id), []).append((row.port_id, f"{row.outside_port}{last}"))
+    return found
+
+
+def _peerings(ctx: Context, routers: list[str]) -> tuple[dict[str, tuple[str, ...]], tuple[Bond, ...]]:
+    """The names of each router's living peerings, and lines between those of which both routers are the actor's."""
+    query = sa.select(NetworkPeering).where(
+        NetworkPeering.state != TRASHED,
+        sa.or_(NetworkPeering.router_id.in_(routers), NetworkPeering.peer_router_id.in_(routers)),
+    )
+    names: dict[str, list[str]] = {}
+    bonds: list[Bond] = []
+    for row in ctx.session.scalars(query.order_by(NetworkPeering.name, NetworkPeering.id)):
+        ends = [e for e in (row.router_id, row.peer_router_id) if e in routers]
+        for end in ends:
+            names.setdefault(end, []).append(row.name)
+        if len(ends) == 2:
+            bonds.append(Bond("peering", ends[0], ends[1], row.state == ACTIVE and row.agreed and row.peer_agreed))
+    return {router: tuple(found) for router, found in names.items()}, tuple(bonds)
 
 
 def _bonds(ctx: Context, balancers: dict[str, str], ports: list[Port]) -> tuple[tuple[Bond, ...], dict[str, str]]:

@@ -23,13 +23,14 @@ class Net:
 @dataclass(frozen=True)
 class Way:
     """A router. ``address`` is its outside address on the network ``gateway``, by which those behind it speak with
-    ``snat``."""
+    ``snat``; ``peers`` names its peerings."""
 
     id: str
     name: str
     snat: bool = True
     gateway: str | None = None
     address: str | None = None
+    peers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,20 +44,23 @@ class Leg:
 
 @dataclass(frozen=True)
 class Plug:
-    """A port: it ties a thing to a network."""
+    """A port: it ties a thing to a network. ``rate``: what it receives and sends now, bytes per second; None where it
+    is not known."""
 
     port_id: str
     network_id: str
     addresses: tuple[str, ...]
     up: bool = True
     groups: tuple[str, ...] = ()
+    rate: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
 class Thing:
     """What hangs on networks: a machine, a port that is no machine's, or a load balancer.
 
-    ``floating`` are the outside addresses that lead here as (id, address); ``about`` is what else is to be said of it.
+    ``floating`` are the outside addresses that lead here as (id, address), ``forwarded`` those of which single ports do
+    as (id, address, ports); ``about`` is what else is to be said of it.
     """
 
     id: str
@@ -65,11 +69,23 @@ class Thing:
     plugs: tuple[Plug, ...]
     floating: tuple[tuple[str, str], ...] = ()
     about: str = ""
+    forwarded: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def outside(self) -> list[tuple[str, str]]:
+        """The floating IPs that lead here, whole or by single ports, as (id, text)."""
+        return [*self.floating, *((f, f"{address}:{ports}") for f, address, ports in self.forwarded)]
 
     @property
     def groups(self) -> tuple[str, ...]:
         """The ids of its security groups, each once."""
         return tuple(dict.fromkeys(g for plug in self.plugs for g in plug.groups))
+
+    @property
+    def rate(self) -> tuple[float, float] | None:
+        """What all its ports receive and send together; None where nothing is known."""
+        known = [p.rate for p in self.plugs if p.rate is not None]
+        return (sum(r for r, _s in known), sum(s for _r, s in known)) if known else None
 
     @property
     def up(self) -> bool:

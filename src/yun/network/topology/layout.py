@@ -4,9 +4,9 @@ as bars, below each bar what hangs on it. The same topology always gives the sam
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from yun.network.topology.cells import cell
+from yun.network.topology.cells import cell, strength
 from yun.network.topology.fit import fit
 from yun.network.topology.graph import Net, Topology, Way
 from yun.network.topology.shapes import (
@@ -88,7 +88,7 @@ def draw(topology: Topology, look: Look) -> Picture:
         whole.take(part, EDGE, y)
         y += part.h + SHELF
     width = max([p.w for p in parts], default=BAR_LEAST) + 2 * EDGE
-    lines = [Line(kind, _path(points), ends, title) for kind, points, ends, title in whole.lines]
+    lines = [Line(s.kind, _path(s.points), s.ends, s.title, s.strength) for s in whole.lines]
     lines = _across(topology, whole, look) + lines
     return Picture(width, max(y - SHELF + EDGE, 2 * EDGE + BAR), whole.boxes, lines, whole.labels)
 
@@ -142,7 +142,7 @@ def _section(
     box = Box(network.id, "external", 0, 0, part.w, BAR, f"/networks/{network.id}", icon="world")
     box.title = look.words.external(network)
     idle = sum(where == network.id for _id, _address, where in topology.idle)
-    used = len({f for t in topology.things for f, _address in t.floating})
+    used = len({f for t in topology.things for f, _text in t.outside})
     right = ""
     if idle or (used and topology.networks[0].id == network.id):
         right = look.words.floating(used, idle)
@@ -234,7 +234,7 @@ def _drop(part: Part, points: list[tuple[float, float]], item: _Placed, owner: s
 def _across(topology: Topology, whole: Part, look: Look) -> list[Line]:
     """Lines that follow no order: to a network's other routers, to a machine's other networks, to members."""
     at = {box.id: box for box in whole.boxes}
-    joined = {(a, b) for _kind, _points, (a, b), _title in whole.lines}
+    joined = {stroke.ends for stroke in whole.lines}
     found: list[Line] = []
     for leg in topology.legs:
         if (leg.router_id, leg.network_id) not in joined and leg.router_id in at and leg.network_id in at:
@@ -244,7 +244,8 @@ def _across(topology: Topology, whole: Part, look: Look) -> list[Line]:
         for plug in thing.plugs:
             if thing.id in at and plug.network_id in at and (plug.network_id, thing.id) not in joined:
                 joined.add((plug.network_id, thing.id))
-                found.append(_arc("plug across", at[thing.id], at[plug.network_id], ", ".join(plug.addresses)))
+                line = _arc("plug across", at[thing.id], at[plug.network_id], look.words.plug(plug))
+                found.append(replace(line, strength=strength(plug.rate)))
     for bond in topology.bonds:
         if bond.source in at and bond.target in at:
             kind = f"{bond.kind} across" + ("" if bond.up else " off")

@@ -78,19 +78,32 @@ class Box:
         css = "mono" if mono else ("small" if row or small else "name")
         x = self.x + self.w - right if end else self.x + left
         self.texts.append(Text(
-            x, self.y + (18, 35, 53)[row], shown, css, size, "end" if end else "start", href,
+            x, self.y + (18, 35, 53, 71)[row], shown, css, size, "end" if end else "start", href,
             text if shown != text else "",
         ))  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line between things: ``path`` as in SVG, ``ends`` the ids of what it joins."""
+    """A line between things: ``path`` as in SVG, ``ends`` the ids of what it joins; ``strength`` is its width by what
+    goes through, 0 where that is not known."""
 
     kind: str
     path: str
     ends: tuple[str, ...]
     title: str = ""
+    strength: float = 0
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """A line while things are still being placed."""
+
+    kind: str
+    points: list[tuple[float, float]]
+    ends: tuple[str, str]
+    title: str = ""
+    strength: float = 0
 
 
 @dataclass
@@ -100,7 +113,7 @@ class Part:
     w: float = 0
     h: float = 0
     boxes: list[Box] = field(default_factory=list)
-    lines: list[tuple[str, list[tuple[float, float]], tuple[str, ...], str]] = field(default_factory=list)
+    lines: list[Stroke] = field(default_factory=list)
     labels: list[Text] = field(default_factory=list)
 
     def take(self, other: Part, dx: float, dy: float) -> None:
@@ -108,13 +121,15 @@ class Part:
         for box in other.boxes:
             box.move(dx, dy)
             self.boxes.append(box)
-        for kind, points, ends, title in other.lines:
-            self.lines.append((kind, [(x + dx, y + dy) for x, y in points], ends, title))
+        for line in other.lines:
+            self.lines.append(replace(line, points=[(x + dx, y + dy) for x, y in line.points]))
         self.labels += [label.moved(dx, dy) for label in other.labels]
 
-    def line(self, kind: str, points: list[tuple[float, float]], ends: tuple[str, ...], title: str = "") -> None:
+    def line(
+        self, kind: str, points: list[tuple[float, float]], ends: tuple[str, str], title: str = "", strength: float = 0
+    ) -> None:
         """Draw a line through the points."""
-        self.lines.append((kind, points, ends, title))
+        self.lines.append(Stroke(kind, points, ends, title, strength))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from yun.base.messages import Message, _
-from yun.network.topology.graph import BALANCER, MACHINE, Bond, Net, Thing, Way
+from yun.network.topology.graph import BALANCER, MACHINE, Bond, Net, Plug, Thing, Way
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Words:
 
     def router_line(self, router: Way) -> str:
         """The second line of a router."""
-        if router.gateway is None:
-            return self._say(_("no way out"))
-        return self._say(_("source NAT") if router.snat else _("routes without NAT"))
+        nat = _("source NAT") if router.snat else _("routes without NAT")
+        peers = self._say(_("peered: {names}", names=", ".join(router.peers))) if router.peers else ""
+        return " · ".join(part for part in (self._say(nat if router.gateway else _("no way out")), peers) if part)
 
     def router(self, router: Way) -> str:
         """A router's story."""
@@ -67,7 +67,7 @@ class Words:
         """A machine's, port's or balancer's story."""
         titles = {BALANCER: _("Load balancer {name}", name=thing.name), MACHINE: _("Instance {name}", name=thing.name)}
         addresses = ", ".join(a for plug in thing.plugs for a in plug.addresses)
-        outside = ", ".join(address for _id, address in thing.floating)
+        outside = ", ".join(address for _id, address in thing.outside)
         names = ", ".join(groups[g] for g in thing.groups if g in groups)
         told: list[Message | str] = [titles.get(thing.kind, _("Port {name}", name=thing.name)), addresses]
         if outside:
@@ -80,8 +80,29 @@ class Words:
             told.append(_("Its card is not connected now."))
         return self._say(*told)
 
+    def rate(self, rate: tuple[float, float]) -> str:
+        """What comes in and goes out."""
+        return f"↓{short(rate[0])}/s ↑{short(rate[1])}/s"
+
+    def plug(self, plug: Plug) -> str:
+        """A card's story."""
+        told: list[Message | str] = [", ".join(plug.addresses)]
+        if plug.rate:
+            into, out = (f"{short(r)}/s" for r in plug.rate)
+            told.append(_("Receives {into}, sends {out}", into=into, out=out))
+        return self._say(*told)
+
     def bond(self, bond: Bond) -> str:
         """A line's story."""
         if bond.kind == "member":
             return self._say(_("member") if bond.up else _("member that does not answer"))
         return self._say(_("peering"))
+
+
+def short(size: float) -> str:
+    """Bytes in a few letters: ``1.2 MiB``."""
+    units = iter(("B", "KiB", "MiB", "GiB", "TiB"))
+    unit = next(units)
+    while size >= 999.5:
+        size, unit = size / 1024, next(units, "TiB")
+    return f"{size:.1f} {unit}" if size < 9.95 and unit != "B" else f"{size:.0f} {unit}"
