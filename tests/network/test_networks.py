@@ -17,7 +17,8 @@ from yun.network import service
 from yun.network.model import Network, Port, Reservation, SecurityRule, Subnet
 from yun.network.service import NewNetwork, NewRule, NewSubnet
 from yun.operations import service as operations
-from yun.operations.model import Event, State
+from yun.operations.engine import Engine
+from yun.operations.model import Event, Operation, State
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -344,3 +345,18 @@ def test_what_happened_is_told_as_events(do: Do, database: Database) -> None:
         kinds = list(session.scalars(mine.order_by(Event.seq)))
     assert kinds == ["network.created", "network.deleted", "network.restored"]
     assert made.subject_name == "lab"
+
+
+def test_two_networks_asked_for_at_once_are_both_made_on_their_router(
+    asking: Asking, engine: Engine, world: World
+) -> None:
+    for name, cidr in (("first", "10.81.0.0/24"), ("second", "10.82.0.0/24")):
+        new = NewNetwork(name, subnet=NewSubnet(cidr))
+        with asking() as ctx:
+            operations.submit(ctx, service.create_network(ctx, new))
+    engine.drain()
+    with asking() as ctx:
+        states = list(ctx.session.scalars(sa.select(Operation.state).where(Operation.kind == "network.create")))
+    assert states == [State.SUCCEEDED, State.SUCCEEDED]
+    legs = {leg.address for router in world.routers.values() for leg in router.interfaces}
+    assert {"10.81.0.1/24", "10.82.0.1/24"} <= legs

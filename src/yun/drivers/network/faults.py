@@ -6,9 +6,13 @@ from yun.base.errors import DriverError
 from yun.base.messages import Message, _
 
 
-def missing(noun: Message, identifier: str) -> DriverError:
+class Missing(DriverError):
     """A call names a thing which the engine does not have."""
-    return DriverError(_("The network engine has no {noun} {id}.", noun=noun, id=identifier))
+
+
+def missing(noun: Message, identifier: str) -> Missing:
+    """The error of such a call."""
+    return Missing(_("The network engine has no {noun} {id}.", noun=noun, id=identifier))
 
 
 def away(why: str) -> DriverError:

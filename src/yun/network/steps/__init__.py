@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from yun.base.errors import DriverError
+from yun.drivers.network.faults import Missing
 from yun.network import rows
 from yun.network.model import ACTIVE, DOWN, TRASHED, UP, FloatingIp, LoadBalancer, Network, Port, SecurityRule
 from yun.network.service import balancing, look
@@ -35,11 +36,31 @@ def bring(op: Op, targets: Iterable[Iterable[str]]) -> None:
     """The engine has each target (kind, id) as its rows say, or not at all; made in order, removed in reverse."""
     wanted = [(kind, identifier) for kind, identifier in targets]
     wanted += _hanging(op, wanted)
+    try:
+        _make_so(op, wanted)
+    except Missing:
+        beside = _networks_beside(op, wanted)
+        if not beside:
+            raise
+        # A router has a leg in a network whose own operation still waits for its turn: the rows are there, so the
+        # engine can have it now.
+        _make_so(op, [*beside, *wanted])
+
+
+def _make_so(op: Op, wanted: list[tuple[str, str]]) -> None:
     made = [(k, i) for kind in ORDER for k, i in wanted if k == kind and _apply(op, k, i)]
     for kind in reversed(ORDER):
         for k, identifier in wanted:
             if k == kind and (k, identifier) not in made:
                 _remove(op, k, identifier)
+
+
+def _networks_beside(op: Op, wanted: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The networks in which the routers among the targets have legs, but for those that are targets themselves."""
+    routers = [identifier for kind, identifier in wanted if kind == "router"]
+    with op.read() as session:
+        found = {leg.network_id for router in routers for leg in look.legs_of(session, router)}
+    return [("network", n) for n in sorted(found) if ("network", n) not in wanted]
 
 
 def _hanging(op: Op, wanted: list[tuple[str, str]]) -> list[tuple[str, str]]:
