@@ -144,3 +144,22 @@ def test_over_http_and_back(api: TestClient, engine: Engine) -> None:  # noqa: F
     assert (shown["physical"], shown["vlan"], shown["mtu"]) == ("lan", 42, 1500)
     assert api.get("/physical-networks").json()["items"][0]["bridge"] == "br-lan"
     assert api.delete("/physical-networks/lan").status_code == 409
+
+
+def test_every_page_of_these_verbs_is_drawn(
+    api: TestClient, engine: Engine, lan: str, plugged: Callable[..., Port]  # noqa: F811
+) -> None:
+    plugged("web1", floating=True)
+    shown = api.get("/networks/default").json()
+    network, subnet = shown["id"], shown["subnets"][0]["id"]
+    api.post(f"/subnets/{subnet}/reserve", json={"range": "10.77.0.9", "note": "db"})
+    api.post("/dns-records", json={"network": "default", "name": "db", "address": "10.77.0.9"})
+    engine.drain()
+    for page in (
+        "/networks/physical", "/networks/physical/new", f"/networks/{network}", f"/networks/{network}/edit",
+        f"/networks/{network}/names", f"/networks/{network}/names/new", f"/networks/{network}/share",
+        f"/subnets/{subnet}/edit", f"/subnets/{subnet}/addresses", f"/subnets/{subnet}/reserve", "/networks/new",
+        f"/networks/physical/{lan}/delete/preview",
+    ):  # fmt: skip
+        drawn = api.get(f"http://localhost{page}")
+        assert drawn.status_code == 200, (page, drawn.text[:300])

@@ -20,7 +20,10 @@ def physical_networks(ctx: Ctx, cursor: str | None = None) -> Response:
     """What the hosts reach beyond their cards."""
     page = service.list_physical(ctx, cursor=cursor)
     names = {r.host_id: host.name for r in page.items if (host := ctx.session.get(Host, r.host_id)) is not None}
-    return render(ctx, "network/physical.html", page=page, hosts=names, tab="physical", live="physical_network")
+    return render(
+        ctx, "network/physical.html", rows=page.items, next=page.next, hosts=names, tab="physical",
+        live="physical_network",
+    )  # fmt: skip
 
 
 @router.get("/networks/physical/new")
