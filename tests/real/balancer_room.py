@@ -10,7 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tests.real.network_room import ENDPOINT, Room, build_world, call, inside, run, until
+from tests.real.network_room import Room, build_world, call, inside, until
+from tests.real.spaces import ENDPOINT, run
 from yun.base.context import Context
 from yun.network import service
 from yun.network.model import FloatingIp, LoadBalancer, MemberHealth, Port

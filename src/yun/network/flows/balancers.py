@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from yun.network import steps
-from yun.network.steps import balancers
+from yun.network.steps import balancers, routing
 from yun.operations.flow import Op, operation, periodic
 
 
@@ -13,12 +13,9 @@ from yun.operations.flow import Op, operation, periodic
 def create(op: Op, load_balancer_id: str, floating_ip_id: str | None = None) -> Any:
     """Make a load balancer, with a floating IP of its own if it is to have one."""
     targets = [["balancer", load_balancer_id]]
-    op.step(steps.follow_undo, targets)
-    if floating_ip_id:
-        op.step(steps.keep, "floating_ip", floating_ip_id)
-    op.step(steps.keep, "load_balancer", load_balancer_id)
+    op.step(balancers.keep_balancer, load_balancer_id, floating_ip_id)
     op.step(balancers.take_probes, load_balancer_id)
-    op.step(steps.follow, targets)
+    op.step(routing.follow_new, "load_balancer", load_balancer_id, targets)
     return {"load_balancer_id": load_balancer_id}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from yun.network import steps
 from yun.network.steps import groups as changes
-from yun.network.steps import hits
+from yun.network.steps import hits, routing
 from yun.operations.flow import Op, operation, periodic
 
 
@@ -14,9 +14,8 @@ from yun.operations.flow import Op, operation, periodic
 def create_group(op: Op, group_id: str) -> Any:
     """Make a security group."""
     targets = [["group", group_id]]
-    op.step(steps.follow_undo, targets)
     op.step(steps.keep, "security_group", group_id)
-    op.step(steps.follow, targets)
+    op.step(routing.follow_new, "security_group", group_id, targets)
     return {"security_group_id": group_id}
 
 
@@ -80,9 +79,8 @@ def update_rule(op: Op, group_id: str, rule: dict[str, Any]) -> Any:
 def create_set(op: Op, set_id: str) -> Any:
     """Make an address set."""
     targets = [["set", set_id]]
-    op.step(steps.follow_undo, targets)
     op.step(steps.keep, "address_set", set_id)
-    op.step(steps.follow, targets)
+    op.step(routing.follow_new, "address_set", set_id, targets)
     return {"address_set_id": set_id}
 
 

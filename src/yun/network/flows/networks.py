@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from yun.network import steps
-from yun.network.steps import changes
+from yun.network.steps import changes, routing
 from yun.operations.flow import Op, operation
 
 Targets = list[list[str]]
@@ -15,9 +15,8 @@ Values = dict[str, Any]
 @operation("network.create")
 def create_network(op: Op, network_id: str, targets: Targets) -> Any:
     """Make a network, with its first subnet if it has one."""
-    op.step(steps.follow_undo, targets)
     op.step(steps.keep, "network", network_id)
-    op.step(steps.follow, targets)
+    op.step(routing.follow_new, "network", network_id, targets)
     return {"network_id": network_id}
 
 
@@ -58,9 +57,8 @@ def delete_network(op: Op, network_id: str, targets: Targets) -> Any:
 @operation("subnet.create")
 def create_subnet(op: Op, subnet_id: str, targets: Targets) -> Any:
     """Make a subnet."""
-    op.step(steps.follow_undo, targets)
     op.step(steps.keep, "subnet", subnet_id)
-    op.step(steps.follow, targets)
+    op.step(routing.follow_new, "subnet", subnet_id, targets)
     return {"subnet_id": subnet_id}
 
 

@@ -14,9 +14,8 @@ Targets = list[list[str]]
 @operation("dns_record.create")
 def create_record(op: Op, record_id: str, targets: Targets) -> Any:
     """Answer a name."""
-    op.step(steps.follow_undo, targets)
     op.step(records.keep_record, record_id)
-    op.step(steps.follow, targets)
+    op.step(records.follow_new, record_id, targets)
     return {"dns_record_id": record_id}
 
 

@@ -41,6 +41,20 @@ def _touch(session: Session, balancer_id: str) -> None:
     rows.tell(session, "load_balancer", balancer_id, "changed")
 
 
+def _drop_balancer(op: Op, session: Session, output: Any, load_balancer_id: str, floating_ip_id: str | None) -> None:
+    rows.forget(session, "load_balancer", load_balancer_id)
+    if floating_ip_id:
+        rows.forget(session, "floating_ip", floating_ip_id)
+
+
+@tx_step(undo=_drop_balancer)
+def keep_balancer(op: Op, session: Session, load_balancer_id: str, floating_ip_id: str | None) -> None:
+    """The load balancer that came with the operation is there for good, and the floating IP that came with it."""
+    rows.tell(session, "load_balancer", load_balancer_id, "created")
+    if floating_ip_id:
+        rows.tell(session, "floating_ip", floating_ip_id, "created")
+
+
 # ── what it is called and where it is reached ──
 
 

@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 
 from yun.network.model import DnsRecord, Network
 from yun.network.service.records import COLUMNS
+from yun.network.steps import bring
 from yun.operations.events import emit
-from yun.operations.flow import Op, tx_step
+from yun.operations.flow import Op, step, tx_step
 from yun.operations.intent import Subject
 
 Values = dict[str, Any]
@@ -41,6 +42,18 @@ def _keep_back(op: Op, session: Session, output: Any, record_id: str) -> None:
 def keep_record(op: Op, session: Session, record_id: str) -> None:
     """The record that came with the operation is there for good."""
     _tell(session, session.get_one(DnsRecord, record_id), "created")
+
+
+def _withdraw(op: Op, output: Any, record_id: str, targets: list[list[str]]) -> None:
+    with op.write() as session:
+        _forget(session, record_id)
+    bring(op, targets)
+
+
+@step(undo=_withdraw, retries=8)
+def follow_new(op: Op, record_id: str, targets: list[list[str]]) -> None:
+    """The engine answers the record that came with the operation. After `keep_record`."""
+    bring(op, targets)
 
 
 def _forget_back(op: Op, session: Session, output: Any, values: Values) -> None:
