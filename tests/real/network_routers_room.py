@@ -65,7 +65,8 @@ class RoutersRoom(Room):
 
     def heard(self, name: str, sender: str, act: Callable[[], Any]) -> int:
         """How many packets from a sender came to an endpoint while ``act`` was done."""
-        words = ("ip", "netns", "exec", name, "tcpdump", "-n", "-l", "-i", name, "src", "host", sender)
+        tool = ("tcpdump", "--immediate-mode", "-n", "-l", "-i", name, "src", "host", sender)
+        words = ("ip", "netns", "exec", name, *tool)
         with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as capture:
             assert capture.stdout is not None
             assert capture.stderr is not None

@@ -24,7 +24,7 @@ NOT_CONTENT = frozenset(
 )
 NOUNS: dict[str, Message] = {
     "image_upload": _("upload"), "image_export": _("export"), "floating_ip": _("floating IP"),
-    "capture": _("packet recording"),
+    "capture": _("packet recording"), "network_share": _("share of a network"), "dns_record": _("DNS record"),
 }  # fmt: skip
 
 
