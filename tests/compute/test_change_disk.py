@@ -285,8 +285,8 @@ def test_a_detached_disk_comes_back_with_its_limits(lab: Lab, disks: Any) -> Non
 
 
 def test_an_instance_is_made_with_a_disk_that_is_limited(lab: Lab) -> None:
-    wish = service.DiskWish(cache="directsync", io="native", serial="root", discard=False,
-                            limits={"read_iops_sec": 5}, limit_group="g")  # fmt: skip
+    wish = service.FirstDisk(cache="directsync", io="native", serial="root", discard=False,
+                             limits={"read_iops_sec": 5}, limit_group="g")  # fmt: skip
     lab.create(disk=wish)
     disk = {d.slot: d for d in lab.domain("web").live.disks}["vda"]
     assert (disk.cache, disk.io, disk.serial, disk.discard) == ("directsync", "native", "root", False)
@@ -294,7 +294,7 @@ def test_an_instance_is_made_with_a_disk_that_is_limited(lab: Lab) -> None:
     for wrong, field in (({"io": "native", "cache": "unsafe"}, "io"), ({"limit_group": "g"}, "limit_group"),
                          ({"limits": {"read_iops_sec": -5}}, "read_iops_sec")):  # fmt: skip
         with pytest.raises(Invalid) as caught:
-            lab.create("other", disk=service.DiskWish(**wrong))  # type: ignore[arg-type]
+            lab.create("other", disk=service.FirstDisk(**wrong))  # type: ignore[arg-type]
         assert set(caught.value.fields) == {field}
 
 

@@ -62,8 +62,8 @@ def names(lab: Lab, kind: str, q: str) -> list[str]:
 def town(lab: Lab) -> Lab:
     """Networks, groups, a machine with a port, an image apart, and things in the trash."""
     subnet = network.NewSubnet(cidr="10.88.0.0/24")
-    lab.do(lambda ctx: network.create_network(ctx, network.NewNetwork("lab", "for trying", 1400, subnet)))
-    lab.do(lambda ctx: network.create_network(ctx, network.NewNetwork("old", "", 1442, None)))
+    lab.do(lambda ctx: network.create_network(ctx, network.NewNetwork("lab", "for trying", 1400, subnet=subnet)))
+    lab.do(lambda ctx: network.create_network(ctx, network.NewNetwork("old", "", 1442)))
     lab.do(lambda ctx: network.delete_network(ctx, network.get_network(ctx, "old")))
     lab.do(lambda ctx: network.create_group(ctx, "web", ""))
     rule = network.NewRule("ingress", "tcp", 8000, 8100)
