@@ -25,7 +25,7 @@ from yun.network.model import (
 )
 from yun.network.service import balancing, look
 from yun.network.service.balancer_parts import values_of
-from yun.network.steps import bring
+from yun.network.steps import PATIENCE, bring
 from yun.operations.flow import Op, step, tx_step
 
 log = logger(__name__)
@@ -263,7 +263,7 @@ def label_ports(op: Op, session: Session, instance_id: str, labels: list[str]) -
     return before
 
 
-@step(retries=8)
+@step(retries=PATIENCE)
 def follow_labels(op: Op, instance_id: str, labels: list[str], before: dict[str, list[str]]) -> None:
     """The load balancers whose members are told by tag follow the instance's old and new ones."""
     _follow_labels(op, instance_id, {*labels, *(label for old in before.values() for label in old)})

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from yun.network import rows
 from yun.network.model import ACTIVE, TRASHED, PortForwarding
 from yun.network.service import forwarding
-from yun.network.steps import bring
+from yun.network.steps import PATIENCE, bring
 from yun.operations.flow import Op, step, tx_step
 
 Targets = list[list[str]]
@@ -43,7 +43,7 @@ def follow_back(op: Op, output: Any, forwarding_id: str, targets: Targets) -> No
     bring(op, targets)
 
 
-@step(undo=follow_back, retries=8)
+@step(undo=follow_back, retries=PATIENCE)
 def follow_gone(op: Op, forwarding_id: str, targets: Targets) -> None:
     """The engine forwards nothing there."""
     bring(op, targets)

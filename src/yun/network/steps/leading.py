@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from yun.network import rows
 from yun.network.model import FloatingIp
-from yun.network.steps import bring
+from yun.network.steps import PATIENCE, bring
 from yun.operations.flow import Op, step, tx_step
 
 Targets = list[list[str]]
@@ -40,7 +40,7 @@ def lead_away(op: Op, output: Any, floating_ip_id: str, port_id: str, before: Pl
     bring(op, targets)
 
 
-@step(undo=lead_away, retries=8)
+@step(undo=lead_away, retries=PATIENCE)
 def follow_lead(op: Op, floating_ip_id: str, port_id: str, before: Place, targets: Targets) -> None:
     """The engine leads the address to the port."""
     bring(op, targets)

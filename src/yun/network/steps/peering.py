@@ -10,7 +10,7 @@ from yun.base.errors import Conflict
 from yun.base.messages import _
 from yun.network import rows
 from yun.network.model import ACTIVE, REQUESTED, TRASHED, NetworkPeering
-from yun.network.steps import bring
+from yun.network.steps import PATIENCE, bring
 from yun.operations.flow import Op, step, tx_step
 
 Targets = list[list[str]]
@@ -50,7 +50,7 @@ def follow_unaccept(op: Op, output: Any, peering_id: str, targets: Targets) -> N
     bring(op, targets)
 
 
-@step(undo=follow_unaccept, retries=8)
+@step(undo=follow_unaccept, retries=PATIENCE)
 def follow_accept(op: Op, peering_id: str, targets: Targets) -> None:
     """The routers of both sides reach each other."""
     bring(op, targets)
@@ -107,7 +107,7 @@ def follow_revive(op: Op, output: Any, peering_id: str, asker: bool, was: Was | 
     bring(op, targets)
 
 
-@step(undo=follow_revive, retries=8)
+@step(undo=follow_revive, retries=PATIENCE)
 def follow_end(op: Op, peering_id: str, asker: bool, was: Was | None, targets: Targets) -> None:
     """Nothing flows between the two routers."""
     bring(op, targets)

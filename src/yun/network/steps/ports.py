@@ -11,7 +11,7 @@ from yun.base.messages import _
 from yun.network import addresses
 from yun.network.model import DOWN, TRASHED, Port, PortAddress, Subnet
 from yun.network.service.ports import forget_these
-from yun.network.steps import bring, floating_routers, set_port, tell_port
+from yun.network.steps import PATIENCE, bring, floating_routers, set_port, tell_port
 from yun.operations.events import emit
 from yun.operations.flow import Op, step, tx_step
 from yun.operations.intent import Subject
@@ -117,7 +117,7 @@ def _plug_again(op: Op, output: Any, port_id: str) -> None:
     bring(op, [("port", port_id), *floating_routers(op, port_id)])
 
 
-@step(undo=_plug_again, retries=8)
+@step(undo=_plug_again, retries=PATIENCE)
 def park_port(op: Op, port_id: str) -> dict[str, Any]:
     """The port is out of the engine and keeps all that it has; a floating IP leads to it again once it is plugged."""
     with op.read() as session:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from yun.network.model import DnsRecord, Network
 from yun.network.service.records import COLUMNS
-from yun.network.steps import bring
+from yun.network.steps import PATIENCE, bring
 from yun.operations.events import emit
 from yun.operations.flow import Op, step, tx_step
 from yun.operations.intent import Subject
@@ -50,7 +50,7 @@ def _withdraw(op: Op, output: Any, record_id: str, targets: list[list[str]]) -> 
     bring(op, targets)
 
 
-@step(undo=_withdraw, retries=8)
+@step(undo=_withdraw, retries=PATIENCE)
 def follow_new(op: Op, record_id: str, targets: list[list[str]]) -> None:
     """The engine answers the record that came with the operation. After `keep_record`."""
     bring(op, targets)

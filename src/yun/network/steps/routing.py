@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from yun.network import addresses, rows
 from yun.network.model import ACTIVE, TRASHED, Router, RouterInterface, RouterRoute
 from yun.network.service import balancing, look
-from yun.network.steps import bring
+from yun.network.steps import PATIENCE, bring
 from yun.operations.flow import Op, step, tx_step
 
 PARTS: dict[str, Any] = {"interface": RouterInterface, "route": RouterRoute}
@@ -23,7 +23,7 @@ def withdraw(op: Op, output: Any, noun: str, identifier: str, targets: Targets) 
     bring(op, targets)
 
 
-@step(undo=withdraw, retries=8)
+@step(undo=withdraw, retries=PATIENCE)
 def follow_new(op: Op, noun: str, identifier: str, targets: Targets) -> None:
     """The engine has what came with the operation. After `keep`, whose undo takes the row away where the operation
     was cancelled before it came this far."""
@@ -70,7 +70,7 @@ def withdraw_part(op: Op, output: Any, router_id: str, part: str, identifier: st
     bring(op, targets)
 
 
-@step(undo=withdraw_part, retries=8)
+@step(undo=withdraw_part, retries=PATIENCE)
 def follow_part(op: Op, router_id: str, part: str, identifier: str) -> None:
     """The router in the engine has the leg or route."""
     bring(op, [["router", router_id]])
@@ -149,7 +149,7 @@ def follow_back(
     bring(op, targets)
 
 
-@step(undo=follow_back, retries=8)
+@step(undo=follow_back, retries=PATIENCE)
 def follow_change(op: Op, noun: str, identifier: str, before: dict[str, Any] | None, targets: Targets) -> None:
     """The engine has the thing with its new settings; ``before`` are those it had."""
     bring(op, targets)
