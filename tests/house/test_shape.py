@@ -57,6 +57,12 @@ def test_every_public_class_and_function_says_what_it_does() -> None:
     assert not silent, "\n".join(silent)
 
 
+def test_no_test_is_longer_than_a_module_may_be() -> None:
+    tests = [p for folder in ("tests", "bench", "docs") for p in sorted((ROOT / folder).rglob("*.py"))]
+    long = [f"{p.relative_to(ROOT)}: {n}" for p in tests if (n := len(p.read_text().splitlines())) > 500]
+    assert not long, "\n".join(long)
+
+
 def test_names_say_something() -> None:
     nothing = [m.name for m in modules() if BANNED.search(m.name)]
     assert not nothing, "\n".join(nothing)
