@@ -1,5 +1,6 @@
 // Uploads in pieces that go on where they broke off (tus 1.0): create, then PATCH from the offset the server knows.
-// The form: data-upload="/address" answers 201 with Location; fields go along as Upload-Metadata.
+// The form: data-upload="/address" answers 201 with Location; fields go along as Upload-Metadata. Its button comes
+// disabled: before this stands ready, the browser itself would send the form to an address that takes no files.
 import { say } from "./page.js";
 import { asOne } from "./tar.js";
 import { toast } from "./toasts.js";
@@ -11,12 +12,12 @@ const encode = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(te
 export function upload(form) {
   const bar = form.querySelector("progress");
   const status = form.querySelector("[data-status]");
+  const button = form.querySelector("button[type=submit]");
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const fields = new FormData(form);
     const files = fields.getAll("file").filter((one) => one instanceof File && one.size);
     if (!files.length) return;
-    const button = form.querySelector("button[type=submit]");
     button.disabled = true;
     bar.hidden = false;
     try {
@@ -35,6 +36,7 @@ export function upload(form) {
       button.disabled = false;
     }
   });
+  button.disabled = false;
 }
 
 async function send(url, file, fields, progress, finished) {

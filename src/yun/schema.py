@@ -31,12 +31,38 @@ def upgrade(database: Database) -> None:
     """
     if current(database) == head():
         return
+    upgrade_to(database, "head")
+
+
+def upgrade_to(database: Database, revision: str) -> None:
+    """Run the migrations up to a revision in one transaction: all of them, or none.
+
+    SQLite changes most of a table by making it anew and dropping the old one, and a table that is dropped takes the
+    rows that refer to it along (``ON DELETE CASCADE``) or refuses to go. So references are not followed meanwhile, and
+    are checked before the commit. Raises RuntimeError where a row then refers to nothing; the database is as before.
+    """
     from alembic import command
 
-    with database.writer.begin() as connection:
-        made = config()
-        made.attributes["connection"] = connection
-        command.upgrade(made, "head")
+    with database.writer.connect() as connection:
+        if database.sqlite:
+            _references(connection, "OFF")
+        try:
+            with connection.begin():
+                made = config()
+                made.attributes["connection"] = connection
+                command.upgrade(made, revision)
+                if database.sqlite and (lost := connection.exec_driver_sql("PRAGMA foreign_key_check").all()):
+                    raise RuntimeError(f"rows that refer to nothing after the migration: {lost[:10]}")
+        finally:
+            if database.sqlite:
+                _references(connection, "ON")
+
+
+def _references(connection: sa.Connection, switch: str) -> None:
+    """Have SQLite follow references (ON) or not (OFF): outside of transactions alone, where it is not ignored."""
+    raw = connection.connection.dbapi_connection
+    assert raw is not None
+    raw.execute(f"PRAGMA foreign_keys={switch}")
 
 
 def current(database: Database) -> str | None:

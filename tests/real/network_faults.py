@@ -171,7 +171,12 @@ def northbound_lost(room: Faulty, two: Port) -> dict[str, Any]:
     Path(f"/var/lib/ovn/{NB}.db").unlink()
     room.machine.start_service("ovn-central")
     until(lambda: answers(room), 20)
-    room.engine.drain()  # the reconnection woke the comparison
+
+    def compared() -> bool:
+        room.engine.drain()
+        return len(room.network.inventory()["port"]) == 3
+
+    until(compared, 30)  # the reconnection wakes the comparison
     saw: dict[str, Any] = {"well": until(room.well, 20)}
     saw["inventory"] = {kind: len(ids) for kind, ids in room.network.inventory().items()}
     with room.database.read() as session:
