@@ -55,4 +55,6 @@ def installer(image: Path, work: Path) -> Path:
     made = work / "installer.iso"
     iso.write(str(made))
     iso.close()
+    with made.open("ab") as file:  # GRUB reads nothing of what lies in the last 32 KiB: CDs end with room to spare
+        file.write(bytes(150 * 2048))
     return made
