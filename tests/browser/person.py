@@ -43,10 +43,10 @@ class Person:
 
     # ── ways of doing ──
 
-    def logs_in(self, password: str) -> None:
-        """As the first administrator."""
+    def logs_in(self, password: str, name: str = "admin") -> None:
+        """As the first administrator, or as who is named."""
         self.page.goto("/login")
-        self.page.fill("input[name=name]", "admin")
+        self.page.fill("input[name=name]", name)
         self.page.fill("input[name=password]", password)
         self.page.click(".login button[type=submit]")
         expect(self.page.locator("h1")).to_be_visible()

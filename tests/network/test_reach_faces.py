@@ -54,7 +54,7 @@ def test_the_answer_over_http_has_its_reasons_and_the_rule_that_lacks(
     yes = browser.get(
         "/api/v1/network/reach", params={"from": "anywhere", "to": "two", "port": 22}, headers={"Accept-Language": "zh"}
     ).json()
-    assert yes["text"] == "是：任意外部地址可以通过 TCP 22 访问 two。"
+    assert yes["text"] == "可达：任意外部地址可以通过 TCP 22 访问 two。"
     assert [s["kind"] for s in yes["steps"]] == ["floating_ip", "router", "security_group"]
     wrong = browser.get("/api/v1/network/reach", params={"from": "one", "to": "two", "port": 0})
     assert (wrong.status_code, set(wrong.json()["fields"])) == (422, {"port"})

@@ -46,6 +46,7 @@ class Holder:
             "floating_ip": _("a floating IP"),
             "gateway": _("the gateway"),
             "load_balancer": _("the load balancer {name}", name=self.name),
+            "probe": _("the health checks of load balancers"),
         }
         found = words.get(self.kind, Message("{kind} {name}", {"kind": _(self.kind), "name": self.name}))
         return _("{holder}, in the trash", holder=found) if self.state == TRASHED else found

@@ -26,6 +26,7 @@ from yun.network.model import (
     SecurityRule,
     Subnet,
 )
+from yun.network.service import balancing
 from yun.network.service.batch import remote_names
 from yun.network.service.captures import KEPT
 from yun.network.service.sets import groups_naming
@@ -205,8 +206,9 @@ def address_set(row: AddressSet, session: Session) -> dict[str, Any]:
     }
 
 
-def floating_ip(row: FloatingIp, behind: Port | None) -> dict[str, Any]:
-    """A floating IP and where it leads."""
+def floating_ip(row: FloatingIp, behind: Port | None, balancer: LoadBalancer | None) -> dict[str, Any]:
+    """A floating IP and where it leads: to a port, to a load balancer, or nowhere."""
+    inner = (row.inner_address or behind.address) if behind else balancer.address if balancer else None
     return {
         **_row(row),
         "address": row.address,
@@ -214,17 +216,20 @@ def floating_ip(row: FloatingIp, behind: Port | None) -> dict[str, Any]:
         "network_id": row.network_id,
         "description": row.description,
         "port_id": row.port_id,
-        "inner_address": (row.inner_address or behind.address) if behind else None,
+        "inner_address": inner,
         "port_address": behind.address if behind else None,
         "instance_id": behind.instance_id if behind else None,
         "hostname": behind.hostname if behind else None,
+        "load_balancer_id": balancer.id if balancer else None,
+        "load_balancer": balancer.name if balancer else None,
     }
 
 
 def floating_ips(session: Session, rows: list[FloatingIp]) -> list[dict[str, Any]]:
-    """Many floating IPs, in two queries."""
+    """Many floating IPs, in three queries."""
     behind = service.ports_by_id(session, [r.port_id for r in rows if r.port_id])
-    return [floating_ip(r, behind.get(r.port_id or "")) for r in rows]
+    balancers = balancing.by_floating_ip(session, [r.id for r in rows])
+    return [floating_ip(r, behind.get(r.port_id or ""), balancers.get(r.id)) for r in rows]
 
 
 def balancer(row: LoadBalancer, session: Session, locale: str) -> dict[str, Any]:

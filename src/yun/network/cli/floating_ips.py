@@ -39,7 +39,7 @@ def show_floating_ip(client: Client, ref: str) -> None:
     columns: list[Any] = [
         (_("Address"), "address"), (_("Name"), "name"), (_("Description"), "description"),
         (_("Leads to"), "inner_address"), (_("Host name"), "hostname"),
-        (_("Instance"), "instance_id"), (_("State"), "state"), (_("Id"), "id"),
+        (_("Instance"), "instance_id"), (_("Load balancer"), "load_balancer"), (_("State"), "state"), (_("Id"), "id"),
     ]  # fmt: skip
     output(client.get(f"/floating-ips/{quote(ref)}"), columns)
 

@@ -76,7 +76,7 @@ def update_set(
 
 
 def _plain(text: str) -> str:
-    return text.strip().removesuffix("/32").removesuffix("/128")
+    return text.strip().removesuffix("/128" if ":" in text else "/32")
 
 
 @address_set.command("delete", help=_("Delete an address set."))

@@ -11,6 +11,7 @@ from yun.base.errors import Invalid
 from yun.base.messages import _
 from yun.network import service
 from yun.network.model import FloatingIp, Port
+from yun.network.service import balancing
 from yun.network.service.search import FIELDS
 from yun.operations.service import submit
 from yun.web.edits import changed
@@ -27,11 +28,14 @@ def floating_ips(ctx: Ctx, q: str = "", sort: str = "address", cursor: str | Non
         ctx, FloatingIp, sort=sort, cursor=cursor, q=words
     ))  # fmt: skip
     listing = Listing(
-        "/networks/floating-ips", page, sort=sort, filters={"q": q}, cursor=cursor, live="floating_ip port",
-        fault=fault,
+        "/networks/floating-ips", page, sort=sort, filters={"q": q}, cursor=cursor,
+        live="floating_ip port load_balancer", fault=fault,
     )  # fmt: skip
     ports = service.ports_by_id(ctx.session, [f.port_id for f in page.items if f.port_id])
-    return render(ctx, "network/floating.html", listing=listing, ports=ports, tab="floating")
+    balancers = balancing.by_floating_ip(ctx.session, [f.id for f in page.items])
+    return render(
+        ctx, "network/floating.html", listing=listing, ports=ports, balancers=balancers, tab="floating"
+    )
 
 
 @router.get("/networks/floating-ips/new")

@@ -17,6 +17,11 @@ LINKS = {
     "load_balancer": "/networks/load-balancers/",
 }  # fmt: skip
 
+KINDS = {
+    "port": _("port"), "floating_ip": _("floating IP"), "router": _("router"), "load_balancer": _("load balancer"),
+    "gateway": _("gateway"), "probe": _("health checks"), "reserved": _("reserved"), "free": _("free"),
+}  # fmt: skip
+
 
 @router.get("/subnets/{ref}/addresses")
 def addresses(ctx: Ctx, ref: str, cursor: int = -1) -> Response:
@@ -26,7 +31,8 @@ def addresses(ctx: Ctx, ref: str, cursor: int = -1) -> Response:
     free, total = service.pool_use(ctx.session, found)
     return render(
         ctx, "network/addresses.html", subnet=found, network=ctx.session.get_one(Network, found.network_id), page=page,
-        free=free, total=total, said=service.said_of, links=LINKS, live=f"subnet:{found.id} port floating_ip router",
+        free=free, total=total, said=service.said_of, links=LINKS, kinds=KINDS,
+        live=f"subnet:{found.id} port floating_ip router",
     )  # fmt: skip
 
 

@@ -143,6 +143,12 @@ def behind_floating_ip(session: Session, floating_ip_id: str) -> LoadBalancer | 
     return session.scalar(sa.select(LoadBalancer).where(LoadBalancer.floating_ip_id == floating_ip_id))
 
 
+def by_floating_ip(session: Session, floating_ip_ids: Iterable[str]) -> dict[str, LoadBalancer]:
+    """Floating IP id → the load balancer that it leads to, in the trash too."""
+    query = sa.select(LoadBalancer).where(LoadBalancer.floating_ip_id.in_(list(floating_ip_ids)))
+    return {row.floating_ip_id: row for row in session.scalars(query) if row.floating_ip_id}
+
+
 def probe_of(session: Session, subnet_id: str) -> str | None:
     """The address from which the members of a subnet are asked, if it has one."""
     query = sa.select(Reservation).where(Reservation.subnet_id == subnet_id, Reservation.owner_kind == PROBE)

@@ -109,6 +109,9 @@ def _outside_port(_session: Session, value: str) -> Condition:
     return sa.and_(PortForwarding.outside_port <= number, PortForwarding.outside_port_max >= number)
 
 
+_BALANCED = sa.exists().where(LoadBalancer.floating_ip_id == FloatingIp.id)
+
+
 def _common(model: type[Any]) -> dict[str, Field]:
     return {
         "state": language.choice(model.state, STATES.get(model, (ACTIVE, TRASHED))),
@@ -181,7 +184,7 @@ FIELDS: dict[type[Any], dict[str, Field]] = {
         "address": _beginning(FloatingIp.address),
         "name": language.text(FloatingIp.name),
         "description": language.text(FloatingIp.description),
-        "used": language.flag(FloatingIp.port_id.is_not(None)),
+        "used": language.flag(sa.case((FloatingIp.port_id.is_not(None), True), (_BALANCED, True), else_=False)),
     },
     LoadBalancer: {
         **_common(LoadBalancer),

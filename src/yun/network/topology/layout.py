@@ -126,7 +126,7 @@ def _block(topology: Topology, router: Way, cells: dict[str, _Placed], look: Loo
     box = Box(router.id, "router", left, 0, ROUTER_W, ROUTER_H, f"/networks/routers/{router.id}", icon="router")
     box.title = look.words.router(router)
     box.write(router.name, 0, left=32, right=8)
-    box.write(look.words.router_line(router), 1, left=32, right=8)
+    box.write(look.words.router_line(router), 1, left=32, right=16)
     part.boxes.insert(0, box)
     _bus(part, shelves, (left + ROUTER_W / 2, ROUTER_H), ROUTER_H, router.id)
     return _Placed(part, router.id, router.address or "", router.address or "", left + ROUTER_W / 2)

@@ -165,7 +165,7 @@ def side_said(picture: Picture, side: Side) -> object:
         name = picture.name_of_group(side.remote[6:])
         known = _("ports of group {group}", group=name)
         return known if side.family == "ipv4" else _("ports of group {group} by IPv6", group=name)
-    return side.remote.removesuffix("/32").removesuffix("/128")
+    return side.remote.removesuffix("/32" if side.family == "ipv4" else "/128")
 
 
 def said(picture: Picture, side: Side, door: dict[str, Numbers]) -> Message:
