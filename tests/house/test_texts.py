@@ -89,3 +89,10 @@ def test_chinese_is_set_with_spaces_where_two_scripts_meet_whatever_is_filled_in
     text = Message("The volume {name} is {state}; this is not possible now.", {"name": "网站", "state": word})
     assert text.render("zh") == "云硬盘 网站 的状态为“运行中”，当前无法执行此操作。"
     assert Message("Stop instance {name}", {"name": "web"}).render("zh") == "停止云主机 web"
+
+
+def test_a_number_chooses_its_words() -> None:
+    text = "{count} {count:port loses its|ports lose their} address."
+    assert Message(text, {"count": 1}).render("en") == "1 port loses its address."
+    assert Message(text, {"count": 2}).render("en") == "2 ports lose their address."
+    assert Message.from_json(Message(text, {"count": 0}).to_json()).render("en") == "0 ports lose their address."

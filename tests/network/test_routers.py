@@ -302,7 +302,7 @@ def test_a_router_stays_while_floating_ips_lead_through_it_and_says_which(
     do(lambda ctx: service.disassociate(ctx, service.get_floating_ip(ctx, outside)))
     with asking() as ctx:
         told = [m.render("en") for m in on(service.delete_router)(ctx).effects]
-    assert "1 ports lose the way out: web." in told
+    assert "1 port loses the way out: web." in told
     before = world.snapshot()
     gone = do(on(service.delete_router))
     assert not [r for r in world.routers.values() if r.name == "r1"]

@@ -26,9 +26,23 @@ CHINESE = re.compile(r"[\u3400-\u9fff]")
 LATIN = re.compile(r"[A-Za-z0-9]")
 
 
+class Numbered(string.Formatter):
+    """``{count:port is|ports are}`` gives the words before the bar where the number is 1, else those after it."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        """One of the two, or what `format` gives."""
+        one, bar, many = format_spec.partition("|")
+        if bar:
+            return one if value == 1 else many
+        return str(super().format_field(value, format_spec))
+
+
+NUMBERED = Numbered()
+
+
 @dataclass(frozen=True)
 class Message:
-    """An English source text with named parameters, ``str.format`` style; translated when rendered."""
+    """An English source text with named parameters, ``str.format`` style and `Numbered`; translated when rendered."""
 
     text: str
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -40,7 +54,7 @@ class Message:
             return template
         values = {k: v.render(locale) if isinstance(v, Message) else v for k, v in self.params.items()}
         if locale != "zh":
-            return template.format(**values)
+            return NUMBERED.vformat(template, (), values) if "|" in template else template.format(**values)
         return _spaced(template, values, {k for k, v in self.params.items() if isinstance(v, Message)})
 
     def to_json(self) -> dict[str, Any]:

@@ -156,7 +156,8 @@ def _tell(op: Op, found: Findings) -> None:
         if extra:
             listed = ", ".join(f"{kind} {identifier}" for kind, identifier in extra[:LISTED])
             message = _(
-                "{count} leftovers were removed from the network engine: {list}.", count=len(extra), list=listed
+                "{count} {count:leftover was|leftovers were} removed from the network engine: {list}.",
+                count=len(extra), list=listed,
             )
             hint = _("Nothing is lost: nobody had them any more.")
             raise_notice(session, LEFTOVERS, subject=CLOUD, message=message, hint=hint, level="info")
@@ -173,7 +174,7 @@ def _tell(op: Op, found: Findings) -> None:
 def _tell_drift(session: Session, drifted: dict[Thing, tuple[str, ...]]) -> None:
     listed = ", ".join(f"{k} {i} ({', '.join(c)})" for (k, i), c in sorted(drifted.items())[:LISTED])
     message = _(
-        "{count} things in the network engine were not as they should be and were mended: {list}.",
+        "{count} {count:thing|things} in the network engine had drifted and {count:was|were} mended: {list}.",
         count=len(drifted), list=listed,
     )  # fmt: skip
     hint = _(

@@ -168,7 +168,7 @@ def delete_balancer(ctx: Context, balancer: LoadBalancer) -> Intent:
         effects.append(_("Its floating IP {address} stays with it.", address=floating.address))
     count = len(balancing.backends_of(session, balancer))
     if count:
-        effects.append(_("The {count} machines behind it go on.", count=count))
+        effects.append(_("{count} {count:machine behind it goes|machines behind it go} on.", count=count))
     return _change(
         balancer, "delete", _("Delete load balancer {name}", name=balancer.name), {}, effects=tuple(effects)
     )

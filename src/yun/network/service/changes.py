@@ -116,7 +116,7 @@ def _network_effects(session: Session, network: Network, wanted: dict[str, Any])
             _("Guests hear of the MTU when they renew their lease; their cards carry it from the next start on.")
         )
     if "domain" in wanted and count:
-        said.append(_("The names of {count} ports end in it at once.", count=count))
+        said.append(_("The {count:name|names} of {count} {count:port ends|ports end} in it at once.", count=count))
     return said
 
 
@@ -209,11 +209,13 @@ def _subnet_effects(session: Session, subnet: Subnet, wanted: dict[str, Any]) ->
     if count and set(wanted) & {"dns_servers", "domain", "ntp_servers", "routes", "gateway", "lease_seconds"}:
         minutes = max(1, subnet.lease_seconds // 120)
         found.append(
-            _("Guests of {count} ports hear of it when they renew their lease: within {minutes} minutes.", count=count,
+            _("{count} {count:guest hears|guests hear} of it when the lease is renewed: within {minutes} minutes.",
+              count=count,
               minutes=minutes)
         )  # fmt: skip
     if count and wanted.get("dhcp") is False:
-        found.append(_("Guests that renew their lease get no answer: {count} ports are on it.", count=count))
+        found.append(_("Guests that renew their lease get no answer: {count} {count:port is|ports are} on it.",
+                       count=count))
     if "pool_start" in wanted or "pool_end" in wanted:
         found.append(_("Addresses that are given out already stay as they are."))
     return found

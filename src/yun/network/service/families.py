@@ -178,7 +178,8 @@ def joining(ports: list[Port]) -> tuple[Message, ...]:
     """What a person wants to know of ports that get an address."""
     if not ports:
         return ()
-    said = _("The {count} ports of the network get an address of it too: {names}.", count=len(ports),
+    said = _("{count} {count:port of the network gets|ports of the network get} an address of it too: {names}.",
+             count=len(ports),
              names=named(ports))  # fmt: skip
     return (said, _("Guests take it up when they hear of it; one that is set up for the other family alone does not."))
 
@@ -187,4 +188,5 @@ def leaving(ports: list[Port]) -> tuple[Message, ...]:
     """What a person wants to know of ports that lose an address."""
     if not ports:
         return ()
-    return (_("{count} ports lose their address of it: {names}.", count=len(ports), names=named(ports)),)
+    return (_("{count} {count:port loses its|ports lose their} address of it: {names}.",
+              count=len(ports), names=named(ports)),)

@@ -142,7 +142,7 @@ def clone_group(ctx: Context, group: SecurityGroup, name: str, description: str 
         subjects=(use_of(copy.id), *touching(*rules)),
         project_id=group.project_id,
         arguments={"group_id": copy.id},
-        effects=(_("A security group {name} is made with the {count} rules of {source}; no port is in it yet.",
+        effects=(_("A security group {name} is made with {count} {count:rule|rules} of {source}; no port is in it yet.",
                    name=clean, count=len(rules), source=group.name),),
         write=write,
     )  # fmt: skip

@@ -328,4 +328,4 @@ def use_of(group_id: str) -> Subject:
 def _reach(session: Session, group: SecurityGroup) -> tuple[Message, ...]:
     mine = sa.select(PortSecurityGroup.port_id).where(PortSecurityGroup.group_id == group.id)
     count = session.scalar(sa.select(sa.func.count()).where(Port.id.in_(mine), Port.state != "trashed")) or 0
-    return (_("It concerns {count} ports now.", count=count),)
+    return (_("It concerns {count} {count:port|ports} now.", count=count),)

@@ -145,7 +145,7 @@ def _gains(
     ports = paths.behind(session, [subnet.id])
     if ports and (outer := paths.outside(found)) is not None:
         told.append(
-            _("{count} ports get a way out: {names}.", count=len(ports), names=paths.named(ports))
+            _("{count} {count:port gets|ports get} a way out: {names}.", count=len(ports), names=paths.named(ports))
         )
         if not router.snat:
             told.append(translation(False, outer.address))
@@ -222,7 +222,8 @@ def set_gateway(ctx: Context, router: Router, network: str | None = None, addres
         plan.write(into)
 
     gains = (
-        (_("{count} ports get a way out: {names}.", count=len(ports), names=paths.named(ports)),) if ports else ()
+        (_("{count} {count:port gets|ports get} a way out: {names}.",
+           count=len(ports), names=paths.named(ports)),) if ports else ()
     )
     return Intent(
         kind="router.set_gateway",

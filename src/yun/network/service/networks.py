@@ -207,9 +207,15 @@ def _refuse_ports(session: Session, where: sa.ColumnElement[bool], thing: Networ
         return
     trashed = found.get(TRASHED, 0)
     some = session.scalars(sa.select(Port).where(where).order_by(Port.state == TRASHED, Port.id).limit(families.SOME))
+    names = families.named(list(some), count, of=thing.project_id)
+    said = _("{name} is in use by {count} {count:port|ports}: {names}.", name=thing.name, count=count, names=names)
+    if trashed:
+        said = _(
+            "{name} is in use by {count} {count:port|ports} ({trashed} in the trash): {names}.", name=thing.name,
+            count=count, trashed=trashed, names=names,
+        )  # fmt: skip
     raise Conflict(
-        _("{name} is in use by {count} ports ({trashed} in the trash): {names}.", name=thing.name, count=count,
-          trashed=trashed, names=families.named(list(some), count, of=thing.project_id)),
+        said,
         hint=_("Delete the instances on it first, and purge those in the trash."),
         details={"ports": count, "trashed": trashed},
     )  # fmt: skip

@@ -331,7 +331,7 @@ def _who(session: Session, router: Router, asked: Sequence[checks.Net]) -> tuple
     ]  # fmt: skip
     if not ports:
         return ()
-    return (_("{count} ports come into reach of the other side: {names}.", count=len(ports),
+    return (_("{count} {count:port comes|ports come} into reach of the other side: {names}.", count=len(ports),
               names=paths.named(ports)),)  # fmt: skip
 
 

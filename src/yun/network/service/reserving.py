@@ -54,7 +54,8 @@ def reserve(ctx: Context, subnet: Subnet, text: str, note: str = "") -> Intent:
         project_id=subnet.project_id,
         arguments={"subnet_id": subnet.id, "values": values},
         keys=_keys(subnet),
-        effects=(_("{count} addresses are given to nobody: {range}.", count=last - first + 1, range=said),),
+        effects=(_("{count} {count:address is|addresses are} given to nobody: {range}.",
+                   count=last - first + 1, range=said),),
         capacity=(_("{free} of {total} addresses of the pool stay free.", free=left, total=addresses.total(subnet)),),
         still=lambda session: refuse_used(session, subnet, first, last),
         instant=True,
@@ -102,7 +103,8 @@ def refuse_used(session: Session, subnet: Subnet, first: int, last: int) -> None
         )
         count = session.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
         raise Conflict(
-            _("{count} addresses of it are taken: {list}.", count=count, list=listed + ("…" if count > SOME else "")),
+            _("{count} {count:address of it is|addresses of it are} taken: {list}.",
+              count=count, list=listed + ("…" if count > SOME else "")),
             hint=_("What lies in the trash keeps its address too."),
             fields={"range": _("a range that is still free")},
             details={"taken": count},

@@ -190,7 +190,8 @@ def _translated(session: Session, router: Router, snat: bool) -> list[Message]:
     told = [translation(snat, outer.address)]
     ports = paths.behind(session, paths.gated(session, router.id, found))
     if ports and not snat:
-        told.append(_("Connections that {count} ports have to the outside end: {names}.", count=len(ports),
+        told.append(_("Connections that {count} {count:port has|ports have} to the outside end: {names}.",
+                      count=len(ports),
                       names=paths.named(ports)))  # fmt: skip
     return told
 
@@ -226,7 +227,7 @@ def losses(session: Session, router: Router, gone: list[paths.Leg]) -> tuple[Mes
     ports = paths.behind(session, cut)
     if outer is not None and ports:
         told.append(
-            _("{count} ports lose the way out: {names}.", count=len(ports), names=paths.named(ports))
+            _("{count} {count:port loses|ports lose} the way out: {names}.", count=len(ports), names=paths.named(ports))
         )
     inner = [leg for leg in every if not leg.row.external]
     if leaving and len(inner) > 1:
