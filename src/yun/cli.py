@@ -17,6 +17,7 @@ LAZY = {
     "pool": ("yun.storage.cli:pool", _("Storage pools.")),
     "trash": ("yun.storage.cli:trash", _("What was deleted and can still be brought back.")),
     "network": ("yun.network.cli:network", _("Networks.")),
+    "service-chain": ("yun.network.cli:service_chain", _("Machines through which a subnet's traffic goes.")),
     "network-peering": (
         "yun.network.cli:network_peering", _("Routers of two projects that reach each other by consent."),
     ),

@@ -16,6 +16,8 @@ from tests.house.scenes_balancers import MORE as BALANCERS_MORE
 from tests.house.scenes_balancers import SCENES as BALANCERS
 from tests.house.scenes_boot import MORE as BOOTS_MORE
 from tests.house.scenes_boot import SCENES as BOOTS
+from tests.house.scenes_chains import MORE as CHAINS_MORE
+from tests.house.scenes_chains import SCENES as CHAINS
 from tests.house.scenes_clone import MORE as CLONES_MORE
 from tests.house.scenes_clone import SCENES as CLONES
 from tests.house.scenes_devices import MORE as DEVICES_MORE
@@ -47,11 +49,11 @@ from yun.rooms import furniture
 
 SCENES = {
     **STORIES, **ADOPTIONS, **CLONES, **NICS, **DISKS, **MEDIA, **BOOTS, **TAGS, **VOLUMES, **DEVICES,
-    **NETWORKS, **BALANCERS, **PORTS, **GROUPS, **ROUTERS,
+    **NETWORKS, **BALANCERS, **PORTS, **GROUPS, **ROUTERS, **CHAINS,
 }  # fmt: skip
 MORE = {
     **CLONES_MORE, **DISKS_MORE, **MEDIA_MORE, **BOOTS_MORE, **VOLUMES_MORE, **DEVICES_MORE, **NETWORKS_MORE,
-    **BALANCERS_MORE, **PORTS_MORE, **ROUTERS_MORE,
+    **BALANCERS_MORE, **PORTS_MORE, **ROUTERS_MORE, **CHAINS_MORE,
 }  # fmt: skip
 EXEMPT = {
     "operation.undo": "its own tests, in tests/operations/test_undo.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from tests.house.source import environment
 from tests.house.story import Story
 from tests.house.test_routes import api_routes, client
 from yun.base.config import Settings
-from yun.base.context import Actor
+from yun.base.context import Actor, Context
 from yun.base.db import Base
 from yun.base.messages import PACKAGE
+from yun.compute import service as compute
 from yun.compute.model import Flavor, Instance
 from yun.hosts.model import Host
 from yun.identity import service as identity
@@ -36,8 +38,10 @@ from yun.network.model import (
     RouterRoute,
     SecurityGroup,
     SecurityRule,
+    ServiceChain,
     Subnet,
 )
+from yun.operations.intent import Intent
 from yun.operations.model import Operation
 from yun.storage import service as storage
 from yun.storage.model import Pool, TrashItem, Volume
@@ -46,7 +50,7 @@ from yun.web.request import Asker
 THINGS: dict[str, Any] = {
     "/instances/": Instance, "/volumes/": Volume, "/images/": Image, "/networks/ports/": Port, "/pools/": Pool,
     "/networks/floating-ips/": FloatingIp, "/networks/security-groups/": SecurityGroup, "/networks/routers/": Router,
-    "/networks/": Network,
+    "/networks/service-chains/": ServiceChain, "/networks/": Network,
     "/subnets/": Subnet, "/flavors/": Flavor, "/hosts/": Host, "/users/": User, "/projects/": Project,
     "/tokens/": ApiToken, "/keys/": SshKey, "/operations/": Operation, "/trash/": TrashItem,
 }  # fmt: skip
@@ -67,17 +71,28 @@ def stranger_to(project: str) -> Asker:
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     folder: Path = tmp_path_factory.mktemp("pages")
     made = Story.begin(Settings(state_dir=folder, fake=True))
-    made.do(told.instance("<img src=x onerror=alert(1)>机器"))
+    machine = made.do(told.instance("<img src=x onerror=alert(1)>机器")).subject_id
     made.do(lambda ctx: storage.create_volume(ctx, name="data", size_bytes=2**30))
     gone = made.do(lambda ctx: storage.create_volume(ctx, name="gone", size_bytes=2**30)).subject_id
     made.do(lambda ctx: storage.delete_volume(ctx, storage.get_volume(ctx, gone)))
     made.do(lambda ctx: network.allocate(ctx, None))
     edge = made.do(lambda ctx: network.create_router(ctx, network.NewRouter("<img src=x>edge"))).subject_id
     made.do(lambda ctx: network.add_route(ctx, network.get_router(ctx, edge), "10.9.0.0/16", "172.31.240.9"))
+    for name, cidr in (("inner", "10.9.1.0/24"), ("outer", "10.9.2.0/24")):
+        wish = network.NewNetwork(name, subnet=network.NewSubnet(cidr, name=name))
+        made.do(partial(network.create_network, new=wish))
+    made.do(lambda ctx: compute.add_nic(ctx, compute.get(ctx, machine), compute.Card(network="inner")))
+    made.do(partial(chain, machine=machine))
     made.do(lambda ctx: identity.create_token(ctx, identity.NewToken("ci"))[0])
     made.do(lambda ctx: identity.add_key(ctx, identity.NewKey(told.fresh_key())))
     yield made
     made.cloud.database.close()
+
+
+def chain(ctx: Context, machine: str) -> Intent:
+    """A service chain through the machine's second card."""
+    hop = network.NewHop(network.ports_of(ctx.session, machine)[1].id)
+    return network.create_chain(ctx, network.NewChain("<img src=x>链", "outer", [hop]))
 
 
 def concrete(story: Story, path: str) -> str | None:

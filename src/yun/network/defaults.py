@@ -44,9 +44,8 @@ PHYSICAL = "physnet1"
 PUBLIC_RESOLVERS = ["9.9.9.9", "1.1.1.1"]
 RESOLV_CONF = Path("/etc/resolv.conf")
 FORGOTTEN = (
-    "port_forwarding", "network_peering", "load_balancer", "floating_ip", "subnet", "network", "security_group",
-    "address_set",
-    "router",
+    "port_forwarding", "network_peering", "service_chain", "load_balancer", "floating_ip", "subnet", "network",
+    "security_group", "address_set", "router",
 )  # fmt: skip
 MARGIN = timedelta(hours=1)  # after the undo window, so that an undo that has just begun finds everything
 

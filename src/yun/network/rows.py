@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,6 +37,8 @@ from yun.network.model import (
     SecurityHit,
     SecurityLogMark,
     SecurityRule,
+    ServiceChain,
+    ServiceChainHop,
     Subnet,
 )
 from yun.network.service import look
@@ -54,6 +57,7 @@ MODELS: dict[str, Any] = {
     "load_balancer": LoadBalancer,
     "port_forwarding": PortForwarding,
     "network_peering": NetworkPeering,
+    "service_chain": ServiceChain,
 }
 
 
@@ -123,6 +127,7 @@ def forget(session: Session, noun: str, identifier: str) -> None:
         session.execute(sa.delete(PortForwarding).where(PortForwarding.router_id == identifier))
         mine = sa.or_(NetworkPeering.router_id == identifier, NetworkPeering.peer_router_id == identifier)
         session.execute(sa.delete(NetworkPeering).where(mine))
+        _forget_chains(session, ServiceChain.router_id == identifier)
         for leg in look.legs_of(session, identifier, trashed=True):
             forget_leg(session, leg)
     elif noun == "floating_ip":
@@ -131,8 +136,8 @@ def forget(session: Session, noun: str, identifier: str) -> None:
             raise Conflict(_("Ports of {address} are forwarded.", address=row.address))
         session.execute(sa.delete(PortForwarding).where(PortForwarding.floating_ip_id == identifier))
         addresses.give_back(session, identifier)
-    elif noun == "load_balancer":
-        _forget_balancer(session, identifier)
+    elif noun in HANGING:
+        HANGING[noun](session, identifier)
     session.flush()
     session.delete(row)
     session.flush()
@@ -144,6 +149,7 @@ def _forget_subnet(session: Session, subnet: Subnet) -> None:
     for more in session.scalars(sa.select(PortAddress).where(PortAddress.subnet_id == subnet.id)):
         addresses.give_one_back(session, subnet, more.address)
         session.delete(more)
+    _forget_chains(session, ServiceChain.subnet_id == subnet.id)
     net = ipaddress.ip_network(subnet.cidr)
     for leg in session.scalars(sa.select(RouterInterface).where(RouterInterface.subnet_id == subnet.id)):
         for route in session.scalars(sa.select(RouterRoute).where(RouterRoute.router_id == leg.router_id)):
@@ -156,6 +162,18 @@ def _forget_subnet(session: Session, subnet: Subnet) -> None:
     session.delete(subnet)
 
 
+def _forget_chains(session: Session, where: sa.ColumnElement[bool]) -> None:
+    """These chains have no rows any more, nor have their hops."""
+    for chain in session.scalars(sa.select(ServiceChain).where(where)).all():
+        _forget_hops(session, chain.id)
+        session.delete(chain)
+    session.flush()
+
+
+def _forget_hops(session: Session, chain_id: str) -> None:
+    session.execute(sa.delete(ServiceChainHop).where(ServiceChainHop.chain_id == chain_id))
+
+
 def _forget_balancer(session: Session, balancer_id: str) -> None:
     """Whatever hangs on the load balancer has no row any more."""
     listeners = sa.select(Listener.id).where(Listener.load_balancer_id == balancer_id)
@@ -163,6 +181,12 @@ def _forget_balancer(session: Session, balancer_id: str) -> None:
     session.execute(sa.delete(Listener).where(Listener.load_balancer_id == balancer_id))
     session.execute(sa.delete(Member).where(Member.load_balancer_id == balancer_id))
     addresses.give_back(session, balancer_id)
+
+
+HANGING: dict[str, Callable[[Session, str], None]] = {
+    "load_balancer": _forget_balancer, "service_chain": _forget_hops,
+}  # fmt: skip
+"""What forgets the rows that hang on a thing."""
 
 
 def forget_leg(session: Session, leg: RouterInterface) -> None:

@@ -48,6 +48,9 @@ STATES: dict[str, tuple[str, str]] = {
     "unreachable": ("red", "plug-connected-x"),
     "online": ("green", "circle-check"),
     "offline": ("red", "circle-x"),
+    "working": ("green", "circle-check"),
+    "blocking": ("red", "ban"),
+    "bypassing": ("yellow", "alert-triangle"),
 }
 
 STATE_WORDS = (
@@ -56,7 +59,7 @@ STATE_WORDS = (
     _("paused"), _("trashed"), _("queued"), _("cancelled"), _("undone"), _("abandoned"), _("unknown"), _("building"),
     _("uploading"), _("importing"), _("starting"), _("undoing"), _("degraded"), _("stuck"), _("crashed"), _("error"),
     _("failed"), _("unresponsive"), _("missing"), _("damaged"), _("unreachable"), _("online"), _("offline"),
-    _("requested"),
+    _("requested"), _("working"), _("blocking"), _("bypassing"),
 )  # fmt: skip
 
 

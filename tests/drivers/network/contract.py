@@ -14,6 +14,8 @@ from yun.drivers.network.port import (
     AddressSetSpec,
     BackendSpec,
     BalancerSpec,
+    ChainHopSpec,
+    ChainSpec,
     CheckSpec,
     ForwardSpec,
     GroupSpec,
@@ -284,6 +286,37 @@ class NetworkEngineContract:
         engine.remove_router("rtr_2")
         engine.remove_router("rtr_1")
         assert engine.inventory()["router"] == set()
+
+    def test_a_router_hands_traffic_to_machines_and_lets_go_of_them(self, engine: NetworkEngine) -> None:
+        build(engine)
+        legs = []
+        for number in (1, 2, 3):
+            engine.apply_network(NetworkSpec(f"net_9{number}", f"n{number}"))
+            mac, address = f"0a:00:00:00:09:0{number}", f"10.9.{number}.1/24"
+            legs.append(RouterInterfaceSpec(f"rif_9{number}", f"net_9{number}", mac, address))
+        hops = (
+            ChainHopSpec("rif_91", "10.9.1.5", "rif_92", "10.9.2.5"),
+            ChainHopSpec("rif_93", "10.9.3.5", "rif_93", "10.9.3.5"),
+        )  # fmt: skip
+        whole = ChainSpec("chn_1", ROUTER.interfaces[0].id, "10.0.0.0/24", hops, "tcp", (80, 90))
+        router = replace(ROUTER, interfaces=(*ROUTER.interfaces, *legs), peers=(peers()[0],))
+        everything = replace(whole, protocol=None, ports=None)
+        for chain in (whole, replace(whole, ports=(80, 80)), everything, replace(whole, hops=())):
+            spec = replace(router, chains=(chain,))
+            assert engine.differing("router", {"rtr_1": spec}) != {}
+            engine.apply_router(spec)
+            assert engine.differing("router", {"rtr_1": spec}) == {}
+        engine.apply_router(ROUTER)
+        assert engine.differing("router", {"rtr_1": ROUTER}) == {}
+
+    def test_a_port_passes_on_what_others_send_only_while_it_is_to(self, engine: NetworkEngine) -> None:
+        build(engine)
+        passing = replace(PORT, passes_on=True)
+        engine.apply_port(passing)
+        assert engine.differing("port", {"prt_1": passing}) == {}
+        assert engine.differing("port", {"prt_1": PORT}) != {}
+        engine.apply_port(PORT)
+        assert engine.differing("port", {"prt_1": PORT}) == {}
 
     def test_only_ports_that_exist_are_up_or_down(self, engine: NetworkEngine) -> None:
         build(engine)

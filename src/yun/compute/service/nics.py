@@ -126,6 +126,7 @@ def remove_nic(
                 if floating else ()
             ),
             *((_("It is its last card: only screen and serial console reach it then."),) if len(ports) == 1 else ()),
+            *network.losing_chain_ports(ctx.session, [port.id]),
             _("Address and MAC stay reserved as long as this can be undone."),
             _when(instance),
         ),
@@ -164,6 +165,8 @@ def change_nic(ctx: Context, instance: Instance, reference: str, card: Card) -> 
               other=plan.port.address),
             *((_("The guest sees its cable out for a moment, and should ask for an address anew."),) if live else ()),
         ]  # fmt: skip
+        if plan.subnet.id != port.subnet_id:
+            effects += network.losing_chain_ports(session, [port.id])
         if floating is not None and plan.subnet.id != port.subnet_id:
             loose = floating
             effects.append(

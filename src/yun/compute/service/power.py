@@ -9,6 +9,7 @@ from yun.base.units import MIB, format_size
 from yun.compute.model import LIVE, Instance
 from yun.compute.service.given import refuse_missing
 from yun.compute.service.look import must_allow
+from yun.network import service as network
 from yun.operations.intent import Intent, Key, Subject
 
 HOST_SLOTS = 8
@@ -70,7 +71,10 @@ def stop(ctx: Context, instance: Instance, *, timeout: int | None = None, force:
         project_id=instance.project_id,
         arguments={"instance_id": instance.id, "seconds": seconds},
         keys=keys(instance),
-        effects=(_how(seconds),),
+        effects=(
+            _how(seconds),
+            *(network.losing_chains(ctx.session, instance.id) if instance.state in LIVE else ()),
+        ),
         back=(_("It is started again, from its disks."),) if instance.state in LIVE else (),
         destroys=(_("What the guest holds only in memory; undo starts it again, from its disks."),)
         if instance.state in LIVE else (),

@@ -14,6 +14,7 @@ from yun.compute.service.given import come_back, let_go_of
 from yun.compute.service.look import get, must_allow
 from yun.compute.service.power import check_seconds, keys, subject
 from yun.compute.service.view import addresses, disks_of, floating_ips
+from yun.network import service as network
 from yun.operations import service as operations
 from yun.operations.intent import Intent, Key, Subject
 from yun.operations.model import OPEN, Operation
@@ -61,6 +62,7 @@ def delete(ctx: Context, instance: Instance, *, timeout: int | None = None, forc
               for a in [*addresses(ctx.session, [instance.id]).get(instance.id, ()),
                         *floating_ips(ctx.session, [instance.id]).get(instance.id, ())]),
             *let_go_of(ctx.session, instance),
+            *network.losing_chains(ctx.session, instance.id),
         ),
         destroys=(_("What the guest holds only in memory."),) if instance.state in LIVE else (),
         back=(

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from yun.network.api import (
     balancers,
     captures,
+    chains,
     floating,
     forwarding,
     groups,
@@ -26,8 +27,8 @@ from yun.web.api import Route
 
 router = APIRouter(route_class=Route)
 PARTS = (
-    networks, routing, ports, captures, groups, sets, floating, forwarding, peering, balancers, reach, topology,
-    records, reserving, sharing, physical,
+    networks, routing, ports, captures, groups, sets, floating, forwarding, peering, chains, balancers, reach,
+    topology, records, reserving, sharing, physical,
 )  # fmt: skip
 for part in PARTS:
     router.include_router(part.router)

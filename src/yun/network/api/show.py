@@ -24,6 +24,7 @@ from yun.network.model import (
     Router,
     SecurityGroup,
     SecurityRule,
+    ServiceChain,
     Subnet,
 )
 from yun.network.service import balancing
@@ -354,4 +355,40 @@ def peering(ctx: Context, row: NetworkPeering) -> dict[str, Any]:
         "own_ranges": row.ranges if asker else row.peer_ranges,
         "other_ranges": row.peer_ranges if asker else row.ranges,
         "router_id": row.router_id if asker else row.peer_router_id,
+    }
+
+
+def chain(row: ServiceChain, session: Session) -> dict[str, Any]:
+    """A service chain with its hops as they are now."""
+    hops = service.hops_of(session, row)
+    subnet, router = session.get(Subnet, row.subnet_id), session.get(Router, row.router_id)
+    return {
+        **_row(row),
+        "name": row.name,
+        "description": row.description,
+        "router_id": row.router_id,
+        "router": router.name if router else "",
+        "subnet_id": row.subnet_id,
+        "subnet": subnet.name if subnet else "",
+        "cidr": subnet.cidr if subnet else "",
+        "network_id": subnet.network_id if subnet else None,
+        "protocol": row.protocol,
+        "port_min": row.port_min,
+        "port_max": row.port_max,
+        "on_failure": row.on_failure,
+        "status": service.status_of(row, hops) if row.state != "trashed" else "",
+        "hops": [_hop(hop) for hop in hops],
+    }
+
+
+def _hop(hop: Any) -> dict[str, Any]:
+    arm = hop.inner or hop.outer
+    return {
+        "name": hop.name,
+        "state": hop.state,
+        "instance_id": arm.port.instance_id if arm else None,
+        "inner_port_id": hop.row.inner_port_id,
+        "inner_address": hop.inner.address if hop.inner else "",
+        "outer_port_id": hop.row.outer_port_id,
+        "outer_address": hop.outer.address if hop.outer else "",
     }

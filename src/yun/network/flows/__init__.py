@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from yun.network.flows import (  # noqa: F401 (they declare operations)
     balancers,
     captures,
+    chains,
     floating,
     forwarding,
     groups,

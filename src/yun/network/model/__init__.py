@@ -5,6 +5,7 @@ from __future__ import annotations
 from yun.network.model import (
     balancers,
     captures,
+    chains,
     floating,
     forwarding,
     groups,
@@ -18,6 +19,7 @@ from yun.network.model import (
 )
 from yun.network.model.balancers import Listener, LoadBalancer, Member, MemberHealth
 from yun.network.model.captures import CAPTURE_STATES, COMPLETE, FAILED, RECORDING, Capture, PortSample
+from yun.network.model.chains import BLOCK, BYPASS, ServiceChain, ServiceChainHop
 from yun.network.model.floating import FloatingIp
 from yun.network.model.forwarding import PortForwarding
 from yun.network.model.groups import (
@@ -38,7 +40,8 @@ from yun.network.model.sharing import ALL, NetworkShare
 from yun.network.model.states import ACTIVE, DOWN, TRASHED, UP, Trashable
 
 PARTS = (
-    networks, routers, ports, captures, groups, floating, forwarding, peering, balancers, names, sharing, physical,
+    networks, routers, ports, captures, groups, floating, forwarding, peering, chains, balancers, names, sharing,
+    physical,
 )  # fmt: skip
 
 ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
@@ -47,9 +50,10 @@ ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
 """Which verb is allowed in which state, by noun."""
 
 __all__ = [
-    "ACTIVE", "ALL", "ALLOWED", "CAPTURE_STATES", "COMPLETE", "DOWN", "FAILED", "RECORDING", "REQUESTED", "TRASHED",
-    "UP", "AddressRange", "AddressSet", "Capture", "DnsRecord", "FloatingIp", "Listener", "LoadBalancer", "Member",
-    "MemberHealth", "Network", "NetworkDefault", "NetworkPeering", "NetworkShare", "PhysicalNetwork", "Port",
-    "PortAddress", "PortForwarding", "PortSample", "PortSecurityGroup", "Reservation", "Router", "RouterInterface",
-    "RouterRoute", "SecurityGroup", "SecurityHit", "SecurityLogMark", "SecurityRule", "Subnet", "Trashable",
+    "ACTIVE", "ALL", "ALLOWED", "BLOCK", "BYPASS", "CAPTURE_STATES", "COMPLETE", "DOWN", "FAILED", "RECORDING",
+    "REQUESTED", "TRASHED", "UP", "AddressRange", "AddressSet", "Capture", "DnsRecord", "FloatingIp", "Listener",
+    "LoadBalancer", "Member", "MemberHealth", "Network", "NetworkDefault", "NetworkPeering", "NetworkShare",
+    "PhysicalNetwork", "Port", "PortAddress", "PortForwarding", "PortSample", "PortSecurityGroup", "Reservation",
+    "Router", "RouterInterface", "RouterRoute", "SecurityGroup", "SecurityHit", "SecurityLogMark", "SecurityRule",
+    "ServiceChain", "ServiceChainHop", "Subnet", "Trashable",
 ]  # fmt: skip

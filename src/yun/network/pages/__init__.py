@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from yun.base.messages import _
 from yun.network.pages import (
     balancers,
+    chains,
     changes,
     floating,
     forwarding,
@@ -38,11 +39,16 @@ command(
 )  # fmt: skip
 command("router.create", _("Create a router"), "/networks/routers/new", icon="router", permission="router.create")
 
+command(
+    "service_chain.create", _("Create a service chain"), "/networks/service-chains/new", icon="arrows-split",
+    permission="service_chain.create",
+)  # fmt: skip
+
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 # Fixed addresses first: /networks/ports is not a network named "ports".
 PARTS = (
-    topology, groups, balancers, sets, floating, forwarding, peering, ports, reach, routing, changes, records,
-    reserving, sharing, physical, networks,
+    topology, groups, balancers, sets, floating, forwarding, peering, chains, ports, reach, routing, changes,
+    records, reserving, sharing, physical, networks,
 )  # fmt: skip
 for part in PARTS:
     router.include_router(part.router)

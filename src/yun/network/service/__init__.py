@@ -30,6 +30,20 @@ from yun.network.service.batch import (
     taken,
 )
 from yun.network.service.captures import capture, capture_file, delete_capture, get_capture, port_metrics, stop_capture
+from yun.network.service.chain_words import losing as losing_chains
+from yun.network.service.chain_words import losing_ports as losing_chain_ports
+from yun.network.service.chain_words import said_kind
+from yun.network.service.chaining import chains_of_ports, chains_of_router, hops_of, status_of
+from yun.network.service.chains import (
+    MOST_HOPS,
+    ON_FAILURE,
+    ChainChanges,
+    NewChain,
+    NewHop,
+    create_chain,
+    delete_chain,
+    update_chain,
+)
 from yun.network.service.changes import (
     NETWORK_TITLES,
     SUBNET_TITLES,
@@ -70,6 +84,7 @@ from yun.network.service.look import (
     floating_of,
     get,
     get_balancer,
+    get_chain,
     get_floating_ip,
     get_group,
     get_network,
@@ -130,26 +145,29 @@ from yun.network.service.tags import tag_network
 from yun.network.service.topologies import topology
 
 __all__ = [
-    "NETWORK_TITLES", "PORT_NUMBERS", "PORT_TITLES", "SUBNET_TITLES", "FloatingIpPlan", "NetworkChanges",
-    "NewBalancer", "NewForwarding", "NewListener", "NewNetwork", "NewPeering", "NewPhysical", "NewPort", "NewRouter",
-    "NewRule", "NewSubnet", "PortChanges", "PortPlan", "SubnetChanges", "accept_peering", "add_address",
-    "add_interface", "add_listener", "add_member", "add_route", "add_rule", "addresses_in", "addresses_of",
-    "allocate", "associate", "backends_of", "behind_floating_ip", "capture", "capture_file", "card_now",
-    "change_listener", "clear_gateway", "create_balancer", "create_forwarding", "create_group", "create_network",
-    "create_peering", "create_physical", "create_port", "create_record", "create_router", "create_subnet",
-    "default_group", "default_network", "delete_balancer", "delete_capture", "delete_forwarding", "delete_group",
-    "delete_network", "delete_peering", "delete_physical", "delete_port", "delete_record", "delete_router",
-    "delete_subnet", "disassociate", "ensure_default", "external_address", "external_network", "family",
-    "floating_of", "floating_through", "forget_ports", "forwardings_of", "forwardings_through", "get", "get_balancer",
-    "get_capture", "get_floating_ip", "get_forwarding", "get_group", "get_listener", "get_network", "get_peering",
-    "get_physical", "get_port", "get_record", "get_router", "get_subnet", "group_names", "groups_by_port",
-    "groups_for", "groups_of", "health_of", "ids_of", "inner_choices", "interface_of", "legs_of", "list_of",
-    "list_peerings", "list_physical", "list_records", "listeners_of", "members_of", "outside_address",
+    "MOST_HOPS", "NETWORK_TITLES", "ON_FAILURE", "PORT_NUMBERS", "PORT_TITLES", "SUBNET_TITLES", "ChainChanges",
+    "FloatingIpPlan", "NetworkChanges", "NewBalancer", "NewChain", "NewForwarding", "NewHop", "NewListener",
+    "NewNetwork", "NewPeering", "NewPhysical", "NewPort", "NewRouter", "NewRule", "NewSubnet", "PortChanges",
+    "PortPlan", "SubnetChanges", "accept_peering", "add_address", "add_interface", "add_listener", "add_member",
+    "add_route", "add_rule", "addresses_in", "addresses_of", "allocate", "associate", "backends_of",
+    "behind_floating_ip", "capture", "capture_file", "card_now", "chains_of_ports", "chains_of_router",
+    "change_listener", "clear_gateway", "create_balancer", "create_chain", "create_forwarding", "create_group",
+    "create_network", "create_peering", "create_physical", "create_port", "create_record", "create_router",
+    "create_subnet", "default_group", "default_network", "delete_balancer", "delete_capture", "delete_chain",
+    "delete_forwarding", "delete_group", "delete_network", "delete_peering", "delete_physical", "delete_port",
+    "delete_record", "delete_router", "delete_subnet", "disassociate", "ensure_default", "external_address",
+    "external_network", "family", "floating_of", "floating_through", "forget_ports", "forwardings_of",
+    "forwardings_through", "get", "get_balancer", "get_capture", "get_chain", "get_floating_ip", "get_forwarding",
+    "get_group", "get_listener", "get_network", "get_peering", "get_physical", "get_port", "get_record",
+    "get_router", "get_subnet", "group_names", "groups_by_port", "groups_for", "groups_of", "health_of", "hops_of",
+    "ids_of", "inner_choices", "interface_of", "legs_of", "list_of", "list_peerings", "list_physical",
+    "list_records", "listeners_of", "losing_chain_ports", "losing_chains", "members_of", "outside_address",
     "physical_names", "places_by_port", "places_of", "plan_floating_ip", "plan_port", "pool_use", "port_metrics",
     "ports_by_id", "ports_of", "ports_of_member", "reconcile", "records_of", "release", "remove_address",
     "remove_interface", "remove_listener", "remove_member", "remove_route", "remove_rule", "reserve", "router_of",
-    "routers_on", "routes_of", "rules_of", "said_of", "say", "say_listener", "say_member", "set_gateway", "share",
-    "shares_of", "shown", "side_of", "stop_capture", "subnets_by_network", "subnets_of", "tag_network", "taken",
-    "tend_balancers", "told_network", "told_port", "told_subnet", "told_wish", "topology", "unreserve", "unshare",
-    "update_balancer", "update_floating_ip", "update_network", "update_port", "update_router", "update_subnet",
+    "routers_on", "routes_of", "rules_of", "said_kind", "said_of", "say", "say_listener", "say_member",
+    "set_gateway", "share", "shares_of", "shown", "side_of", "status_of", "stop_capture", "subnets_by_network",
+    "subnets_of", "tag_network", "taken", "tend_balancers", "told_network", "told_port", "told_subnet", "told_wish",
+    "topology", "unreserve", "unshare", "update_balancer", "update_chain", "update_floating_ip", "update_network",
+    "update_port", "update_router", "update_subnet",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.network import addresses, checks
 from yun.network.model import ACTIVE, Network, Router, RouterInterface, RouterRoute, Subnet
-from yun.network.service import look, paths, through
+from yun.network.service import chaining, look, paths, through
 from yun.network.service.networks import tenancy
 from yun.network.service.paths import Leg
 from yun.network.service.routers import keys_of, losses, plan_gateway, subject_of, translation, way_out
@@ -173,6 +173,7 @@ def remove_interface(ctx: Context, router: Router, leg: Leg) -> Intent:
     session = ctx.session
     through.refuse_through(session, router, [leg.subnet.id])
     through.refuse_peered(session, router, leg.subnet.cidr)
+    chaining.refuse_chained(session, router, [leg.subnet.id])
     _refuse_routes(session, router, leg)
     return Intent(
         kind="router.remove_interface",

@@ -30,12 +30,14 @@ from yun.network.model import (
     RouterInterface,
     SecurityGroup,
     SecurityRule,
+    ServiceChain,
     Subnet,
 )
 from yun.network.service import search, shares
 
 T = TypeVar(
-    "T", Network, Subnet, Router, Port, SecurityGroup, AddressSet, FloatingIp, PortForwarding, LoadBalancer, Capture
+    "T", Network, Subnet, Router, Port, SecurityGroup, AddressSet, FloatingIp, PortForwarding, ServiceChain,
+    LoadBalancer, Capture,
 )
 NOUNS: dict[type[Any], str] = {
     Network: "network",
@@ -49,12 +51,13 @@ NOUNS: dict[type[Any], str] = {
     Capture: "capture",
     PortForwarding: "port_forwarding",
     NetworkPeering: "network_peering",
+    ServiceChain: "service_chain",
 }
 WORDS = {
     "security_group": _("security group").text, "address_set": _("address set").text,
     "floating_ip": _("floating IP").text,
     "load_balancer": _("load balancer").text, "capture": _("packet recording").text,
-    "port_forwarding": _("port forwarding").text,
+    "port_forwarding": _("port forwarding").text, "service_chain": _("service chain").text,
 }  # fmt: skip
 NAMED_BY: dict[type[Any], tuple[InstrumentedAttribute[Any], ...]] = {
     Network: (Network.name,),
@@ -67,6 +70,7 @@ NAMED_BY: dict[type[Any], tuple[InstrumentedAttribute[Any], ...]] = {
     Capture: (Capture.port_name,),
     FloatingIp: (FloatingIp.address, FloatingIp.name),
     PortForwarding: (PortForwarding.id,),
+    ServiceChain: (ServiceChain.name,),
 }
 
 
@@ -193,6 +197,11 @@ def get_set(ctx: Context, reference: str) -> AddressSet:
 def get_floating_ip(ctx: Context, reference: str) -> FloatingIp:
     """A floating IP by address, name or id."""
     return get(ctx, FloatingIp, reference)
+
+
+def get_chain(ctx: Context, reference: str) -> ServiceChain:
+    """A service chain by name or id."""
+    return get(ctx, ServiceChain, reference)
 
 
 def get_balancer(ctx: Context, reference: str) -> LoadBalancer:

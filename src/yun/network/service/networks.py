@@ -13,7 +13,7 @@ from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.network import checks
 from yun.network.model import TRASHED, LoadBalancer, Network, Port, Router, Subnet
-from yun.network.service import balancing, families, look, names, paths, physical
+from yun.network.service import balancing, chaining, families, look, names, paths, physical
 from yun.network.service.rights import may_change
 from yun.network.service.subnets import NewSubnet, plan_subnet
 from yun.operations.intent import Intent, Key, Subject
@@ -120,7 +120,9 @@ def delete_network(ctx: Context, network: Network) -> Intent:
     _refuse_ports(ctx.session, Port.network_id == network.id, network)
     _refuse_balancers(balancing.in_network(ctx.session, network.id), network.name)
     subnets = look.subnets_of(ctx.session, network.id)
-    keys, targets = reach(network.id, *paths.routers_on(ctx.session, [s.id for s in subnets]))
+    routers = paths.routers_on(ctx.session, [s.id for s in subnets])
+    _refuse_chains(ctx.session, routers, [s.id for s in subnets])
+    keys, targets = reach(network.id, *routers)
     return Intent(
         kind="network.delete",
         title=_("Delete network {name}", name=network.name),
@@ -173,6 +175,7 @@ def delete_subnet(ctx: Context, subnet: Subnet) -> Intent:
     _refuse_ports(ctx.session, Port.subnet_id == subnet.id, subnet)
     _refuse_balancers(balancing.in_subnet(ctx.session, subnet.id), subnet.name)
     routers = paths.routers_on(ctx.session, [subnet.id])
+    _refuse_chains(ctx.session, routers, [subnet.id])
     keys, targets = reach(network.id, *routers)
     losing = families.losing(ctx.session, subnet.id)
     targets += [["port", port.id] for port in losing]
@@ -219,6 +222,11 @@ def _refuse_ports(session: Session, where: sa.ColumnElement[bool], thing: Networ
         hint=_("Delete the instances on it first, and purge those in the trash."),
         details={"ports": count, "trashed": trashed},
     )  # fmt: skip
+
+
+def _refuse_chains(session: Session, routers: list[Router], subnet_ids: list[str]) -> None:
+    for router in routers:
+        chaining.refuse_chained(session, router, subnet_ids)
 
 
 def _refuse_balancers(found: list[LoadBalancer], name: str) -> None:

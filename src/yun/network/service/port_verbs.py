@@ -16,7 +16,7 @@ from yun.base.errors import Conflict, Forbidden, Invalid
 from yun.base.messages import Message, _
 from yun.network import addresses, checks, rates
 from yun.network.model import ACTIVE, LoadBalancer, Member, Network, Port, PortForwarding, Subnet
-from yun.network.service import families, look, ports
+from yun.network.service import chaining, families, look, ports
 from yun.network.service.rights import may_change
 from yun.operations.intent import Intent, Key, Subject
 
@@ -190,7 +190,7 @@ def update_port(ctx: Context, port: Port, changes: PortChanges) -> Intent:
 
 def delete_port(ctx: Context, port: Port) -> Intent:
     """The port goes to the trash; addresses and MAC stay reserved until it is purged. Raises `Conflict` where it is in
-    an instance, or a member of a load balancer by its name."""
+    an instance, a member of a load balancer by its name, or in a hop of a service chain."""
     ctx.may("port.delete", port.project_id)
     look.must_allow(port, "delete")
     if port.instance_id is not None:
@@ -206,6 +206,13 @@ def delete_port(ctx: Context, port: Port) -> Intent:
             _("The port {name} is a member of the load balancer {balancer}.", name=look.title_of(port), balancer=named),
             hint=_("Take it out there first."),
         )
+    if chained := chaining.chains_of_ports(ctx.session, [port.id]):
+        raise Conflict(
+            _("The service chain {chain} goes through the port {name}.", chain=chained[0].name,
+              name=look.title_of(port)),
+            hint=_("Change or delete that chain first: yun service-chain update."),
+            details={"service_chains": [c.id for c in chained]},
+        )  # fmt: skip
     floating = look.floating_of(ctx.session, [port.id]).get(port.id)
     kept = _("The floating IP {address} stays the project's, and leads nowhere once the port is purged.",
              address=floating.address) if floating else None  # fmt: skip
@@ -288,7 +295,14 @@ def remove_address(ctx: Context, port: Port, address: str) -> Intent:
 
 
 def _refuse_led_to(session: Session, port: Port, address: str) -> None:
-    """Raise `Conflict` where a floating IP or a forwarding leads to this address of the port."""
+    """Raise `Conflict` where a floating IP, a forwarding or a service chain leads to this address of the port."""
+    for chain in chaining.chains_of_ports(session, [port.id]):
+        arms = (arm for hop in chaining.hops_of(session, chain) for arm in (hop.inner, hop.outer))
+        if any(arm is not None and arm.port.id == port.id and arm.address == address for arm in arms):
+            raise Conflict(
+                _("The service chain {chain} goes through {address}.", chain=chain.name, address=address),
+                hint=_("Change or delete that chain first: yun service-chain update."),
+            )
     floating = look.floating_of(session, [port.id]).get(port.id)
     if floating is not None and floating.inner_address == address:
         raise Conflict(

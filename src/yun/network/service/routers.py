@@ -14,7 +14,7 @@ from yun.base.messages import Message, _
 from yun.hosts.service import local_host
 from yun.network import addresses, checks
 from yun.network.model import Network, Router, RouterInterface, Subnet
-from yun.network.service import look, paths, through
+from yun.network.service import chaining, look, paths, through
 from yun.network.service.networks import tenancy
 from yun.operations.intent import Intent, Key, Subject
 
@@ -203,6 +203,7 @@ def delete_router(ctx: Context, router: Router) -> Intent:
     session = ctx.session
     through.refuse_through(session, router)
     through.refuse_peered(session, router)
+    chaining.refuse_chained(session, router)
     found = paths.legs(session, router.id)
     return Intent(
         kind="router.delete",

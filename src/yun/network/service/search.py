@@ -14,6 +14,8 @@ from yun.base.query import Condition, Field
 from yun.identity.model import Project
 from yun.network.model import (
     ACTIVE,
+    BLOCK,
+    BYPASS,
     CAPTURE_STATES,
     DOWN,
     TRASHED,
@@ -30,6 +32,7 @@ from yun.network.model import (
     Router,
     SecurityGroup,
     SecurityRule,
+    ServiceChain,
     Subnet,
 )
 
@@ -132,6 +135,7 @@ WORDS: dict[type[Any], tuple[InstrumentedAttribute[Any], ...]] = {
     Capture: (Capture.port_name, Capture.filter, Capture.made_by),
     FloatingIp: (FloatingIp.address, FloatingIp.name, FloatingIp.description),
     PortForwarding: (PortForwarding.description,),
+    ServiceChain: (ServiceChain.name, ServiceChain.description),
 }
 FIELDS: dict[type[Any], dict[str, Field]] = {
     Network: {
@@ -200,5 +204,11 @@ FIELDS: dict[type[Any], dict[str, Field]] = {
         "protocol": language.exact(PortForwarding.protocol),
         "outside": language.same(_outside_port),
         "inner": language.number(PortForwarding.inner_port),
+    },
+    ServiceChain: {
+        **_common(ServiceChain),
+        "name": language.text(ServiceChain.name),
+        "description": language.text(ServiceChain.description),
+        "failure": language.choice(ServiceChain.on_failure, (BLOCK, BYPASS)),
     },
 }

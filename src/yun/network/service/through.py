@@ -59,4 +59,3 @@ def refuse_peered(session: Session, router: Router, subnet_cidr: str | None = No
                 hint=_("End it first: yun network-peering delete."),
                 details={"network_peering": peering.id},
             )
-

@@ -8,7 +8,7 @@ from yun.drivers.network.port import PortSpec, RateSpec
 from yun.hosts.model import Host
 from yun.network import rates
 from yun.network.model import ACTIVE, TRASHED, Port
-from yun.network.service import look
+from yun.network.service import chaining, look
 
 
 def port_spec(session: Session, port_id: str) -> PortSpec | None:
@@ -33,6 +33,7 @@ def port_spec(session: Session, port_id: str) -> PortSpec | None:
         ingress=_rate(port.ingress_kbps, port.ingress_burst_kbit),
         egress=_rate(port.egress_kbps, port.egress_burst_kbit),
         dscp=port.dscp,
+        passes_on=bool(chaining.passing(session, [port_id])),
     )
 
 

@@ -15,10 +15,12 @@ from yun.network.model import ACTIVE, TRASHED, FloatingIp, Network, Port, Router
 from yun.network.service import forwarding, paths
 from yun.network.service.paths import Leg
 from yun.network.spec.advertising import advertisement
+from yun.network.spec.chains import chain_specs
 
 
 def router_spec(session: Session, router_id: str) -> RouterSpec | None:
-    """What the engine should have of a router: legs in living subnets, the way out, routes, NAT; None: nothing."""
+    """What the engine should have of a router: legs in living subnets, the way out, routes, NAT, service
+    chains; None: nothing."""
     router = session.get(Router, router_id)
     if router is None or router.state != ACTIVE:
         return None
@@ -36,6 +38,7 @@ def router_spec(session: Session, router_id: str) -> RouterSpec | None:
         gateway_chassis=host.name if host and outer else None,
         forwards=_forwards(session, router, outer),
         peers=_peers(session, router, inner),
+        chains=chain_specs(session, router_id, {leg.row.id for leg in inner}),
     )
 
 

@@ -20,6 +20,7 @@ from yun.network.service import balancing, look
 from yun.network.service.groups import rule_values
 from yun.network.service.ports import forget_ports
 from yun.network.spec import SPECS
+from yun.network.steps import hops
 from yun.operations.events import emit
 from yun.operations.flow import Op, step, tx_step
 from yun.operations.intent import Subject
@@ -64,15 +65,17 @@ def _networks_beside(op: Op, wanted: list[tuple[str, str]]) -> list[tuple[str, s
 
 
 def _hanging(op: Op, wanted: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The load balancers that stand on the targets: they know their members' ports and their router's networks."""
+    """What stands on the targets: load balancers, which know their members' ports and their router's networks, and the
+    routers that hand traffic to a port as a hop of a service chain."""
     ports, routers = ([i for kind, i in wanted if kind == k] for k in ("port", "router"))
     if not ports and not routers:
         return []
     with op.read() as session:
-        if session.scalar(sa.select(LoadBalancer.id).where(LoadBalancer.state == ACTIVE).limit(1)) is None:
-            return []
-        found = {*balancing.balancers_of_ports(session, ports), *balancing.balancers_of_routers(session, routers)}
-    return [("balancer", i) for i in sorted(found) if ("balancer", i) not in wanted]
+        found = [("router", i) for i in sorted(hops.routers(session, ports))]
+        if session.scalar(sa.select(LoadBalancer.id).where(LoadBalancer.state == ACTIVE).limit(1)) is not None:
+            these = {*balancing.balancers_of_ports(session, ports), *balancing.balancers_of_routers(session, routers)}
+            found += [("balancer", i) for i in sorted(these)]
+    return [thing for thing in found if thing not in wanted]
 
 
 def _apply(op: Op, kind: str, identifier: str) -> bool:
@@ -263,6 +266,8 @@ def look_at_ports(op: Op, port_ids: list[str]) -> list[str]:
                 if port is not None and port.state != TRASHED:
                     port.state = UP if up.get(port.id) else DOWN
                     tell_port(session, port)
+            followers = hops.noticed(session, wrong)
+        bring(op, followers)
     return wrong
 
 

@@ -68,7 +68,8 @@ def apply_port(rows: Rows, spec: PortSpec) -> None:
     switch = rows.find("Logical_Switch", spec.network_id)
     if switch is None:
         raise missing(_("network"), spec.network_id)
-    groups = {g: rows.find("Port_Group", g) for g in spec.groups}
+    joins = () if spec.passes_on else spec.groups
+    groups = {g: rows.find("Port_Group", g) for g in joins}
     for name, group in groups.items():
         if group is None:
             raise missing(_("security group"), name)
@@ -87,7 +88,7 @@ def apply_port(rows: Rows, spec: PortSpec) -> None:
     }
     ids = {
         "yun_network": spec.network_id,
-        "yun_groups": " ".join(spec.groups),
+        "yun_groups": " ".join(joins),
     }
     port = rows.upsert("Logical_Switch_Port", "port", spec.id, ids=ids, **columns)
     if row is None:
@@ -98,13 +99,14 @@ def apply_port(rows: Rows, spec: PortSpec) -> None:
 
 
 def _join(rows: Rows, port: Any, old: dict[str, str], spec: PortSpec) -> None:
-    filtered = spec.port_security or bool(spec.groups)
-    wanted = [g for g in (rows.find("Port_Group", name) for name in spec.groups) if g is not None]
+    filtered = (spec.port_security or bool(spec.groups)) and not spec.passes_on
+    joins = () if spec.passes_on else spec.groups
+    wanted = [g for g in (rows.find("Port_Group", name) for name in joins) if g is not None]
     if filtered:
         wanted.append(drop_group(rows))
     dropping = drop_name(rows)
     for name in (*old.get("yun_groups", "").split(), dropping):
-        if name in spec.groups or (name == dropping and filtered):
+        if name in joins or (name == dropping and filtered):
             continue
         if old and (group := rows.find("Port_Group", name)):
             group.delvalue("ports", port)

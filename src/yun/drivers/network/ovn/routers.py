@@ -1,5 +1,5 @@
 """Logical routers: legs with their peers on the switches or on other routers, routes, address translation, forwarded
-ports, the carrying chassis."""
+ports, service chains, the carrying chassis."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 
 from yun.base.messages import _
 from yun.drivers.network.faults import missing
+from yun.drivers.network.ovn import chains
 from yun.drivers.network.ovn.advertising import ra_configs
 from yun.drivers.network.ovn.rows import Rows, mac_of
 from yun.drivers.network.port import PeerSpec, RouterInterfaceSpec, RouterSpec
 
 
 def apply_router(rows: Rows, spec: RouterSpec) -> None:
-    """Router, legs, routes and NAT exactly as in ``spec``."""
+    """Router, legs, routes, NAT and chains exactly as in ``spec``."""
     router = rows.upsert("Logical_Router", "router", spec.id, ids={"yun_name": spec.name}, name=spec.id)
     legs = [*spec.interfaces, *([spec.external] if spec.external else [])]
     wanted = {leg.id for leg in legs} | {peer.id for peer in spec.peers}
@@ -42,7 +43,7 @@ def apply_router(rows: Rows, spec: RouterSpec) -> None:
     for peer in spec.peers:
         _peering(rows, router, peer)
     gates = [gate for peer in spec.peers for gate in _gate(peer)]
-    rows.match("Logical_Router_Policy", router, "policies", gates)
+    rows.match("Logical_Router_Policy", router, "policies", [*gates, *chains.policies(spec)])
     _forwards(rows, router, spec)
 
 
@@ -70,13 +71,11 @@ def _peering(rows: Rows, router: Any, peer: PeerSpec) -> None:
 
 def _gate(peer: PeerSpec) -> Iterator[dict[str, Any]]:
     """What comes in from the other router passes from its agreed ranges to ours; all else is dropped."""
-    yield {"priority": 900, "match": f'inport == "{peer.id}"', "action": "drop"}
-    for family, version in (("ip4", 4), ("ip6", 6)):
-        theirs = [r for r in peer.remote if ipaddress.ip_network(r).version == version]
-        ours = [r for r in peer.local if ipaddress.ip_network(r).version == version]
-        if theirs and ours:
-            match = f'inport == "{peer.id}" && {family}.src == {{{", ".join(theirs)}}}'
-            yield {"priority": 1000, "match": f"{match} && {family}.dst == {{{', '.join(ours)}}}", "action": "allow"}
+    yield {"priority": 900, "match": f'inport == "{peer.id}"', "action": "drop", "nexthops": []}
+    for family in ("ip4", "ip6"):
+        if gate := chains.passage(peer, family):
+            match = f'inport == "{peer.id}" && {gate}'
+            yield {"priority": 1000, "match": match, "action": "allow", "nexthops": []}
 
 
 def _forwards(rows: Rows, router: Any, spec: RouterSpec) -> None:

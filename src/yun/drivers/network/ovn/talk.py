@@ -22,6 +22,8 @@ def senders(spec: PortSpec) -> list[str]:
     ranges: dict[str, list[str]] = {spec.mac: list(spec.addresses)}
     for mac, cidr in spec.pairs:
         ranges.setdefault(mac or spec.mac, []).append(cidr)
+    if spec.passes_on:
+        return sorted(ranges)
     return [" ".join([mac, *dict.fromkeys(listed)]) for mac, listed in ranges.items()]
 
 

@@ -7,6 +7,7 @@ so". One call is one transaction. Rows of strangers are never touched. All metho
 from __future__ import annotations
 
 from yun.drivers.network.port.balancers import BackendHealth, BackendSpec, BalancerSpec, CheckSpec, ListenerSpec
+from yun.drivers.network.port.chains import ChainHopSpec, ChainSpec
 from yun.drivers.network.port.engine import NetworkEngine
 from yun.drivers.network.port.groups import AddressSetSpec, GroupSpec, RuleSpec
 from yun.drivers.network.port.networks import NetworkSpec, PortSpec, RateSpec, SubnetSpec
@@ -20,7 +21,7 @@ from yun.drivers.network.port.routers import (
 )
 
 __all__ = [
-    "AddressSetSpec", "AdvertisementSpec", "BackendHealth", "BackendSpec", "BalancerSpec", "CheckSpec", "ForwardSpec",
-    "GroupSpec", "ListenerSpec", "NatSpec", "NetworkEngine", "NetworkSpec", "PeerSpec", "PortSpec", "RateSpec",
-    "RouterInterfaceSpec", "RouterSpec", "RuleSpec", "SubnetSpec",
+    "AddressSetSpec", "AdvertisementSpec", "BackendHealth", "BackendSpec", "BalancerSpec", "ChainHopSpec",
+    "ChainSpec", "CheckSpec", "ForwardSpec", "GroupSpec", "ListenerSpec", "NatSpec", "NetworkEngine", "NetworkSpec",
+    "PeerSpec", "PortSpec", "RateSpec", "RouterInterfaceSpec", "RouterSpec", "RuleSpec", "SubnetSpec",
 ]  # fmt: skip

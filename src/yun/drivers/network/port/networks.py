@@ -52,7 +52,8 @@ class PortSpec:
     """A machine's logical port. ``uuid`` is what libvirt writes as interfaceid; ``addresses`` may be empty.
 
     ``pairs`` are further senders that may speak through it, as (MAC, range), the MAC empty for its own. ``ingress``
-    and ``egress`` limit what comes to the machine and what it sends; ``dscp`` marks what it sends.
+    and ``egress`` limit what comes to the machine and what it sends; ``dscp`` marks what it sends. One that
+    ``passes_on`` what others send may write any sender on it, from its own MACs; no group filters it.
     """
 
     id: str
@@ -70,3 +71,4 @@ class PortSpec:
     ingress: RateSpec | None = None
     egress: RateSpec | None = None
     dscp: int | None = None
+    passes_on: bool = False

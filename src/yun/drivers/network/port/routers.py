@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from yun.drivers.network.port.chains import ChainSpec
+
 
 @dataclass(frozen=True)
 class AdvertisementSpec:
@@ -67,7 +69,7 @@ class PeerSpec:
 @dataclass(frozen=True)
 class RouterSpec:
     """A logical router: inner legs, at most one outside leg, routes (prefix → next hop), NAT, forwarded ports, legs to
-    other routers, and the chassis (host name) that carries the outside leg."""
+    other routers, service chains, and the chassis (host name) that carries the outside leg."""
 
     id: str
     name: str
@@ -78,3 +80,4 @@ class RouterSpec:
     gateway_chassis: str | None = None
     forwards: tuple[ForwardSpec, ...] = ()
     peers: tuple[PeerSpec, ...] = ()
+    chains: tuple[ChainSpec, ...] = ()
