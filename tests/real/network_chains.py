@@ -140,7 +140,8 @@ def explore(room: ChainsRoom) -> dict[str, Any]:
     through(saw, "one_hop", [a1, a2, b1], outside)
     saw["next_to_it"] = [call("a1", a2.address, 80), ping("a1", "10.1.0.1"), ping("fw", a1.address)]
     refused(saw, b1)
-    saw["outside_neighbour"] = neighbour(room, a1)
+    saw["outside_neighbour"] = neighbour(room, a1, "o1", "out")
+    saw["inside_neighbour"] = neighbour(room, a1, "i1", "in")
     two_hops(room, saw, [a1, a2, b1], outside, (fw, one))
     ports_only(room, saw, b1, (fw, one))
     failing(room, saw, b1, fw)
@@ -178,11 +179,15 @@ def refused(saw: dict[str, Any], b1: Port) -> None:
     inside("fw", "sysctl", "-qw", "net.ipv4.ip_forward=1", check=True)
 
 
-def neighbour(room: ChainsRoom, a1: Port) -> list[Any]:
-    """A machine beside the function, outside."""
-    port, _none = room.machine_in("o1", "out")
+def neighbour(room: ChainsRoom, a1: Port, name: str, network: str) -> list[Any]:
+    """A machine beside the function: it calls, and is called."""
+    port, _none = room.machine_in(name, network)
     room.up(port)
-    return went("fw", lambda: until(lambda: call("o1", a1.address, 80)))
+    room.serve(name, 80)
+    return [
+        went("fw", lambda: until(lambda: call(name, a1.address, 80))),
+        went("fw", lambda: until(lambda: call("a1", port.address, 80))),
+    ]
 
 
 def two_hops(

@@ -51,10 +51,12 @@ def test_neighbours_the_router_and_the_machine_itself_are_reached_without_it(saw
     assert saw["next_to_it"] == ["10.1.0.2", True, True]
 
 
-def test_a_neighbour_of_the_machine_outside_passes_it_too(saw: dict[str, Any]) -> None:
-    address, *passed = saw["outside_neighbour"]
-    assert address.startswith("10.12.0.")
-    assert passed == PASSED
+def test_a_neighbour_of_the_machine_outside_passes_it_and_one_inside_is_reached_directly(saw: dict[str, Any]) -> None:
+    for called, passed in (saw["outside_neighbour"][0], PASSED), (saw["inside_neighbour"][0], AROUND):
+        assert called[0].startswith("10.1")
+        assert called[1:] == passed
+    assert saw["outside_neighbour"][1] == ["10.1.0.2", *PASSED]
+    assert saw["inside_neighbour"][1] == ["10.1.0.2", *AROUND]
 
 
 def test_what_the_machine_drops_does_not_arrive_and_nothing_goes_around_it(saw: dict[str, Any]) -> None:

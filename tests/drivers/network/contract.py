@@ -311,10 +311,11 @@ class NetworkEngineContract:
 
     def test_a_port_passes_on_what_others_send_only_while_it_is_to(self, engine: NetworkEngine) -> None:
         build(engine)
-        passing = replace(PORT, passes_on=True)
-        engine.apply_port(passing)
-        assert engine.differing("port", {"prt_1": passing}) == {}
-        assert engine.differing("port", {"prt_1": PORT}) != {}
+        open_to_all = replace(PORT, groups=(), port_security=False)
+        for spec in (replace(PORT, passes_on=True), open_to_all, replace(open_to_all, passes_on=True)):
+            engine.apply_port(spec)
+            assert engine.differing("port", {"prt_1": spec}) == {}
+            assert engine.differing("port", {"prt_1": PORT}) != {}
         engine.apply_port(PORT)
         assert engine.differing("port", {"prt_1": PORT}) == {}
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from yun.drivers.network.port import ChainHopSpec, ChainSpec, PeerSpec, RouterSpec
+from yun.drivers.network.port import ChainSpec, PeerSpec, RouterSpec
 
 FORWARD = 1400
 WITHIN = 1300
@@ -33,21 +33,27 @@ def _policies(spec: RouterSpec, chain: ChainSpec) -> Iterator[dict[str, Any]]:
     # What the router itself answers to the subnet has its leg's address there as the sender.
     out = f"{family}.src == {chain.cidr} && {family}.dst != {chain.cidr}{what}"
     into = f"{family}.dst == {chain.cidr}{what}"
+    nets = {leg.id: str(ipaddress.ip_interface(leg.address).network) for leg in spec.interfaces}
     hops = chain.hops
-    last = hops[-1] if hops else None
-    yield _policy(FORWARD, [chain.leg], out, hops[0].inner if hops else None)
+    last = hops[-1].outer if hops else None
+    before = (chain.leg, *(hop.outer_leg for hop in hops))
+    for leg, hop in zip(before, hops, strict=False):
+        # Neighbours of a hop on its inner side stand inside of it: their answers come in by the leg by which what has
+        # passed the hop comes, so that nothing to them may pass it either.
+        yield _policy(FORWARD, [leg], f"{out} && {family}.dst != {nets[hop.inner_leg]}", hop.inner)
+    if not hops:
+        yield _policy(FORWARD, [chain.leg], out, None)
     for hop, following in pairwise(hops):
-        yield _policy(FORWARD, [hop.outer_leg], out, following.inner)
         yield _policy(WITHIN, [following.inner_leg], into, hop.outer)
     for hop in hops:
+        # What has passed a hop never has a neighbour of it on its outer side as the sender there.
         if hop.inner_leg != hop.outer_leg:
-            yield _policy(WITHIN, [hop.outer_leg], f"{into} && {_beside(spec, hop, family)}", hop.outer)
-    elsewhere = _elsewhere(spec, chain)
-    if elsewhere:
-        yield _policy(BACK, elsewhere, into, last.outer if last else None)
+            yield _policy(WITHIN, [hop.outer_leg], f"{into} && {family}.src == {nets[hop.outer_leg]}", hop.outer)
+    if elsewhere := _elsewhere(spec, chain):
+        yield _policy(BACK, elsewhere, into, last)
     for peer in spec.peers:
         if gate := passage(peer, family):
-            yield _policy(BACK, [peer.id], f"{into} && {gate}", last.outer if last else None)
+            yield _policy(BACK, [peer.id], f"{into} && {gate}", last)
 
 
 def passage(peer: PeerSpec, family: str) -> str:
@@ -71,12 +77,6 @@ def _what(chain: ChainSpec) -> str:
         for side in ("dst", "src")
     ]
     return f" && ({' || '.join(sides)})"
-
-
-def _beside(spec: RouterSpec, hop: ChainHopSpec, family: str) -> str:
-    """Senders that are neighbours of a hop on its outer side: what has passed it never comes from them there."""
-    net = next(ipaddress.ip_interface(leg.address).network for leg in spec.interfaces if leg.id == hop.outer_leg)
-    return f"{family}.src == {net}"
 
 
 def _elsewhere(spec: RouterSpec, chain: ChainSpec) -> list[str]:

@@ -109,7 +109,7 @@ def _join(rows: Rows, port: Any, old: dict[str, str], spec: PortSpec) -> None:
         if name in joins or (name == dropping and filtered):
             continue
         if old and (group := rows.find("Port_Group", name)):
-            group.delvalue("ports", port)
+            rows.drop(group, "ports", port)
     for group in wanted:
         rows.add(group, "ports", port)
 

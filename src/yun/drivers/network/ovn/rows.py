@@ -121,6 +121,12 @@ class Rows:
             owner.addvalue(column, row)
 
 
+    def drop(self, owner: Any, column: str, row: Any) -> None:
+        """``row`` is not in the owner's set; where it is not there anyway, nothing is written."""
+        if owner._data is not None and row._data is not None and Atom(UuidType, row.uuid) in owner._data[column].values:
+            owner.delvalue(column, row)
+
+
 def mac_of(identifier: str, prefix: str = "0a:00") -> str:
     """A steady MAC address for a thing of ours that keeps none in a row (DHCP servers)."""
     digest = hashlib.sha256(identifier.encode()).hexdigest()
