@@ -101,7 +101,7 @@ def test_it_says_beforehand_whose_traffic_goes_through_whom(room: Room) -> None:
     said = room.said(lambda ctx: service.create_chain(ctx, room.wish()))
     assert "s1 (10.1.0.0/24)" in said
     assert f"fw ({room.fw[0].address} / {room.fw[1].address})" in said
-    assert "1 ports: web" in said
+    assert "Behind it are: web." in said
     assert "port security" in said
     assert "nothing passes" in said
     assert room.told() == []

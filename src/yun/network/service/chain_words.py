@@ -38,7 +38,7 @@ def made(session: Session, plan: Plan) -> tuple[Message, ...]:
     if chain.protocol != "any":
         told.append(_("Only this traffic goes through it, whoever begins it: {traffic}.", traffic=said_kind(chain)))
     if ports:
-        told.append(_("That concerns {count} ports: {names}.", count=len(ports), names=paths.named(ports)))
+        told.append(_("Behind it are: {names}.", names=paths.named(ports)))
     told += [*_around(session, plan), *_opened(plan.arms), *_needs(plan), *_failing(chain, _down(plan.arms))]
     if ports:
         told.append(_("Connections that are open now break off where {name} does not take over what it has not seen "
@@ -161,7 +161,7 @@ def ended(session: Session, chain: ServiceChain, hops: Sequence[Hop]) -> tuple[M
     told = [_("What goes to and from {subnet} ({cidr}) takes the direct way, no longer through {hops}.",
               subnet=subnet.name, cidr=subnet.cidr, hops=names)]  # fmt: skip
     if ports:
-        told.append(_("That concerns {count} ports: {names}.", count=len(ports), names=paths.named(ports)))
+        told.append(_("Behind it are: {names}.", names=paths.named(ports)))
     others = {c.id for c in _others(session, chain, hops)}
     if not others:
         told.append(_("Port security and security groups of {hops} are again as they are set.", hops=names))
