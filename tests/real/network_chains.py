@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from tests.real.fabric_room import FabricRoom, play
 from tests.real.spaces import call, inside, make, ping, place, run, run_on, sniff, until
 from yun.base.ids import new_id
 from yun.base.messages import _
+from yun.identity.model import Project
 from yun.network import service
-from yun.network.model import Port
-from yun.network.service import ChainChanges, NewChain, NewHop, NewNetwork, NewRouter, NewRule, NewSubnet
+from yun.network.model import Port, RouterInterface
+from yun.network.service import (
+    ChainChanges,
+    NewChain,
+    NewHop,
+    NewNetwork,
+    NewPeering,
+    NewRouter,
+    NewRule,
+    NewSubnet,
+)
+from yun.network.service.reach import Question, reach
 from yun.operations import service as operations
 from yun.operations.intent import Intent, Subject
 
@@ -30,13 +43,26 @@ add rule inet seen pass ip daddr 10.1.0.0/24 counter name in
 class ChainsRoom(FabricRoom):
     """The room with machines that pass on what others send."""
 
-    def net(self, name: str, cidr: str) -> None:
-        """A network with one subnet on the router r1."""
+    def net(self, name: str, cidr: str, router: str = "r1") -> None:
+        """A network with one subnet on a router."""
         subnet = NewSubnet(cidr, name=name, routed=False)
         self.do(lambda ctx: service.create_network(ctx, NewNetwork(name, subnet=subnet)))
         self.do(lambda ctx: service.add_interface(
-            ctx, service.get_router(ctx, "r1"), service.get_subnet(ctx, name)
+            ctx, service.get_router(ctx, router), service.get_subnet(ctx, name)
         ))  # fmt: skip
+
+    @contextmanager
+    def being(self, project: str) -> Iterator[None]:
+        """Ask on behalf of another project."""
+        before, self.project = self.project, project
+        try:
+            yield
+        finally:
+            self.project = before
+
+    def card(self, hostname: str, network: str) -> Port:
+        """A plugged port of a machine of its own, without an endpoint."""
+        return self._plug(hostname, network, new_id("ins"), "")
 
     def machine_in(self, name: str, network: str, host: str = "", *, floating: bool = False) -> tuple[Port, str]:
         """A plugged port in a network with an endpoint that has its address and the gateway; its outside address."""
@@ -82,6 +108,28 @@ class ChainsRoom(FabricRoom):
         with self.database.read() as session:
             place(hostname, host)
             return session.get_one(Port, found[0])
+
+    def traced(self, sender: Port, target: str) -> list[str]:
+        """The MAC addresses to which OVN would hand what a port sends to TCP port 80 of an address elsewhere."""
+        with self.database.read() as session:
+            legs = {leg.network_id: leg.mac for leg in session.query(RouterInterface).filter_by(external=False)}
+        family = "ip6" if ":" in target else "ip4"
+        words = [
+            f'inport == "{sender.uuid}"', f"eth.src == {sender.mac}", f"eth.dst == {legs[sender.network_id]}",
+            f"{family}.src == {sender.address}", f"{family}.dst == {target}", "ip.ttl == 64", "tcp",
+            "tcp.src == 40000", "tcp.dst == 80",
+        ]  # fmt: skip
+        said = run("ovn-trace", "--minimal", *(["--ct=new"] * 8), sender.network_id, " && ".join(words))
+        return [
+            said[:end].rsplit("eth.dst = ", 1)[1].split(";")[0]
+            for end in [at for at in range(len(said)) if said.startswith('output("', at)] if "eth.dst = " in said[:end]
+        ]
+
+    def led(self, source: str, target: str) -> list[Any]:
+        """Whether Yun says that one reaches the other, and whether it says that a service chain leads it."""
+        with self.database.read() as session:
+            answer = reach(self.context(session), Question(source, target, "tcp", 80))
+            return [answer.ok, any(s.kind == "service_chain" for s in answer.steps), answer.verdict.code]
 
     def chain(self, *hops: list[Port], **wish: Any) -> str:
         """A chain for the subnet a; the operation."""
@@ -137,6 +185,7 @@ def explore(room: ChainsRoom) -> dict[str, Any]:
     saw["direct"] = went("fw", lambda: until(lambda: call("a1", b1.address, 80)))
     room.chain(fw)
     room.settled()
+    judged(room, saw, [a1, a2, b1], fw)
     through(saw, "one_hop", [a1, a2, b1], outside)
     saw["next_to_it"] = [call("a1", a2.address, 80), ping("a1", "10.1.0.1"), ping("fw", a1.address)]
     refused(saw, b1)
@@ -152,7 +201,52 @@ def explore(room: ChainsRoom) -> dict[str, Any]:
     room.do(lambda ctx: operations.undo(ctx, gone))
     room.settled()
     saw["by_undo"] = went("fw", lambda: until(lambda: call("a1", b1.address, 80)))
+    families(room, saw)
+    partners(room, saw, a1, fw)
     return saw
+
+
+def judged(room: ChainsRoom, saw: dict[str, Any], machines: list[Port], fw: list[Port]) -> None:
+    """What Yun says of a way, and where OVN would send its packets."""
+    a1, a2, b1 = machines
+    saw["judged"] = {
+        "out": [room.led("a1", "b1"), room.traced(a1, b1.address) == [fw[0].mac]],
+        "in": [room.led("b1", "a2"), room.traced(b1, a2.address) == [fw[1].mac]],
+        "neighbours": room.led("a1", "a2"),
+    }
+
+
+def families(room: ChainsRoom, saw: dict[str, Any]) -> None:
+    """The same for IPv6, as OVN would do it."""
+    for name, cidr in (("a6", "fd00:1::/64"), ("b6", "fd00:2::/64"), ("i6", "fd00:11::/64"), ("o6", "fd00:12::/64")):
+        room.net(name, cidr)
+    near, far, instance = room.card("near6", "a6"), room.card("far6", "b6"), new_id("ins")
+    fw = [room._plug(f"fw6{n}", network, instance, "") for n, network in enumerate(("i6", "o6"))]
+    direct = room.traced(near, far.address)
+    hop = NewHop(fw[0].id, fw[1].id)
+    room.do(lambda ctx: service.create_chain(ctx, NewChain("c6", "a6", [hop])))
+    room.settled()
+    out, back = room.traced(near, far.address), room.traced(far, near.address)
+    saw["ipv6"] = [direct == [far.mac], out == [fw[0].mac], back == [fw[1].mac]]
+
+
+def partners(room: ChainsRoom, saw: dict[str, Any], a1: Port, fw: list[Port]) -> None:
+    """What comes from a peering goes through the chain too, and nothing that was not agreed comes in."""
+    theirs = new_id("prj")
+    with room.database.write() as session:
+        session.add(Project(id=theirs, name="theirs"))
+    room.do(lambda ctx: service.create_peering(ctx, NewPeering("p", "r1", theirs, ["a"], ["10.3.0.0/24"])))
+    with room.being(theirs):
+        room.do(lambda ctx: service.create_router(ctx, NewRouter("r3", external=False)))
+        room.net("c", "10.3.0.0/24", "r3")
+        room.net("d", "10.4.0.0/24", "r3")
+        room.do(lambda ctx: service.accept_peering(ctx, service.get_peering(ctx, "p"), "r3"))
+        agreed, other = room.card("c1", "c"), room.card("d1", "d")
+    room.settled()
+    saw["peered"] = [
+        room.traced(agreed, a1.address) == [fw[1].mac], room.traced(a1, agreed.address) == [fw[0].mac],
+        room.traced(other, a1.address),
+    ]  # fmt: skip
 
 
 def through(saw: dict[str, Any], key: str, machines: list[Port], outside: str) -> None:
@@ -237,11 +331,12 @@ def failing(room: ChainsRoom, saw: dict[str, Any], b1: Port, fw: list[Port]) -> 
 
     unplug()
     saw["blocked"] = [call("a1", b1.address, 80), call("b1", "10.1.0.2", 80), status(room)]
+    saw["judged_blocked"] = room.led("a1", "b1")
     room.change(on_failure="bypass")
     room.settled()
     saw["bypassed"] = [went("fw", lambda: until(lambda: call("a1", b1.address, 80))), status(room)]
     plug()
-    saw["back_again"] = [went("fw", lambda: until(lambda: call("a1", b1.address, 80))), status(room)]
+    saw["back_again"] = [went("fw", lambda: until(lambda: call("a1", b1.address, 80), 20)), status(room)]
     unplug()
     saw["bypassed_by_itself"] = [went("fw", lambda: until(lambda: call("a1", b1.address, 80))), status(room)]
     plug()

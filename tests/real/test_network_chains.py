@@ -91,3 +91,18 @@ def test_while_the_machine_is_away_nothing_passes_unless_it_may_be_left_out(saw:
 def test_a_chain_that_is_deleted_comes_back_by_undo(saw: dict[str, Any]) -> None:
     assert saw["ended"] == ["10.1.0.2", *AROUND]
     assert saw["by_undo"] == ["10.1.0.2", *PASSED]
+
+
+def test_yun_says_what_ovn_does(saw: dict[str, Any]) -> None:
+    assert saw["judged"]["out"] == [[True, True, ""], True]
+    assert saw["judged"]["in"] == [[True, True, ""], True]
+    assert saw["judged"]["neighbours"] == [True, False, ""]
+    assert saw["judged_blocked"] == [False, True, "chain"]
+
+
+def test_ipv6_goes_through_too(saw: dict[str, Any]) -> None:
+    assert saw["ipv6"] == [True, True, True]
+
+
+def test_what_comes_from_a_peering_goes_through_and_only_what_was_agreed_comes_in(saw: dict[str, Any]) -> None:
+    assert saw["peered"] == [True, True, []]

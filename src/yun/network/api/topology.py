@@ -37,12 +37,14 @@ def show(found: Topology) -> dict[str, Any]:
         for n in found.networks
     ]  # fmt: skip
     nodes += [
-        {"id": r.id, "kind": "router", "name": r.name, "snat": r.snat, "peerings": list(r.peers)}
+        {"id": r.id, "kind": "router", "name": r.name, "snat": r.snat, "peerings": list(r.peers),
+         "service_chains": list(r.chains)}
         for r in found.routers
-    ]
+    ]  # fmt: skip
     nodes += [
         {
             "id": t.id, "kind": t.kind, "name": t.name, "up": t.up, "listens_on": t.about.split(),
+            "hop_of": list(t.chains),
             "floating_addresses": [text for _id, text in t.outside],
             "security_groups": [{"id": g, "name": names[g]} for g in t.groups if g in names],
         }

@@ -95,7 +95,9 @@ class _Tree:
         nat = [self.said(_("source NAT"))] if node["snat"] and outside else []
         peers = node["peerings"]
         peered = [self.said(_("peered: {names}", names=", ".join(peers)))] if peers else []
-        text = "  ".join([self.said(_("router {name}", name=node["name"])), *outside, *nat, *peered])
+        chains = node["service_chains"]
+        chained = [self.said(_("service chains: {names}", names=", ".join(chains)))] if chains else []
+        text = "  ".join([self.said(_("router {name}", name=node["name"])), *outside, *nat, *peered, *chained])
         legs = [e for e in self.edges if e["kind"] == "interface" and e["source"] == identifier]
         return text, [self._network(self.nodes[e["target"]], e["addresses"]) for e in legs]
 

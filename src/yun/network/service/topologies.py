@@ -29,6 +29,9 @@ from yun.network.model import (
     Router,
     RouterInterface,
     SecurityGroup,
+    ServiceChain,
+    ServiceChainHop,
+    Subnet,
 )
 from yun.network.model.balancers import OFFLINE
 from yun.network.service import batch, look
@@ -82,9 +85,13 @@ def topology(
     ports = _ports(ctx, inner, inner if everything else [n for n in inner if n in opened], few)
     things, bonds, idle = _things(ctx, inner, ports, list(networks))
     peers, peerings = _peerings(ctx, [r.id for r in routers])
+    chains, hops = _chains(ctx, [r.id for r in routers])
     return Topology(
-        networks=_nets(ctx, networks), routers=tuple(replace(r, peers=peers.get(r.id, ())) for r in routers),
-        legs=_legs(legs), things=things, bonds=(*bonds, *peerings),
+        networks=_nets(ctx, networks), routers=tuple(
+            replace(r, peers=peers.get(r.id, ()), chains=chains.get(r.id, ())) for r in routers
+        ),
+        legs=_legs(legs), bonds=(*bonds, *peerings),
+        things=tuple(replace(t, chains=hops.get(t.id, ())) for t in things),
         groups=_groups(ctx, things), idle=idle, networks_left=left, routers_left=routers_left,
     )  # fmt: skip
 
@@ -307,6 +314,29 @@ def _peerings(ctx: Context, routers: list[str]) -> tuple[dict[str, tuple[str, ..
         if len(ends) == 2:
             bonds.append(Bond("peering", ends[0], ends[1], row.state == ACTIVE and row.agreed and row.peer_agreed))
     return {router: tuple(found) for router, found in names.items()}, tuple(bonds)
+
+
+def _chains(ctx: Context, routers: list[str]) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
+    """What the living service chains of each router do, and of which ones each machine is a hop."""
+    query = (
+        sa.select(ServiceChain, Subnet.cidr, ServiceChainHop.position, Port)
+        .join(Subnet, Subnet.id == ServiceChain.subnet_id)
+        .join(ServiceChainHop, ServiceChainHop.chain_id == ServiceChain.id)
+        .outerjoin(Port, sa.and_(Port.id == ServiceChainHop.inner_port_id, Port.state != TRASHED))
+        .where(ServiceChain.router_id.in_(routers), ServiceChain.state == ACTIVE, _own(ctx, ServiceChain))
+        .order_by(ServiceChain.name, ServiceChain.id, ServiceChainHop.position)
+    )
+    through: dict[tuple[str, str, str], list[str]] = {}
+    hops: dict[str, list[str]] = {}
+    for chain, cidr, _position, port in ctx.session.execute(query):
+        named = (port.hostname or port.name or port.address) if port is not None else "–"
+        through.setdefault((chain.router_id, chain.name, cidr), []).append(named)
+        if port is not None:
+            hops.setdefault(port.instance_id or port.id, []).append(chain.name)
+    told: dict[str, list[str]] = {}
+    for (router, name, cidr), machines in through.items():
+        told.setdefault(router, []).append(f"{name} ({cidr} → {' → '.join(machines)})")
+    return {k: tuple(v) for k, v in told.items()}, {k: tuple(dict.fromkeys(v)) for k, v in hops.items()}
 
 
 def _bonds(ctx: Context, balancers: dict[str, str], ports: list[Port]) -> tuple[tuple[Bond, ...], dict[str, str]]:

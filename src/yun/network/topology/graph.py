@@ -23,7 +23,8 @@ class Net:
 @dataclass(frozen=True)
 class Way:
     """A router. ``address`` is its outside address on the network ``gateway``, by which those behind it speak with
-    ``snat``; ``peers`` names its peerings."""
+    ``snat``; ``peers`` names its peerings, ``chains`` its service chains: whose
+    traffic goes through whom."""
 
     id: str
     name: str
@@ -31,6 +32,7 @@ class Way:
     gateway: str | None = None
     address: str | None = None
     peers: tuple[str, ...] = ()
+    chains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Thing:
     """What hangs on networks: a machine, a port that is no machine's, or a load balancer.
 
     ``floating`` are the outside addresses that lead here as (id, address), ``forwarded`` those of which single ports do
-    as (id, address, ports); ``about`` is what else is to be said of it.
+    as (id, address, ports); ``about`` is what else is to be said of it, ``chains`` the service chains whose hop it is.
     """
 
     id: str
@@ -70,6 +72,7 @@ class Thing:
     floating: tuple[tuple[str, str], ...] = ()
     about: str = ""
     forwarded: tuple[tuple[str, str, str], ...] = ()
+    chains: tuple[str, ...] = ()
 
     @property
     def outside(self) -> list[tuple[str, str]]:

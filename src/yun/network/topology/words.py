@@ -49,7 +49,8 @@ class Words:
     def router(self, router: Way) -> str:
         """A router's story."""
         outside = _("Outside address: {address}", address=router.address) if router.address else ""
-        return self._say(_("Router {name}", name=router.name), outside, self.router_line(router))
+        chains = _("Service chains: {names}", names=", ".join(router.chains)) if router.chains else ""
+        return self._say(_("Router {name}", name=router.name), outside, self.router_line(router), chains)
 
     def external(self, network: Net) -> str:
         """An external network's story."""
@@ -74,6 +75,8 @@ class Words:
             told.append(_("Floating IP: {address}", address=outside))
         if thing.about:
             told.append(_("Listens on: {ports}", ports=thing.about))
+        if thing.chains:
+            told.append(_("Passes on for the service chains: {names}", names=", ".join(thing.chains)))
         if names:
             told.append(_("Security groups: {names}", names=names))
         if thing.kind != BALANCER and not thing.up:

@@ -46,7 +46,7 @@ class GroupFact:
 @dataclass(frozen=True)
 class PortFact:
     """A port. ``places`` are its addresses as (subnet, address); ``filtered`` tells whether its groups count at all;
-    ``up`` whether it is wired now."""
+    ``up`` whether it is wired now; ``passing`` whether it passes on what others send for a service chain."""
 
     id: str
     name: str
@@ -58,6 +58,7 @@ class PortFact:
     link_up: bool = True
     up: bool = True
     instance_id: str | None = None
+    passing: bool = False
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -107,8 +108,43 @@ class PeerFact:
 
 
 @dataclass(frozen=True)
+class ChainFact:
+    """A service chain of a router: what goes between ``subnet_id`` and elsewhere passes its hops, by name; machines in
+    the subnet ``inside`` are reached without them. ``down`` are those that do not run: while there are any, nothing
+    passes where it ``blocks``. It is for a protocol and ports, or for everything."""
+
+    id: str
+    name: str
+    subnet_id: str
+    inside: str = ""
+    hops: tuple[str, ...] = ()
+    down: tuple[str, ...] = ()
+    blocks: bool = True
+    protocol: str | None = None
+    low: int = 0
+    high: int = 65535
+
+    def concerns(self, protocol: str, low: int, high: int) -> bool:
+        """Whether any of these ports of a protocol goes through it."""
+        return self.protocol is None or (self.protocol == protocol and self.low <= high and low <= self.high)
+
+
+@dataclass(frozen=True)
+class ForwarderFact:
+    """A machine to which static routes lead at ``address`` in a network. ``arms`` are its cards by subnet, each with
+    the ranges of others for which it may speak; None: for anybody."""
+
+    id: str
+    name: str
+    address: str
+    network_id: str
+    up: bool = True
+    arms: tuple[tuple[str, tuple[str, ...] | None], ...] = ()
+
+
+@dataclass(frozen=True)
 class RouterFact:
-    """A router with its legs, its static routes as (range, next hop), and its peerings."""
+    """A router with its legs, its static routes as (range, next hop), its peerings and service chains."""
 
     id: str
     name: str
@@ -116,6 +152,7 @@ class RouterFact:
     legs: tuple[LegFact, ...] = ()
     routes: tuple[tuple[str, str], ...] = ()
     peers: tuple[PeerFact, ...] = ()
+    chains: tuple[ChainFact, ...] = ()
 
     @property
     def outside(self) -> LegFact | None:
@@ -168,7 +205,7 @@ class BalancerFact:
 class Picture:
     """A part of the cloud. ``outside`` is by port; ``members`` are the addresses of groups that rules name, as far as
     the question needs them; ``names`` are names of address sets, and of groups that are
-    not in ``groups``."""
+    not in ``groups``; ``forwarders`` are the machines to which static routes lead, by address."""
 
     ports: Mapping[str, PortFact] = field(default_factory=dict)
     groups: Mapping[str, GroupFact] = field(default_factory=dict)
@@ -178,6 +215,7 @@ class Picture:
     outside: Mapping[str, tuple[OutsideFact, ...]] = field(default_factory=dict)
     members: Mapping[str, frozenset[str]] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
+    forwarders: Mapping[str, tuple[ForwarderFact, ...]] = field(default_factory=dict)
 
     def groups_of(self, port: PortFact) -> list[GroupFact]:
         """The port's groups, by name."""

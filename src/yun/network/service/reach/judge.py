@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from yun.base.messages import Message, _
-from yun.network.service.reach.facts import Picture, PortFact, RuleFact
+from yun.network.service.reach import chains
+from yun.network.service.reach.facts import ChainFact, Picture, PortFact, RuleFact
 from yun.network.service.reach.spans import (
     ALL,
     PROTOCOLS,
@@ -28,7 +29,7 @@ MOST_REASONS = 10
 ECHO, ECHO_REPLY = 8 * 256, 0
 RANK = (
     "loop", "nobody", "no_router", "no_route", "no_gateway", "no_floating_ip", "no_way_back", "no_snat", "no_listener",
-    "egress", "ingress", "replies", "cable", "",
+    "forwarder", "chain", "egress", "ingress", "replies", "cable", "",
 )  # fmt: skip
 """What stands in the way, from the far to the near."""
 
@@ -147,6 +148,11 @@ def along(picture: Picture, a: End, b: End, found: Way, want: Want) -> Verdict:
         return Verdict(ok=False, code=direction, steps=(*steps, step), missing=missing, off=off, sent=found.sent,
                        seen=found.seen)  # fmt: skip
     answered = [p for p in passes if _answered(picture, a, b, found, p)]
+    if answered:
+        answered, told = _chained(chains.met(picture, a, b, found), answered)
+        steps += told
+        if not answered:
+            return Verdict(ok=False, code="chain", steps=tuple(steps), off=off, sent=found.sent, seen=found.seen)
     steps += _reasons(picture, a, b, passes)
     if not answered:
         step, missing = _unanswered(picture, a, b, found, passes[0])
@@ -154,6 +160,16 @@ def along(picture: Picture, a: End, b: End, found: Way, want: Want) -> Verdict:
                        sent=found.sent, seen=found.seen)  # fmt: skip
     return Verdict(ok=True, code="", steps=tuple(steps), passes=tuple(answered), off=off, sent=found.sent,
                    seen=found.seen)  # fmt: skip
+
+
+def _chained(met: list[ChainFact], passes: list[Pass]) -> tuple[list[Pass], list[Step]]:
+    """What of it gets through the service chains, and what is to be said of them."""
+    kept, told = chains.passing(met, [chains.Span(p.protocol, p.low, p.high) for p in passes])
+    return [
+        p._replace(low=max(p.low, low), high=min(p.high, high))
+        for p in passes for protocol, low, high in kept
+        if protocol == p.protocol and low <= p.high and p.low <= high
+    ], told  # fmt: skip
 
 
 def _out_of(picture: Picture, a: End, found: Way, family: str) -> Spans:
@@ -241,7 +257,10 @@ def _reasons(picture: Picture, a: End, b: End, passes: list[Pass]) -> Iterator[S
         if port is None:
             continue
         if rules[0] is None:
-            text = _("{name} is not filtered: its port security is off.", name=port.name)
+            text = (
+                _("{name} is not filtered: it is a hop of a service chain.", name=port.name) if port.passing else
+                _("{name} is not filtered: its port security is off.", name=port.name)
+            )  # fmt: skip
             yield Step(True, text, "port", port.id, port.name)
             continue
         deciding = list(dict.fromkeys(r for r in rules if r is not None))

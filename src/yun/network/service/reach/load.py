@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from yun.network.model import (
     ACTIVE,
+    BLOCK,
     TRASHED,
     UP,
     AddressSet,
@@ -25,10 +26,14 @@ from yun.network.model import (
     RouterRoute,
     SecurityGroup,
     SecurityRule,
+    ServiceChain,
     Subnet,
 )
+from yun.network.service import chaining
 from yun.network.service.batch import group_names
 from yun.network.service.reach.facts import (
+    ChainFact,
+    ForwarderFact,
     GroupFact,
     LegFact,
     NetworkFact,
@@ -64,6 +69,7 @@ def picture(session: Session, ports: Sequence[Port], *, also: Iterable[str] = ()
 def port_facts(session: Session, ports: Sequence[Port]) -> list[PortFact]:
     """Ports with their addresses and groups."""
     ids = [p.id for p in ports]
+    passing = chaining.passing(session, ids)
     groups: dict[str, set[str]] = {}
     living = sa.select(PortSecurityGroup.port_id, PortSecurityGroup.group_id).join(
         SecurityGroup, SecurityGroup.id == PortSecurityGroup.group_id
@@ -78,8 +84,8 @@ def port_facts(session: Session, ports: Sequence[Port]) -> list[PortFact]:
         PortFact(
             id=p.id, name=p.hostname or p.name or p.address, project_id=p.project_id, network_id=p.network_id,
             places=((p.subnet_id, p.address), *more.get(p.id, [])), groups=frozenset(groups.get(p.id, ())),
-            filtered=p.port_security or bool(groups.get(p.id)), link_up=p.link_up, up=p.state == UP,
-            instance_id=p.instance_id,
+            filtered=(p.port_security or bool(groups.get(p.id))) and p.id not in passing, link_up=p.link_up,
+            up=p.state == UP, instance_id=p.instance_id, passing=p.id in passing,
         )
         for p in ports
     ]  # fmt: skip
@@ -141,8 +147,9 @@ def with_networks(session: Session, made: Picture, network_ids: Collection[str])
         k: replace(r, legs=tuple(leg for leg in r.legs if leg.subnet_id in places)) for k, r in routers.items()
     }
     return replace(
-        made, networks={**made.networks, **known}, subnets={**made.subnets, **places}, routers=living
-    )
+        made, networks={**made.networks, **known}, subnets={**made.subnets, **places}, routers=living,
+        forwarders=forwarders_of(session, living.values()),
+    )  # fmt: skip
 
 
 def routers_at(session: Session, network_ids: Collection[str], known: Collection[str]) -> dict[str, RouterFact]:
@@ -161,9 +168,12 @@ def routers_at(session: Session, network_ids: Collection[str], known: Collection
     routes: dict[str, list[tuple[str, str]]] = {}
     for route in session.scalars(sa.select(RouterRoute).where(RouterRoute.router_id.in_(rows))):
         routes.setdefault(route.router_id, []).append((route.destination, route.next_hop))
-    peers = _peers(session, rows)
+    peers, chains = _peers(session, rows), _chains(session, rows)
     return {
-        k: RouterFact(k, r.name, r.snat, tuple(legs.get(k, ())), tuple(routes.get(k, ())), tuple(peers.get(k, ())))
+        k: RouterFact(
+            k, r.name, r.snat, tuple(legs.get(k, ())), tuple(routes.get(k, ())), tuple(peers.get(k, ())),
+            tuple(chains.get(k, ())),
+        )
         for k, r in rows.items()
     }
 
@@ -180,6 +190,53 @@ def _peers(session: Session, router_ids: Collection[str]) -> dict[str, list[Peer
         found.setdefault(row.router_id, []).append(PeerFact(row.id, row.name, ours, theirs, other))
         found.setdefault(other, []).append(PeerFact(row.id, row.name, theirs, ours, row.router_id))
     return found
+
+
+def _chains(session: Session, router_ids: Collection[str]) -> dict[str, list[ChainFact]]:
+    """Router id → its living service chains, with how their hops are."""
+    query = sa.select(ServiceChain).where(ServiceChain.router_id.in_(router_ids), ServiceChain.state == ACTIVE)
+    found: dict[str, list[ChainFact]] = {}
+    for row in session.scalars(query.order_by(ServiceChain.name, ServiceChain.id)):
+        hops = chaining.hops_of(session, row)
+        first = next(iter(hops), None)
+        found.setdefault(row.router_id, []).append(ChainFact(
+            row.id, row.name, row.subnet_id, first.inner.leg.subnet.id if first and first.inner else "",
+            tuple(h.name for h in hops), tuple(h.name for h in hops if h.state != chaining.RUNNING),
+            row.on_failure == BLOCK, None if row.protocol == "any" else row.protocol, row.port_min or 0,
+            row.port_max or 65535,
+        ))  # fmt: skip
+    return found
+
+
+def forwarders_of(session: Session, routers: Iterable[RouterFact]) -> dict[str, tuple[ForwarderFact, ...]]:
+    """Address → the machines to which static routes of these routers lead."""
+    hops = {hop for router in routers for _range, hop in router.routes}
+    if not hops:
+        return {}
+    more = sa.select(PortAddress.port_id).where(PortAddress.address.in_(hops))
+    at = list(session.scalars(
+        sa.select(Port).where(sa.or_(Port.address.in_(hops), Port.id.in_(more)), Port.state != TRASHED)
+    ))  # fmt: skip
+    instances = {p.instance_id for p in at if p.instance_id}
+    beside = sa.select(Port).where(Port.instance_id.in_(instances), Port.state != TRASHED)
+    cards = {p.id: p for p in (*at, *session.scalars(beside))}
+    facts = {f.id: f for f in port_facts(session, list(cards.values()))}
+    found: dict[str, list[ForwarderFact]] = {}
+    for port in at:
+        own = [c for c in cards.values() if c.id == port.id or (c.instance_id and c.instance_id == port.instance_id)]
+        arms = tuple((subnet, _lets(c, facts[c.id])) for c in own for subnet, _address in facts[c.id].places)
+        for address in hops & set(facts[port.id].addresses):
+            found.setdefault(address, []).append(
+                ForwarderFact(port.id, facts[port.id].name, address, port.network_id, facts[port.id].up, arms)
+            )
+    return {address: tuple(machines) for address, machines in found.items()}
+
+
+def _lets(port: Port, fact: PortFact) -> tuple[str, ...] | None:
+    """The ranges of others for which a port may speak; None: for anybody."""
+    if fact.passing or not port.port_security:
+        return None
+    return tuple(str(pair["cidr"]) for pair in port.allowed_pairs)
 
 
 def group_facts(session: Session, group_ids: Collection[str]) -> dict[str, GroupFact]:

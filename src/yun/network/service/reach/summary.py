@@ -12,7 +12,7 @@ from yun.network.model import Port
 from yun.network.service.reach.difference import Doors, Side, doors, doors_of, side_said, spans_said
 from yun.network.service.reach.facts import Picture, PortFact
 from yun.network.service.reach.load import group_facts, picture, with_members
-from yun.network.service.reach.ways import End, entries, exit_of, no_entry
+from yun.network.service.reach.ways import End, entries, exit_of, gateway_of, no_entry
 
 ORDER = {"ingress": 0, "egress": 1}
 
@@ -38,7 +38,12 @@ def of_port(found: Picture, port: PortFact) -> Summary:
     notes: list[Message] = []
     if not port.link_up:
         notes.append(_("Its cable is out: nothing goes through."))
-    if not port.filtered:
+    for name, hops in _chains(found, port):
+        notes.append(_("What it exchanges through its router goes through {hops}, by the service chain {chain}.",
+                       hops=hops, chain=name))  # fmt: skip
+    if port.passing:
+        notes.append(_("It passes on what others send, for a service chain: no group filters it."))
+    elif not port.filtered:
         notes.append(_("It is not filtered: its port security is off and it is in no group."))
     elif not port.groups:
         notes.append(_("It is in no security group: nothing gets in or out."))
@@ -47,6 +52,16 @@ def of_port(found: Picture, port: PortFact) -> Summary:
         inward=sentences(found, open_doors, "ingress"), outward=sentences(found, open_doors, "egress"),
         outside=tuple(outside(found, port)), notes=tuple(notes),
     )  # fmt: skip
+
+
+def _chains(found: Picture, port: PortFact) -> list[tuple[str, str]]:
+    """The service chains of the port's subnets at their gateways, with their hops."""
+    subnets = dict.fromkeys(s for s, _address in port.places)
+    return [
+        (chain.name, ", ".join(chain.hops))
+        for s in subnets if (router := gateway_of(found, s)) is not None
+        for chain in router.chains if chain.subnet_id == s
+    ]  # fmt: skip
 
 
 def of_group(session: Session, group_id: str) -> Summary:

@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from yun.base.messages import Message, _
-from yun.network.service.reach.facts import BalancerFact, OutsideFact, PeerFact, Picture, PortFact, RouterFact
+from yun.network.service.reach.facts import (
+    BalancerFact,
+    ForwarderFact,
+    OutsideFact,
+    PeerFact,
+    Picture,
+    PortFact,
+    RouterFact,
+)
 from yun.network.service.reach.spans import address, network
 
 MOST_HOPS = 8
@@ -88,14 +96,14 @@ def _inside(picture: Picture, a: End, b: End) -> Way:
         name = net.name if net else a.port.network_id
         text = _("Both are on the network {network}.", network=name)
         return Way((Step(True, text, "network", a.port.network_id, name),), sent=b.address, seen=a.address)
-    there = _walk(picture, a.subnet_id, b.subnet_id, b.address)
+    there = _walk(picture, a.subnet_id, b.subnet_id, b.address, a.address)
     if isinstance(there, Way):
         peered = _peered(picture, a, b.address)
         far = gateway_of(picture, b.subnet_id)
         if peered is not None and far is not None and peered[0].router_id == far.id:
             return Way(peered[1], sent=b.address, seen=a.address)
         return there
-    back = _walk(picture, b.subnet_id, a.subnet_id, a.address)
+    back = _walk(picture, b.subnet_id, a.subnet_id, a.address, b.address)
     if isinstance(back, Way):
         text = _("Answers do not find back: the gateway of {name} does not lead to {address}.", name=b.port.name,
                  address=a.address)  # fmt: skip
@@ -103,8 +111,8 @@ def _inside(picture: Picture, a: End, b: End) -> Way:
     return Way(tuple(there), sent=b.address, seen=a.address)
 
 
-def _walk(picture: Picture, start: str, end: str, target: str) -> list[Step] | Way:
-    """The routers from a subnet to an address in another one; or what is missing."""
+def _walk(picture: Picture, start: str, end: str, target: str, sender: str) -> list[Step] | Way:
+    """The routers, and machines that forward, from a subnet to an address in another one; or what is missing."""
     subnet = picture.subnets.get(start)
     router = gateway_of(picture, start)
     if router is None or subnet is None:
@@ -116,6 +124,15 @@ def _walk(picture: Picture, start: str, end: str, target: str) -> list[Step] | W
         if router.leg_in(end) is not None:
             return steps
         following = _next(picture, router, target)
+        machine = _forwarder(picture, router, target) if following is None else None
+        if machine is not None:
+            handed = _handed(picture, machine, router, end, (target, sender))
+            if isinstance(handed, Way):
+                return Way((*steps, *handed.steps), code=handed.code)
+            steps.append(handed[0])
+            if isinstance(handed[1], str):
+                return steps
+            following = handed[1]
         if following is None:
             text = _("The router {router} has no way to {address}.", router=router.name, address=target)
             return blocked("no_route", text, *steps[:-1], thing=("router", router.id, router.name))
@@ -146,15 +163,55 @@ def gateway_of(picture: Picture, subnet_id: str) -> RouterFact | None:
 
 def _next(picture: Picture, router: RouterFact, target: str) -> RouterFact | None:
     """The router to which a static route for an address leads."""
+    hop = _next_hop(router, target)
+    for other in picture.routers.values():
+        shared = {leg.network_id for leg in router.legs}
+        if hop and other.id != router.id and any(g.address == hop and g.network_id in shared for g in other.legs):
+            return other
+    return None
+
+
+def _next_hop(router: RouterFact, target: str) -> str:
+    """The next hop of the static route that fits an address best; nothing without one."""
     wanted = address(target)
     fitting = [(network(cidr).prefixlen, hop) for cidr, hop in router.routes if wanted in network(cidr)]
-    for _length, hop in sorted(fitting, reverse=True):
-        for other in picture.routers.values():
-            shared = {leg.network_id for leg in router.legs}
-            if other.id != router.id and any(g.address == hop and g.network_id in shared for g in other.legs):
-                return other
-        return None
-    return None
+    return max(fitting)[1] if fitting else ""
+
+
+def _forwarder(picture: Picture, router: RouterFact, target: str) -> ForwarderFact | None:
+    """The machine to which a static route for an address leads."""
+    shared = {leg.network_id for leg in router.legs}
+    found = picture.forwarders.get(_next_hop(router, target), ())
+    return next((m for m in found if m.network_id in shared), None)
+
+
+def _handed(
+    picture: Picture, machine: ForwarderFact, router: RouterFact, end: str, what: tuple[str, str]
+) -> tuple[Step, RouterFact | str] | Way:
+    """What becomes of a packet that a machine is to send on to an address in the subnet ``end``: it is there (its
+    address), or goes to a router; or what is missing. ``what`` are the packet's target and sender."""
+    target, sender = what
+    thing = ("port", machine.id, machine.name)
+    if not machine.up:
+        text = _("The router {router} hands it to {name}, which does not run.", router=router.name, name=machine.name)
+        return blocked("forwarder", text, thing=thing)
+    beyond = {s: lets for s, lets in machine.arms if s == end} or {
+        s: lets for s, lets in machine.arms if (g := gateway_of(picture, s)) is not None and g.id != router.id
+    }
+    if not beyond:
+        text = _("The router {router} hands it to {name}, which has no card from which {address} is reached.",
+                 router=router.name, name=machine.name, address=target)  # fmt: skip
+        return blocked("no_route", text, thing=thing)
+    subnet, lets = next(iter(beyond.items()))
+    if lets is not None and not any(address(sender) in network(r) for r in lets if (":" in r) == (":" in sender)):
+        text = _("The router {router} hands it to {name}, whose port security lets only its own addresses through.",
+                 router=router.name, name=machine.name)  # fmt: skip
+        return blocked("forwarder", text, thing=thing)
+    text = _("The router {router} hands it to {name}; whether that sends it on, Yun does not know.", router=router.name,
+             name=machine.name)  # fmt: skip
+    step = Step(True, text, *thing)
+    following = gateway_of(picture, subnet)
+    return step, target if subnet == end or following is None else following
 
 
 def _through(router: RouterFact) -> Step:
