@@ -127,8 +127,8 @@ def port(ctx: Ctx, ref: str) -> Response:
     reach = faces.summary(of_ports(ctx.session, [found])[found.id], ctx.locale)
     return render(
         ctx, "network/port.html", port=show.ports(ctx.session, [found])[0], network=network, subnet=subnet,
-        plugged=found.plugged, captures=_captures(ctx, found), live=f"port:{found.id} capture",
-        reach=reach,
+        plugged=found.plugged, captures=_captures(ctx, found), live=f"port:{found.id} capture service_chain",
+        reach=reach, chains=service.chains_of_ports(ctx.session, [found.id]),
     )  # fmt: skip
 
 

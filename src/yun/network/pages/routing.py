@@ -99,7 +99,8 @@ def one_router(ctx: Ctx, ref: str) -> Response:
     floating = show.floating_ips(ctx.session, service.floating_through(ctx.session, found.id))
     return render(
         ctx, "network/router.html", router=found, shown=shown, names=_names(ctx), subnets=subnets, floating=floating,
-        live=f"router:{found.id} floating_ip",
+        chains=[show.chain(c, ctx.session) for c in service.chains_of_router(ctx.session, found.id)],
+        live=f"router:{found.id} floating_ip service_chain",
     )  # fmt: skip
 
 
