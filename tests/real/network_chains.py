@@ -235,6 +235,7 @@ def partners(room: ChainsRoom, saw: dict[str, Any], a1: Port, fw: list[Port]) ->
     theirs = new_id("prj")
     with room.database.write() as session:
         session.add(Project(id=theirs, name="theirs"))
+    room.do(service.ensure_default)
     room.do(lambda ctx: service.create_peering(ctx, NewPeering("p", "r1", theirs, ["a"], ["10.3.0.0/24"])))
     with room.being(theirs):
         room.do(lambda ctx: service.create_router(ctx, NewRouter("r3", external=False)))
