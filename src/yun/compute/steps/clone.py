@@ -106,9 +106,10 @@ def freeze_source(
             rest = seen.agent and seen.power == Power.RUNNING
             if heads and hypervisor.freeze_disks(row.uuid, heads, quiesce=rest):
                 how = RESTED
-    freezing.finish(op, freezes)
-    if any(freezing.laid(op, each) for each in freezing.as_freezes(given)):  # now, or in an earlier try
-        define_now(op, source_id)
+    if freezes:  # what an earlier try has begun is among them
+        freezing.finish(op, freezes)
+        if any(freezing.laid(op, each) for each in freezes):
+            define_now(op, source_id)
     return {"layers": there | {each.volume_id: each.layer_id for each in freezes}, "consistency": how}
 
 

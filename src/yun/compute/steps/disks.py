@@ -137,13 +137,16 @@ def _pull(op: Op, output: Any, instance_id: str, volume_id: str) -> None:
 
 @step(undo=_pull)
 def plug_in(op: Op, instance_id: str, volume_id: str) -> str:
-    """The definition has the disk, and so has the machine if it runs and its bus allows it: ``live`` or ``next``."""
-    define_now(op, instance_id)
+    """The machine has the disk if it runs and its bus allows it, and so has the definition: ``live`` or ``next``.
+
+    The machine first: its guest waits for it, and the definition is for the next start.
+    """
     row, hypervisor, disk = _disk(op, instance_id, volume_id)
-    if disk is None or disk.bus not in HOT_BUSES or hypervisor.state(row.uuid).power not in UP:
-        return "next"
-    hypervisor.attach_disk(row.uuid, disk)
-    return "live"
+    live = disk is not None and disk.bus in HOT_BUSES and hypervisor.state(row.uuid).power in UP
+    if live and disk is not None:
+        hypervisor.attach_disk(row.uuid, disk)
+    define_now(op, instance_id)
+    return "live" if live else "next"
 
 
 def _plug_back(

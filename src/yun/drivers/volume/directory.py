@@ -355,9 +355,9 @@ class DirectoryStore:
     def delete(self, path: str) -> None:
         self._place(path)
         with atomic.translated(path):
+            # Nobody waits for the disk: after a power cut the file may be there once more, as one that nobody knows.
             atomic.remove(atomic.part_of(path))
-            if atomic.remove(path):
-                atomic.sync_folder(path)
+            atomic.remove(path)
 
     def write_seed(self, path: str, files: dict[str, bytes]) -> None:
         self._place(path)

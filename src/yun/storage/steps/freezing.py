@@ -71,7 +71,7 @@ def needless(op: Op, freezes: Sequence[Freeze]) -> dict[str, str]:
             head, pool = head_of(session, freeze.volume_id), session.get_one(Volume, freeze.volume_id).pool_id
             below = session.get(Layer, head.layer_id) if head.layer_id else None
             store = store_of(op, session.get_one(Pool, pool))
-        if below is None or head.adopted or (head.path != freeze.path and store.glance(freeze.path).exists):
+        if below is None or head.adopted or head.path == freeze.path or store.glance(freeze.path).exists:
             continue
         if store.glance(head.path).virtual_bytes == below.virtual_bytes and store.unwritten(head.path):
             found[freeze.volume_id] = below.id
