@@ -75,7 +75,7 @@ def take(session: Session, subnet: Subnet, address: str, owner: tuple[str, str],
     `Conflict` or `NoCapacity` like `choose`.
     """
     place = place_of(subnet, address)
-    if _taken(session, subnet, place):
+    if not _held(session, subnet, place) and _taken(session, subnet, place):
         if fixed:
             raise _conflict(session, subnet, address)
         place = _lowest(session, subnet, set())
@@ -112,6 +112,16 @@ def give_back(session: Session, owner_id: str) -> None:
     session.execute(sa.delete(Reservation).where(Reservation.owner_id == owner_id))
 
 
+def _held(session: Session, subnet: Subnet, place: int) -> bool:
+    """Whether this very transaction chose the place and nobody can have taken it since: on SQLite it alone writes.
+    Once only, since it may have been chosen twice."""
+    chosen: set[tuple[str, int]] = session.info.get(PLANNED, set())
+    if (subnet.id, place) not in chosen or session.get_bind().dialect.name != "sqlite":
+        return False
+    chosen.discard((subnet.id, place))
+    return True
+
+
 def _taken(session: Session, subnet: Subnet, place: int) -> bool:
     return session.get(Reservation, (subnet.id, place)) is not None or bool(ranges(session, subnet, place, place))
 
@@ -140,15 +150,21 @@ def _lowest(session: Session, subnet: Subnet, besides: set[int]) -> int:
 
 def _gap(session: Session, subnet: Subnet, floor: int) -> int:
     """The lowest place from ``floor`` on that nobody has, inside the pool or beyond it."""
-    if session.get(Reservation, (subnet.id, floor)) is None:
-        return floor
-    after = aliased(Reservation)
-    followed = sa.exists().where(after.subnet_id == subnet.id, after.place == Reservation.place + 1)
-    query = sa.select(Reservation.place).where(
-        Reservation.subnet_id == subnet.id, Reservation.place >= floor, ~followed
-    )
-    found = session.scalar(query.order_by(Reservation.place).limit(1))
-    return floor if found is None else found + 1
+    begins, last = session.execute(_LAST_IN_A_ROW, {"subnet": subnet.id, "floor": floor}).one()
+    return floor if begins is None or last is None else last + 1
+
+
+def _last_in_a_row() -> sa.Select[int | None, int | None]:
+    """Whether a place is taken, and the lowest one from there on that is taken while the next is not."""
+    held, after = aliased(Reservation), aliased(Reservation)
+    mine, floor = sa.bindparam("subnet", type_=sa.String), sa.bindparam("floor", type_=sa.BigInteger)
+    followed = sa.exists().where(after.subnet_id == mine, after.place == held.place + 1)
+    begins = sa.select(Reservation.place).where(Reservation.subnet_id == mine, Reservation.place == floor)
+    last = sa.select(held.place).where(held.subnet_id == mine, held.place >= floor, ~followed)
+    return sa.select(begins.scalar_subquery(), last.order_by(held.place).limit(1).scalar_subquery())
+
+
+_LAST_IN_A_ROW = _last_in_a_row()
 
 
 def _conflict(session: Session, subnet: Subnet, address: str, field: str = "address") -> Conflict:

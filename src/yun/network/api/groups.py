@@ -96,7 +96,7 @@ def list_groups(
 ) -> dict[str, Any]:  # fmt: skip
     """The project's security groups with their rules."""
     page = service.list_of(ctx, SecurityGroup, filters={"state": state}, sort=sort, cursor=cursor, limit=limit, q=q)
-    return {"items": [_show(ctx, g) for g in page.items], "next": page.next}
+    return {"items": show.groups(ctx.session, page.items, ctx.locale), "next": page.next}
 
 
 @router.post("", summary="Create a security group", status_code=201)

@@ -30,6 +30,7 @@ from yun.network.model import (
 from yun.network.service import balancing
 from yun.network.service.batch import remote_names
 from yun.network.service.captures import KEPT
+from yun.network.service.look import rules_by_group
 from yun.network.service.sets import groups_naming
 from yun.operations.answer import moment
 
@@ -151,10 +152,19 @@ def ports(session: Session, rows: list[Port]) -> list[dict[str, Any]]:
     return [port(r, groups.get(r.id, []), floating.get(r.id), more.get(r.id, ())) for r in rows]
 
 
+def groups(session: Session, rows: Sequence[SecurityGroup], locale: str) -> list[dict[str, Any]]:
+    """Many security groups with their rules, in a few queries."""
+    rules = rules_by_group(session, [row.id for row in rows])
+    names = remote_names(session, [rule for some in rules.values() for rule in some])
+    return [_group(row, rules.get(row.id, []), names, locale) for row in rows]
+
+
 def group(row: SecurityGroup, session: Session, locale: str) -> dict[str, Any]:
     """A security group with its rules."""
-    rules = service.rules_of(session, row.id)
-    names = remote_names(session, rules)
+    return groups(session, [row], locale)[0]
+
+
+def _group(row: SecurityGroup, rules: list[SecurityRule], names: dict[str, str], locale: str) -> dict[str, Any]:
     return {
         **_row(row),
         "name": row.name,

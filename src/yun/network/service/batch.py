@@ -64,6 +64,8 @@ def places_by_port(session: Session, port_ids: list[str]) -> dict[str, list[tupl
 
 def group_names(session: Session, group_ids: list[str]) -> dict[str, str]:
     """Group id → name."""
+    if not group_ids:
+        return {}
     query = sa.select(SecurityGroup.id, SecurityGroup.name).where(SecurityGroup.id.in_(group_ids))
     return {identifier: name for identifier, name in session.execute(query)}  # noqa: C416
 

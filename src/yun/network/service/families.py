@@ -82,6 +82,8 @@ def pick(session: Session, subnet: Subnet, wanted: str | None, mac: str) -> Part
 
 def roomy(session: Session, subnets: list[Subnet]) -> Subnet:
     """The first with room; the first of all tells its numbers where none has."""
+    if len(subnets) == 1:
+        return subnets[0]
     return next((s for s in subnets if self_made(s) or addresses.free(session, s) > 0), subnets[0])
 
 

@@ -13,7 +13,7 @@ from yun.base.errors import Conflict, NotFound
 from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.network import checks
-from yun.network.model import ACTIVE, FloatingIp, Network, Port, PortForwarding, Router
+from yun.network.model import ACTIVE, FloatingIp, Network, Port, PortForwarding, Router, RouterInterface, Subnet
 from yun.network.service import look, paths
 from yun.network.service.floating import inner_of, must_reach, refuse_balanced, touched
 from yun.operations.intent import Intent, Key, Subject
@@ -287,7 +287,14 @@ def forwardings_through(
     session: Session, router: Router, subnet_ids: Sequence[str] | None = None
 ) -> list[tuple[PortForwarding, str]]:
     """The living forwardings that go through a router, to some of its subnets if asked: each with its address."""
-    networks = [leg.row.network_id for leg in paths.legs(session, router.id) if not leg.row.external]
+    networks = (
+        sa.select(RouterInterface.network_id)
+        .join(Subnet, Subnet.id == RouterInterface.subnet_id)
+        .where(
+            RouterInterface.router_id == router.id, RouterInterface.external.is_(False),
+            RouterInterface.state == ACTIVE, Subnet.state == ACTIVE,
+        )
+    )  # fmt: skip
     query = (
         sa.select(PortForwarding)
         .join(Port, Port.id == PortForwarding.port_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -83,15 +84,18 @@ def get(ctx: Context, model: type[T], reference: str) -> T:
     noun = NOUNS[model]
     if "\0" in reference:  # no name has it, and PostgreSQL refuses to compare with it
         raise not_found(WORDS.get(noun, noun), reference.replace("\0", "�"))
-    query: sa.Select[Any] = sa.select(model)
+    listed: Iterable[T | None]
     if ID.fullmatch(reference) and reference.startswith(model.PREFIX + "_"):
-        query = query.where(model.id == reference)
+        listed = [ctx.session.get(model, reference)]
     else:
+        query: sa.Select[Any] = sa.select(model)
         query = query.where(sa.or_(*(column == reference for column in NAMED_BY[model]), *_further(model, reference)))
         if ctx.project_id is not None:
             query = query.where(_of_project(ctx, model, ctx.project_id))
-    listed = ctx.session.scalars(query.limit(50))
-    found: list[T] = [row for row in listed if ctx.sees(row.project_id) or shares.shown(ctx, row)]
+        listed = ctx.session.scalars(query.limit(50))
+    found: list[T] = [
+        row for row in listed if row is not None and (ctx.sees(row.project_id) or shares.shown(ctx, row))
+    ]
     if len(found) > 1:  # a living one is meant before one in the trash, one's own before the cloud's
         found = [r for r in found if r.state != TRASHED] or found
         found = [r for r in found if r.project_id is not None] or found
@@ -280,8 +284,16 @@ def legs_of(session: Session, router_id: str, *, trashed: bool = False) -> list[
 
 def rules_of(session: Session, group_id: str) -> list[SecurityRule]:
     """The rules of a group, oldest first."""
-    query = sa.select(SecurityRule).where(SecurityRule.group_id == group_id)
-    return list(session.scalars(query.order_by(SecurityRule.id)))
+    return rules_by_group(session, [group_id]).get(group_id, [])
+
+
+def rules_by_group(session: Session, group_ids: Sequence[str]) -> dict[str, list[SecurityRule]]:
+    """Group id → its rules, oldest first, for those that have some: for lists, in one query."""
+    query = sa.select(SecurityRule).where(SecurityRule.group_id.in_(group_ids))
+    found: dict[str, list[SecurityRule]] = {}
+    for rule in session.scalars(query.order_by(SecurityRule.id)):
+        found.setdefault(rule.group_id, []).append(rule)
+    return found
 
 
 PLAIN = (
@@ -344,18 +356,31 @@ def addresses_of(session: Session, instance_ids: list[str]) -> dict[str, list[tu
 
 def router_of(session: Session, subnet_id: str) -> Router | None:
     """The living router that is the way out of a subnet: the one with the subnet's gateway address, where one has."""
-    at_gateway = RouterInterface.address.startswith(Subnet.gateway.concat("/"))
-    query = (
-        sa.select(Router)
-        .join(RouterInterface, RouterInterface.router_id == Router.id)
-        .join(Subnet, Subnet.id == RouterInterface.subnet_id)
-        .where(
-            RouterInterface.subnet_id == subnet_id, RouterInterface.external.is_(False),
-            RouterInterface.state == ACTIVE, Router.state == ACTIVE,
-        )
-        .order_by(sa.case((at_gateway, 0), else_=1), RouterInterface.created_at, RouterInterface.id)
-    )  # fmt: skip
-    return session.scalar(query.limit(1))
+    found = routers_of(session, [subnet_id]).get(subnet_id)
+    return session.get_one(Router, found) if found is not None else None
+
+
+def routers_of(session: Session, subnet_ids: Sequence[str]) -> dict[str, str]:
+    """Subnet id → the id of the router that is its way out, as `router_of` says, for those that have one."""
+    found: dict[str, str] = {}
+    for subnet_id, router_id in session.execute(_WAYS_OUT, {"subnets": list(subnet_ids)}):
+        found.setdefault(subnet_id, router_id)
+    return found
+
+
+_WAYS_OUT = (
+    sa.select(RouterInterface.subnet_id, Router.id)
+    .join(RouterInterface, RouterInterface.router_id == Router.id)
+    .join(Subnet, Subnet.id == RouterInterface.subnet_id)
+    .where(
+        RouterInterface.subnet_id.in_(sa.bindparam("subnets", expanding=True)), RouterInterface.external.is_(False),
+        RouterInterface.state == ACTIVE, Router.state == ACTIVE,
+    )
+    .order_by(
+        sa.case((RouterInterface.address.startswith(Subnet.gateway.concat("/")), 0), else_=1),
+        RouterInterface.created_at, RouterInterface.id,
+    )
+)  # fmt: skip
 
 
 def project_router(session: Session, project_id: str) -> Router | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -33,7 +34,7 @@ class Leg:
     row: RouterInterface
     subnet: Subnet
 
-    @property
+    @cached_property
     def net(self) -> checks.Net:
         """The subnet's range."""
         return ipaddress.ip_network(self.subnet.cidr)
@@ -51,10 +52,17 @@ class Leg:
 
 def legs(session: Session, router_id: str) -> list[Leg]:
     """The living legs of a router in living subnets, the outside one last."""
-    rows = look.legs_of(session, router_id)
-    query = sa.select(Subnet).where(Subnet.id.in_([r.subnet_id for r in rows]), Subnet.state == ACTIVE)
-    subnets = {s.id: s for s in session.scalars(query)}
-    return [Leg(row, subnets[row.subnet_id]) for row in rows if row.subnet_id in subnets]
+    return [Leg(row, subnet) for row, subnet in session.execute(_LEGS, {"router": router_id})]
+
+
+_LEGS = (
+    sa.select(RouterInterface, Subnet)
+    .join(Subnet, Subnet.id == RouterInterface.subnet_id)
+    .where(
+        RouterInterface.router_id == sa.bindparam("router"), RouterInterface.state == ACTIVE, Subnet.state == ACTIVE
+    )
+    .order_by(RouterInterface.external, RouterInterface.id)
+)
 
 
 def outside(found: Sequence[Leg]) -> Leg | None:
@@ -124,7 +132,8 @@ def floating_on(
 def gated(session: Session, router_id: str, found: Sequence[Leg]) -> list[str]:
     """The subnets among these legs of a router whose way out it is."""
     inner = [leg.subnet.id for leg in found if not leg.row.external]
-    return [s for s in inner if (router := look.router_of(session, s)) is not None and router.id == router_id]
+    ways = look.routers_of(session, inner)
+    return [s for s in inner if ways.get(s) == router_id]
 
 
 def floating_through(session: Session, router_id: str, subnet_ids: Sequence[str] | None = None) -> list[FloatingIp]:
@@ -145,9 +154,22 @@ def peerings_of(session: Session, router_id: str, *states: str) -> list[NetworkP
 def ranges_on(session: Session, router: Router, *, besides: str = "") -> list[tuple[str, str]]:
     """All that a router routes by itself, as (name, range): subnets on it, the other side's ranges of its peerings
     (but of the one ``besides``), destinations of static routes, but for the one for everything."""
-    # A subnet in the trash may come back to its leg.
-    mine = sa.select(Subnet).where(Subnet.id.in_([leg.subnet_id for leg in look.legs_of(session, router.id)]))
-    found = [(s.name, s.cidr) for s in session.scalars(mine.order_by(Subnet.created_at, Subnet.id))]
+    subnets = subnets_on(session, router.id)
+    return [(s.name, s.cidr) for s in subnets] + ranges_beyond(session, router, besides=besides)
+
+
+def subnets_on(session: Session, router_id: str) -> list[Subnet]:
+    """The subnets on a router's living legs, those in the trash too, which may come back to their leg; oldest first."""
+    legs_of_it = sa.select(RouterInterface.subnet_id).where(
+        RouterInterface.router_id == router_id, RouterInterface.state == ACTIVE
+    )
+    query = sa.select(Subnet).where(Subnet.id.in_(legs_of_it))
+    return list(session.scalars(query.order_by(Subnet.created_at, Subnet.id)))
+
+
+def ranges_beyond(session: Session, router: Router, *, besides: str = "") -> list[tuple[str, str]]:
+    """What of `ranges_on` is not a subnet on the router."""
+    found: list[tuple[str, str]] = []
     for peering in peerings_of(session, router.id, ACTIVE):
         if peering.id != besides:
             theirs = peering.peer_ranges if peering.router_id == router.id else peering.ranges

@@ -19,9 +19,11 @@ def refuse_overlap(session: Session, net: checks.Net, subnets: Sequence[Subnet])
     """Raise `Invalid` where the range overlaps a subnet's; one that lies in the trash is told, with the way back."""
     for subnet in subnets:
         have = ipaddress.ip_network(subnet.cidr)
+        if have.version != net.version or not have.overlaps(net):
+            continue
         network = session.get_one(Network, subnet.network_id)
         gone: Network | Subnet | None = next((each for each in (network, subnet) if each.state == TRASHED), None)
-        if gone is not None and have.version == net.version and have.overlaps(net):
+        if gone is not None:
             raise Invalid(
                 _("The range {cidr} overlaps {other} ({range}), which lies in the trash: its addresses stay taken as "
                   "long as it can be brought back.", cidr=str(net), other=gone.name, range=subnet.cidr),

@@ -5,14 +5,13 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field
 
-import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from yun.base.context import Context
 from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.network import addresses, checks
-from yun.network.model import ACTIVE, Network, Router, RouterInterface, Subnet
+from yun.network.model import Network, Router, RouterInterface, Subnet
 from yun.network.service import look, paths
 from yun.network.service.ranges import refuse_overlap
 
@@ -123,11 +122,8 @@ def inherited(session: Session, net: checks.Net) -> list[str]:
 
 
 def _check_router(session: Session, router: Router, net: checks.Net) -> None:
-    legs = sa.select(RouterInterface.subnet_id).where(
-        RouterInterface.router_id == router.id, RouterInterface.state == ACTIVE
-    )
-    refuse_overlap(session, net, session.scalars(sa.select(Subnet).where(Subnet.id.in_(legs))).all())
-    checks.no_overlap(net, paths.ranges_on(session, router))
+    refuse_overlap(session, net, paths.subnets_on(session, router.id))
+    checks.no_overlap(net, paths.ranges_beyond(session, router))
 
 
 def _leg(session: Session, router: Router, subnet: Subnet, address: str) -> RouterInterface:

@@ -44,8 +44,13 @@ def router_spec(session: Session, router_id: str) -> RouterSpec | None:
 
 def _living(session: Session, legs: list[Leg]) -> list[Leg]:
     networks = [leg.row.network_id for leg in legs]
-    alive = set(session.scalars(sa.select(Network.id).where(Network.id.in_(networks), Network.state == ACTIVE)))
+    alive = set(session.scalars(_LIVING, {"networks": networks}))
     return [leg for leg in legs if leg.row.network_id in alive]
+
+
+_LIVING = sa.select(Network.id).where(
+    Network.id.in_(sa.bindparam("networks", expanding=True)), Network.state == ACTIVE
+)
 
 
 def _leg(leg: RouterInterface) -> RouterInterfaceSpec:
