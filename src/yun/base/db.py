@@ -210,8 +210,11 @@ POSTGRESQL_NOW: sa.ColumnElement[float] = sa.literal_column("extract(epoch FROM 
 
 def epoch(session: Session) -> float:
     """Seconds since 1970 by the database's own clock, the one clock all processes share."""
-    now = SQLITE_NOW if session.get_bind().dialect.name == "sqlite" else POSTGRESQL_NOW
-    return float(session.execute(sa.select(now)).scalar_one())
+    return float(session.execute(_NOW[session.get_bind().dialect.name]).scalar_one())
+
+
+_NOW = {"sqlite": sa.select(SQLITE_NOW), "postgresql": sa.select(POSTGRESQL_NOW)}
+"""Built once, as whatever is asked with each operation."""
 
 
 def _make_private(path: str) -> None:

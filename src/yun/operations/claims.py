@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
@@ -115,6 +115,10 @@ def _dead(me: Claimant, now: float) -> sa.Select[Any]:
 def _blocked(session: Session, seqs: list[int]) -> set[int]:
     if not seqs:
         return set()
+    return set(session.scalars(_BLOCKED, {"seqs": seqs}))
+
+
+def _query_of_blocked() -> sa.Select[int]:
     older = aliased(OperationKey)
     ahead = (
         sa.select(sa.func.count())
@@ -122,8 +126,11 @@ def _blocked(session: Session, seqs: list[int]) -> set[int]:
         .correlate(OperationKey)
         .scalar_subquery()
     )
-    query = sa.select(OperationKey.seq).where(OperationKey.seq.in_(seqs), ahead >= OperationKey.slots)
-    return set(session.scalars(query))
+    asked = OperationKey.seq.in_(sa.bindparam("seqs", expanding=True))
+    return sa.select(OperationKey.seq).where(asked, ahead >= OperationKey.slots)
+
+
+_BLOCKED = _query_of_blocked()
 
 
 def blockers(session: Session, seq: int) -> set[int]:
@@ -137,22 +144,33 @@ def blockers(session: Session, seq: int) -> set[int]:
 
 def is_first(session: Session, keys: Collection[tuple[str, int]]) -> bool:
     """Whether a new operation with these keys (and slots) could run at once."""
-    for key, slots in keys:
-        held = session.scalar(sa.select(sa.func.count()).where(OperationKey.key == key))
-        if (held or 0) >= slots:
-            return False
-    return True
+    held = {key: number for key, number in session.execute(_HELD, {"keys": [key for key, _slots in keys]})}  # noqa: C416
+    return all(held.get(key, 0) < slots for key, slots in keys)
+
+
+_HELD = (
+    sa.select(OperationKey.key, sa.func.count())
+    .where(OperationKey.key.in_(sa.bindparam("keys", expanding=True)))
+    .group_by(OperationKey.key)
+)
+
+
+_KEYS = cast(sa.Table, OperationKey.__table__)
+_RELEASE = sa.delete(_KEYS).where(_KEYS.c.seq == sa.bindparam("operation_seq"))
+_WIDTHS = (
+    sa.select(_KEYS.c.key, sa.func.max(_KEYS.c.slots))
+    .where(_KEYS.c.key.in_(sa.bindparam("keys", expanding=True)))
+    .group_by(_KEYS.c.key)
+    .order_by(_KEYS.c.key)
+)
 
 
 def release_keys(session: Session, operation: Operation) -> None:
     """Give the keys back and make whoever stands first behind them worth looking at."""
     serialize(session)
     names = [key for key, _slots in operation.keys]
-    session.execute(sa.delete(OperationKey).where(OperationKey.seq == operation.seq))
-    for key in names:
-        width = session.scalar(sa.select(sa.func.max(OperationKey.slots)).where(OperationKey.key == key))
-        if width is None:
-            continue
+    session.execute(_RELEASE, {"operation_seq": operation.seq})
+    for key, width in session.execute(_WIDTHS, {"keys": names}).all():
         first = sa.select(OperationKey.seq).where(OperationKey.key == key).order_by(OperationKey.seq).limit(width)
         seqs = list(session.scalars(first))
         session.execute(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -16,6 +16,10 @@ from yun.operations.model import Event, Notice
 _WAKERS: list[Callable[[], object]] = []
 _LOCK = threading.Lock()
 STREAM_LOCK = 0x59554E02
+
+
+_TELL = sa.insert(cast(sa.Table, Event.__table__))
+"""Without the object mapper: no change is without an event, and nobody holds one."""
 
 
 def emit(
@@ -35,17 +39,11 @@ def emit(
     if session.get_bind().dialect.name == "postgresql" and not session.info.get("stream_locked"):
         session.execute(sa.text(f"SELECT pg_advisory_xact_lock({STREAM_LOCK})"))
         session.info["stream_locked"] = True
-    session.add(
-        Event(
-            kind=kind,
-            subject_kind=subject.kind,
-            subject_id=subject.id,
-            subject_name=subject.name,
-            project_id=project_id,
-            operation_id=operation_id,
-            data=data or {},
-        )
-    )
+    values = {
+        "kind": kind, "subject_kind": subject.kind, "subject_id": subject.id, "subject_name": subject.name,
+        "project_id": project_id, "operation_id": operation_id, "data": data or {},
+    }  # fmt: skip
+    session.execute(_TELL, values)
     on_commit(session, wake)
 
 

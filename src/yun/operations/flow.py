@@ -261,7 +261,7 @@ class Op:
             for n in line:
                 try:
                     self.check_cancel()
-                    line.outputs[n] = self.journal.walk(self, first + n, *steps[n])
+                    line.outputs[n] = self.journal.walk(self, first + n, *steps[n], alone=False)
                 except Exception as error:
                     line.fail(error)
 
@@ -304,6 +304,7 @@ class Op:
         What cannot be cancelled any more (`cancellable`) goes on.
         """
         if self._must_stop():
+            self.journal.flush()
             raise Fenced(self.id)
         if self.undoing is None and self.cancellable and self.journal.cancel_requested():
             raise Cancelled(_("Cancelled on request."))

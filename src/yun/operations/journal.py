@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -23,7 +23,14 @@ from yun.operations.model import Operation, OperationStep
 log = logger(__name__)
 PROGRESS_SECONDS = 0.5
 STEPS = cast(sa.Table, OperationStep.__table__)
-FENCE = sa.select(Operation.fence).where(Operation.seq == sa.bindparam("operation_seq")).with_for_update()
+OPERATIONS = cast(sa.Table, Operation.__table__)
+FENCE = (
+    sa.select(OPERATIONS.c.fence, OPERATIONS.c.deadline_missed)
+    .where(OPERATIONS.c.seq == sa.bindparam("operation_seq"))
+    .with_for_update()
+)
+CHANGE = sa.update(STEPS).where(STEPS.c.id == sa.bindparam("step_id"))
+BEGIN = sa.insert(STEPS)
 KNOWN = sa.select(STEPS.c.position, STEPS.c.id).where(
     STEPS.c.seq == sa.bindparam("operation_seq"), STEPS.c.position.between(sa.bindparam("first"), sa.bindparam("last"))
 )
@@ -71,6 +78,17 @@ def persistent(call: Any, *, seconds: float = 60.0) -> Any:
             wait = min(wait * 2, 2.0)
 
 
+class _Again:
+    """A write that is told whether it was tried before, so that only then it looks for what it may have written."""
+
+    def __init__(self, write: Callable[[bool], Any]) -> None:
+        self._write, self._tried = write, False
+
+    def __call__(self) -> Any:
+        tried, self._tried = self._tried, True
+        return self._write(tried)
+
+
 class Journal:
     """Rows of one operation, for the process that holds fence number ``fence``."""
 
@@ -82,7 +100,10 @@ class Journal:
         self.cancel_known = operation.cancel_requested
         self._asked = time.monotonic()  # the claim has just told whether somebody asked
         self._shown = 0.0
+        self.late = False
+        """Whether its deadline was missed when it was last written to."""
         self.rows: dict[int, OperationStep] = {}
+        self._unwritten: list[tuple[int, dict[str, Any]]] = []
         self._announced: set[int] = set()
 
     def load(self) -> None:
@@ -95,18 +116,40 @@ class Journal:
     def fenced(self) -> Iterator[Session]:
         """A writing transaction that holds the operation's row and proves the fence. Raises `Fenced`."""
         with self.database.write() as session:
-            query = sa.select(Operation.fence).where(Operation.seq == self.seq).with_for_update()
-            if session.execute(query).scalar_one_or_none() != self.fence:
-                raise Fenced(self.operation.id)
+            self._prove(session)
             yield session
+        self._kept()
 
     @contextmanager
     def quick(self) -> Iterator[sa.Connection]:
         """`fenced` without the object mapper, for the journal's own rows: a step costs two of these."""
         with translated(), self.database.writer.begin() as connection:
-            if connection.execute(FENCE, {"operation_seq": self.seq}).scalar_one_or_none() != self.fence:
-                raise Fenced(self.operation.id)
+            self._prove(connection)
             yield connection
+        self._kept()
+
+    def _prove(self, place: Session | sa.Connection) -> None:
+        """Hold the operation's row and prove the fence, and write with it what was done since the last write."""
+        found = place.execute(FENCE, {"operation_seq": self.seq}).one_or_none()
+        if found is None or found[0] != self.fence:
+            raise Fenced(self.operation.id)
+        self.late = bool(found[1])
+        for step_id, values in self._unwritten:
+            place.execute(CHANGE.values(**values), {"step_id": step_id})
+
+    def _kept(self) -> None:
+        """What was done is written."""
+        self._unwritten = []
+
+    def flush(self) -> None:
+        """What was done is in the journal, as far as the database answers now."""
+        if self._unwritten:
+            with suppress(DatabaseAway):
+                self._write()
+
+    def _write(self) -> None:
+        with self.quick():
+            pass
 
     @property
     def final(self) -> bool:
@@ -114,48 +157,58 @@ class Journal:
         rows = tuple(self.rows.values())  # at once: other threads may walk steps of the same operation
         return any(row.name == FINAL and row.state == "done" for row in rows)
 
-    def walk(self, op: Op, position: int, step: Step, args: list[Any]) -> Any:
-        """The step's output: recorded, or made now."""
+    def walk(self, op: Op, position: int, step: Step, args: list[Any], *, alone: bool = True) -> Any:
+        """The step's output: recorded, or made now.
+
+        That it is done is written with what the operation writes next, before another step acts: of a step that is
+        the last one, with the operation's end. Where it is not ``alone``, at once.
+        """
         row = self.rows.get(position)
         if row is not None and row.name != step.name:
             raise JournalMismatchError(f"{self.operation.kind} step {position} was {row.name}, is {step.name}")
         if row is not None and row.state == "done":
             return unwrap(row.output)
         if step.transactional:
-            return persistent(lambda: self._transact(op, position, step, args))
+            return persistent(_Again(lambda again: self._transact(op, position, step, args, again or row is not None)))
         if row is None and not step.brief:
-            row = persistent(lambda: self._begin([(position, step, args)]))[0]
+            row = persistent(_Again(lambda again: self._begin([(position, step, args)], again)))[0]
+        elif self._unwritten:
+            persistent(self._write)
         times = {"begun_at": datetime.now(UTC)} if position in self._announced or row is None else {}
         self._announced.discard(position)
         try:
             output = step.call(op, *(row.arguments if row is not None else args))
         except (DriverError, DatabaseAway) as error:
             if row is None:
-                row = persistent(lambda: self._begin([(position, step, args)]))[0]
+                row = persistent(_Again(lambda again: self._begin([(position, step, args)], again)))[0]
             self._tried(row, error)
             if row.attempts <= _tries(step, error):
                 raise Backoff(pause(row.attempts), error) from error
             raise
         if row is None:
             done = {"output": wrap(output), "state": "done", "ended_at": datetime.now(UTC), **times}
-            return unwrap(persistent(lambda: self._begin([(position, step, args)], **done))[0].output)
-        persistent(lambda: self._done(row, output, **times))
+            call = [(position, step, args)]
+            return unwrap(persistent(_Again(lambda again: self._begin(call, again, **done)))[0].output)
+        self._done(row, output, alone=alone, **times)
         return unwrap(row.output)
 
     def begin_all(self, first: int, calls: Sequence[tuple[Step, list[Any]]]) -> None:
         """Record in one commit that the steps at ``first`` and the next places may have begun, as far as that is not
         known: each by itself would wait for the others at the disk."""
         places = [(first + n, made, args) for n, (made, args) in enumerate(calls)]
+        if self._unwritten:
+            persistent(self._write)
         if fresh := [each for each in places if each[0] not in self.rows and not each[1].transactional]:
-            persistent(lambda: self._begin(fresh))
+            persistent(_Again(lambda again: self._begin(fresh, again)))
             self._announced |= {position for position, _step, _args in fresh}  # done, each says when it really began
 
-    def _begin(self, calls: Sequence[tuple[int, Step, list[Any]]], **more: Any) -> list[OperationStep]:
-        """Rows of the steps, as begun; ``more`` are other values of theirs. One that is there already stays."""
+    def _begin(self, calls: Sequence[tuple[int, Step, list[Any]]], again: bool, **more: Any) -> list[OperationStep]:
+        """Rows of the steps, as begun; ``more`` are other values of theirs. One that is there already, by an earlier
+        try whose end nobody knows (``again``), stays."""
         rows = []
         with self.quick() as connection:
             places = {"operation_seq": self.seq, "first": calls[0][0], "last": calls[-1][0]}
-            known = {row.position: row.id for row in connection.execute(KNOWN, places)}
+            known = {row.position: row.id for row in connection.execute(KNOWN, places)} if again else {}
             for position, step, args in calls:
                 values = {"seq": self.seq, "position": position, "name": step.name, "arguments": args, "state": "begun"}
                 values |= more
@@ -163,7 +216,7 @@ class Journal:
                 if position in known:
                     row.id = known[position]
                 else:
-                    made = connection.execute(sa.insert(STEPS), values)
+                    made = connection.execute(BEGIN, values)
                     row.id = (made.inserted_primary_key or (0,))[0]
                 rows.append(row)
         self.rows |= {row.position: row for row in rows}
@@ -172,26 +225,33 @@ class Journal:
     def _at(self, position: int) -> sa.Select[OperationStep]:
         return sa.select(OperationStep).where(OperationStep.seq == self.seq, OperationStep.position == position)
 
-    def _done(self, row: OperationStep, output: Any, **times: datetime) -> None:
-        row.output = wrap(output)
-        self._change(row, output=row.output, state="done", ended_at=datetime.now(UTC), error=None, **times)
+    def _done(self, row: OperationStep, output: Any, *, alone: bool, **times: datetime) -> None:
+        values = {"output": wrap(output), "state": "done", "ended_at": datetime.now(UTC), "error": None, **times}
+        if not alone:
+            persistent(lambda: self._change(row, **values))
+            return
+        for name, value in values.items():
+            setattr(row, name, value)
+        self._unwritten.append((row.id, values))
 
     def _change(self, row: OperationStep, **values: Any) -> None:
         for name, value in values.items():
             setattr(row, name, value)
         with self.quick() as connection:
-            connection.execute(sa.update(STEPS).where(STEPS.c.id == row.id), values)
+            connection.execute(CHANGE.values(**values), {"step_id": row.id})
 
-    def _transact(self, op: Op, position: int, step: Step, args: list[Any]) -> Any:
+    def _transact(self, op: Op, position: int, step: Step, args: list[Any], again: bool) -> Any:
         with self.fenced() as session:
-            row = session.scalars(self._at(position)).one_or_none()
+            row = session.scalars(self._at(position)).one_or_none() if again else None
             if row is None:
-                output = step.call(op, session, *args)
-                row = OperationStep(
-                    seq=self.seq, position=position, name=step.name, arguments=args, state="done",
-                    output=wrap(output), ended_at=datetime.now(UTC),
-                )  # fmt: skip
-                session.add(row)
+                values = {
+                    "seq": self.seq, "position": position, "name": step.name, "arguments": args, "state": "done",
+                    "output": wrap(step.call(op, session, *args)), "ended_at": datetime.now(UTC),
+                }  # fmt: skip
+                session.flush()
+                made = session.connection().execute(BEGIN, values)
+                row = OperationStep(**values, attempts=0, undo_attempts=0)
+                row.id = (made.inserted_primary_key or (0,))[0]
         self.rows[position] = row
         return unwrap(row.output)
 

@@ -19,7 +19,7 @@ from yun.operations.claims import release_keys
 from yun.operations.events import emit, raise_notice, resolve_notice
 from yun.operations.flow import REGISTRY, Cancelled, Fenced, Op, Recipe, Refused, plain
 from yun.operations.intent import Subject
-from yun.operations.journal import Backoff, Journal, pause, persistent, unwrap
+from yun.operations.journal import OPERATIONS, Backoff, Journal, pause, persistent, unwrap
 from yun.operations.model import Operation, OperationKey, OperationStep, OperationSubject, State
 
 log = logs.logger(__name__)
@@ -188,7 +188,7 @@ class Runner:
                     if outcome != State.SUCCEEDED:
                         log.warning("%s %s: %s", self.operation.kind, outcome, self.operation.error)
                     release_keys(session, self.operation)
-                    resolve_notice(session, f"deadline:{self.operation.id}")
+                    self._in_time(session)
                     forget(session, self.operation.seq)
                     return
                 self._conclude(session, outcome, value)
@@ -207,11 +207,17 @@ class Runner:
         if outcome == State.SUCCEEDED:
             opposites.succeeded(session, self.operation, self.op.settings.undo_days)
         release_keys(session, self.operation)
-        resolve_notice(session, f"deadline:{self.operation.id}")
+        self._in_time(session)
         self._tell(session, outcome, error=self.operation.error)
 
+    def _in_time(self, session: Session) -> None:
+        """It has ended: nobody need be told any longer that it takes too long."""
+        if self.journal.late:
+            resolve_notice(session, f"deadline:{self.operation.id}")
+
     def _set(self, session: Session, **values: Any) -> None:
-        session.execute(sa.update(Operation).where(Operation.seq == self.operation.seq).values(**values))
+        mine = sa.update(OPERATIONS).where(OPERATIONS.c.seq == self.operation.seq)
+        session.execute(mine.values(**values))
         for name, value in values.items():
             setattr(self.operation, name, value)
 
