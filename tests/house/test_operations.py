@@ -221,8 +221,8 @@ def twice(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(REGISTRY.steps, name, replace(step, call=doubled(step.call), undo=undo))
     walk = journal.Journal.walk
 
-    def walk_twice(self: Any, op: Any, position: int, step: Any, args: Any) -> Any:
-        return walk(self, op, position, REGISTRY.steps[step.name], args)
+    def walk_twice(self: Any, op: Any, position: int, step: Any, args: Any, **how: Any) -> Any:
+        return walk(self, op, position, REGISTRY.steps[step.name], args, **how)
 
     monkeypatch.setattr(journal.Journal, "walk", walk_twice)
 

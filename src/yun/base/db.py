@@ -132,7 +132,8 @@ class Database:
         self.engine = sa.create_engine(self.url, **options)
         if self.sqlite:
             event.listen(self.engine, "connect", _sqlite_connect)
-            Writers(busy_seconds).attend(self.engine)
+            self._writers = Writers(busy_seconds)
+            self._writers.attend(self.engine)
         self.writer = self.engine.execution_options(yun_write=True)
 
     def create(self) -> None:
@@ -154,6 +155,12 @@ class Database:
         """A reading transaction, a consistent picture of one moment."""
         with translated(), self.session(write=False) as session, session.begin():
             yield session
+
+    @property
+    def written(self) -> int | None:
+        """How many writing transactions have ended, on SQLite, where nobody else writes: what was read before stands
+        while this number does. None where others write too."""
+        return self._writers.ended if self.sqlite else None
 
     def close(self) -> None:
         """Give all connections back."""
@@ -242,6 +249,7 @@ class Writers:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._turn = threading.Lock()
+        self.ended = 0
 
     def attend(self, engine: sa.Engine) -> None:
         """Stand at the beginning and end of the engine's transactions."""
@@ -268,6 +276,7 @@ class Writers:
 
     def _release(self, held: dict[str, Any]) -> None:
         if held.pop("writes", False):
+            self.ended += 1
             self._turn.release()
 
 

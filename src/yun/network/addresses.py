@@ -35,19 +35,26 @@ def total(subnet: Subnet) -> int:
 def free(session: Session, subnet: Subnet) -> int:
     """How many addresses of the pool nobody has."""
     low, high = place_of(subnet, subnet.pool_start), place_of(subnet, subnet.pool_end)
-    taken = sa.select(sa.func.count()).where(
-        Reservation.subnet_id == subnet.id, Reservation.place >= low, Reservation.place <= high
-    )
+    taken = session.scalar(_TAKEN, {"subnet": subnet.id, "low": low, "high": high}) or 0
     kept = sum(min(r.last, high) - max(r.first, low) + 1 for r in ranges(session, subnet, low, high))
-    return total(subnet) - (session.scalar(taken) or 0) - kept
+    return total(subnet) - taken - kept
 
 
 def ranges(session: Session, subnet: Subnet, low: int, high: int) -> list[AddressRange]:
     """The reserved ranges of the subnet that have a place from ``low`` to ``high``, in order."""
-    query = sa.select(AddressRange).where(
-        AddressRange.subnet_id == subnet.id, AddressRange.first <= high, AddressRange.last >= low
-    )
-    return list(session.scalars(query.order_by(AddressRange.first)))
+    return list(session.scalars(_RANGES, {"subnet": subnet.id, "low": low, "high": high}))
+
+
+_SUBNET = sa.bindparam("subnet", type_=sa.String)
+_LOW, _HIGH = sa.bindparam("low", type_=sa.BigInteger), sa.bindparam("high", type_=sa.BigInteger)
+_RANGES = (
+    sa.select(AddressRange)
+    .where(AddressRange.subnet_id == _SUBNET, AddressRange.first <= _HIGH, AddressRange.last >= _LOW)
+    .order_by(AddressRange.first)
+)
+_TAKEN = sa.select(sa.func.count()).where(
+    Reservation.subnet_id == _SUBNET, Reservation.place >= _LOW, Reservation.place <= _HIGH
+)
 
 
 def choose(session: Session, subnet: Subnet, wanted: str | None = None) -> str:
@@ -157,7 +164,7 @@ def _gap(session: Session, subnet: Subnet, floor: int) -> int:
 def _last_in_a_row() -> sa.Select[int | None, int | None]:
     """Whether a place is taken, and the lowest one from there on that is taken while the next is not."""
     held, after = aliased(Reservation), aliased(Reservation)
-    mine, floor = sa.bindparam("subnet", type_=sa.String), sa.bindparam("floor", type_=sa.BigInteger)
+    mine, floor = _SUBNET, sa.bindparam("floor", type_=sa.BigInteger)
     followed = sa.exists().where(after.subnet_id == mine, after.place == held.place + 1)
     begins = sa.select(Reservation.place).where(Reservation.subnet_id == mine, Reservation.place == floor)
     last = sa.select(held.place).where(held.subnet_id == mine, held.place >= floor, ~followed)
@@ -193,10 +200,20 @@ def new_mac(session: Session) -> str:
     """A MAC address of QEMU's range (52:54:00) that no port and no router has."""
     while True:
         mac = "52:54:00:" + ":".join(f"{b:02x}" for b in os.urandom(3))
-        legs = sa.select(RouterInterface.id).where(RouterInterface.mac == mac)
-        used = sa.select(Port.id).where(Port.mac == mac).union(legs)
-        if session.scalar(used) is None:
+        if not _used(session, mac):
             return mac
+
+
+def _used(session: Session, mac: str) -> bool:
+    return session.scalar(_USED, {"mac": mac}) is not None
+
+
+_MAC = sa.bindparam("mac", type_=sa.String)
+_USED = (
+    sa.select(Port.id)
+    .where(Port.mac == _MAC)
+    .union(sa.select(RouterInterface.id).where(RouterInterface.mac == _MAC))
+)
 
 
 def mac_of_card(mac: str, field: str = "mac") -> str:
@@ -211,8 +228,7 @@ def mac_of_card(mac: str, field: str = "mac") -> str:
 def check_mac(session: Session, mac: str) -> str:
     """A MAC address somebody asks for, in lower case. Raises `Invalid` for a wrong one, `Conflict` for a used one."""
     clean = mac_of_card(mac)
-    legs = sa.select(RouterInterface.id).where(RouterInterface.mac == clean)
-    if session.scalar(sa.select(Port.id).where(Port.mac == clean).union(legs)) is not None:
+    if _used(session, clean):
         raise Conflict(
             _("The MAC address {mac} is taken.", mac=clean), fields={"mac": _("a MAC address that is not in use")}
         )

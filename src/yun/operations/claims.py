@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
@@ -61,23 +62,14 @@ def claim(
     """
     serialize(session)
     now = epoch(session)
-    due: sa.ColumnElement[bool] = sa.or_(Operation.not_before <= now, Operation.not_before > now + MAX_PAUSE)
-    query = (
-        sa.select(Operation)
-        .where(
-            Operation.state.in_(CLAIMABLE),
-            Operation.ready.is_(True),
-            sa.or_(Operation.node_id.is_(None), Operation.node_id.in_(_dead(me, now))),
-            Operation.seq.not_in(list(me.active)) if me.active else sa.true(),
-        )
-        .order_by(Operation.seq)
-        .limit(SCAN)
-    )
-    query = query if ignore_pauses else query.where(due)
-    query = query if quiet is None else query.where(Operation.quiet.is_(quiet))
+    query, asked = _claimable(me.alone, quiet, ignore_pauses), dict[str, Any](active=list(me.active))
+    if not ignore_pauses:
+        asked["now"], asked["horizon"] = now, now + MAX_PAUSE
+    if not me.alone:
+        asked["silent"], asked["node"] = now - me.timeout, me.node_id
     taken: list[Operation] = []
     for _round in range(ROUNDS):
-        candidates = list(session.scalars(query))
+        candidates = list(session.scalars(query, asked))
         blocked = _blocked(session, [o.seq for o in candidates if o.state == State.QUEUED])
         _take(session, candidates, blocked, me, limit, now, taken)
         if taken or len(candidates) < SCAN:
@@ -104,12 +96,26 @@ def _take(
     session.flush()
 
 
-def _dead(me: Claimant, now: float) -> sa.Select[Any]:
-    """Node ids whose operations may be taken: silent ones, and our own where no thread of ours works on it."""
-    if me.alone:
-        return sa.select(Operation.node_id).where(Operation.node_id.is_not(None))
-    living = sa.select(Node.id).where(Node.beat > now - me.timeout, Node.id != me.node_id)
-    return sa.select(Operation.node_id).where(Operation.node_id.is_not(None), Operation.node_id.not_in(living))
+@cache
+def _claimable(alone: bool, quiet: bool | None, ignore_pauses: bool) -> sa.Select[Operation]:
+    """The oldest operations that may be taken: nobody's, those of silent processes, and our own where no thread of ours
+    works on it. Each built once. One that is ``alone`` takes all."""
+    query = (
+        sa.select(Operation)
+        .where(
+            Operation.state.in_(CLAIMABLE), Operation.ready.is_(True),
+            Operation.seq.not_in(sa.bindparam("active", expanding=True)),
+        )
+        .order_by(Operation.seq)
+        .limit(SCAN)
+    )  # fmt: skip
+    if not alone:
+        living = sa.select(Node.id).where(Node.beat > sa.bindparam("silent"), Node.id != sa.bindparam("node"))
+        query = query.where(sa.or_(Operation.node_id.is_(None), Operation.node_id.not_in(living)))
+    if not ignore_pauses:
+        due = sa.or_(Operation.not_before <= sa.bindparam("now"), Operation.not_before > sa.bindparam("horizon"))
+        query = query.where(due)
+    return query if quiet is None else query.where(Operation.quiet.is_(quiet))
 
 
 def _blocked(session: Session, seqs: list[int]) -> set[int]:

@@ -281,6 +281,11 @@ class Op:
         self.check_cancel()
         self.journal.walk(self, position, REGISTRY.steps[FINAL], [])
 
+    @property
+    def written(self) -> int | None:
+        """`Database.written`: whether rows that were read may have changed since."""
+        return self._database.written
+
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A short reading transaction."""

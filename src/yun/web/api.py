@@ -240,7 +240,8 @@ async def open_context(request: Request, ctx: Annotated[Context, Depends(authent
     opened: Opened = request.state.opened
     if opened.write:
         opened.repeat = await Repeat.of(request, ctx.project_id)
-        await run_in_threadpool(opened.recall)
+        if opened.repeat is not None:
+            await run_in_threadpool(opened.recall)
     return ctx
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
+from yun.network.crowd import Crowd
 from yun.network.flows import (  # noqa: F401 (they declare operations)
     balancers,
     captures,
@@ -29,12 +31,20 @@ if TYPE_CHECKING:
 
 def attach(engine: Engine) -> None:
     """Let the network engine's notices wake the operations that look."""
+    numbers = itertools.count()
 
-    def nudge(port_id: str) -> None:
-        if port_id == "balancer":
+    def look(port_ids: list[str]) -> None:
+        # A number of its own: a crowd that waits already is another one.
+        subject = Subject("port", port_ids[0]) if len(port_ids) == 1 else Subject("network", f"ports-{next(numbers)}")
+        engine.nudge("network.tend", subject, port_ids=port_ids)
+
+    crowd = Crowd(look)
+
+    def nudge(notice: str) -> None:
+        if notice == "balancer":
             engine.nudge("load_balancer.tend", Subject("load_balancer", "all"))
-        elif port_id:
-            engine.nudge("network.tend", Subject("port", port_id), port_ids=[port_id])
+        elif notice:
+            crowd.add(notice)
         else:
             engine.nudge("network.reconcile", Subject("network", "cloud"))
 

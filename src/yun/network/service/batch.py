@@ -32,15 +32,18 @@ def subnets_by_network(session: Session, network_ids: list[str]) -> dict[str, li
 
 def groups_by_port(session: Session, port_ids: list[str]) -> dict[str, list[SecurityGroup]]:
     """Port id → its groups, by name."""
-    query = (
-        sa.select(PortSecurityGroup.port_id, SecurityGroup)
-        .join(SecurityGroup, SecurityGroup.id == PortSecurityGroup.group_id)
-        .where(PortSecurityGroup.port_id.in_(port_ids))
-    )
     found: dict[str, list[SecurityGroup]] = {}
-    for port_id, group in session.execute(query.order_by(SecurityGroup.name)):
+    for port_id, group in session.execute(_GROUPS, {"ports": port_ids}):
         found.setdefault(port_id, []).append(group)
     return found
+
+
+_GROUPS = (
+    sa.select(PortSecurityGroup.port_id, SecurityGroup)
+    .join(SecurityGroup, SecurityGroup.id == PortSecurityGroup.group_id)
+    .where(PortSecurityGroup.port_id.in_(sa.bindparam("ports", expanding=True)))
+    .order_by(SecurityGroup.name)
+)
 
 
 def ports_by_id(session: Session, port_ids: list[str]) -> dict[str, Port]:
@@ -50,16 +53,18 @@ def ports_by_id(session: Session, port_ids: list[str]) -> dict[str, Port]:
 
 def places_by_port(session: Session, port_ids: list[str]) -> dict[str, list[tuple[str, str]]]:
     """Port id → its addresses beside the first as (subnet id, address), of living subnets."""
-    query = (
-        sa.select(PortAddress.port_id, PortAddress.subnet_id, PortAddress.address)
-        .join(Subnet, Subnet.id == PortAddress.subnet_id)
-        .where(PortAddress.port_id.in_(port_ids), Subnet.state == ACTIVE)
-        .order_by(Subnet.created_at, Subnet.id, PortAddress.address)
-    )
     found: dict[str, list[tuple[str, str]]] = {}
-    for port_id, subnet_id, address in session.execute(query):
+    for port_id, subnet_id, address in session.execute(_PLACES, {"ports": port_ids}):
         found.setdefault(port_id, []).append((subnet_id, address))
     return found
+
+
+_PLACES = (
+    sa.select(PortAddress.port_id, PortAddress.subnet_id, PortAddress.address)
+    .join(Subnet, Subnet.id == PortAddress.subnet_id)
+    .where(PortAddress.port_id.in_(sa.bindparam("ports", expanding=True)), Subnet.state == ACTIVE)
+    .order_by(Subnet.created_at, Subnet.id, PortAddress.address)
+)
 
 
 def group_names(session: Session, group_ids: list[str]) -> dict[str, str]:

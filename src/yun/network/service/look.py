@@ -268,10 +268,14 @@ def title_of(thing: Any) -> str:
 
 def subnets_of(session: Session, network_id: str, *, trashed: bool = False) -> list[Subnet]:
     """The subnets of a network, oldest first."""
-    query = sa.select(Subnet).where(Subnet.network_id == network_id)
-    if not trashed:
-        query = query.where(Subnet.state == ACTIVE)
-    return list(session.scalars(query.order_by(Subnet.created_at, Subnet.id)))
+    return list(session.scalars(_SUBNETS if trashed else _LIVING_SUBNETS, {"network": network_id}))
+
+
+_SUBNETS = (
+    sa.select(Subnet).where(Subnet.network_id == sa.bindparam("network")).order_by(Subnet.created_at, Subnet.id)
+)
+_LIVING_SUBNETS = _SUBNETS.where(Subnet.state == ACTIVE)
+"""Statements that most changes of a network ask are built once: that takes longer than asking them."""
 
 
 def legs_of(session: Session, router_id: str, *, trashed: bool = False) -> list[RouterInterface]:
@@ -289,11 +293,17 @@ def rules_of(session: Session, group_id: str) -> list[SecurityRule]:
 
 def rules_by_group(session: Session, group_ids: Sequence[str]) -> dict[str, list[SecurityRule]]:
     """Group id → its rules, oldest first, for those that have some: for lists, in one query."""
-    query = sa.select(SecurityRule).where(SecurityRule.group_id.in_(group_ids))
     found: dict[str, list[SecurityRule]] = {}
-    for rule in session.scalars(query.order_by(SecurityRule.id)):
+    for rule in session.scalars(_RULES, {"groups": list(group_ids)}):
         found.setdefault(rule.group_id, []).append(rule)
     return found
+
+
+_RULES = (
+    sa.select(SecurityRule)
+    .where(SecurityRule.group_id.in_(sa.bindparam("groups", expanding=True)))
+    .order_by(SecurityRule.id)
+)
 
 
 PLAIN = (
@@ -338,8 +348,11 @@ def places_of(session: Session, port: Port, *, living: bool = False) -> list[tup
 
 def floating_of(session: Session, port_ids: list[str]) -> dict[str, FloatingIp]:
     """Port id → floating IP, for those that have one."""
-    rows = session.scalars(sa.select(FloatingIp).where(FloatingIp.port_id.in_(port_ids)))
+    rows = session.scalars(_FLOATING, {"ports": port_ids})
     return {row.port_id: row for row in rows if row.port_id is not None}
+
+
+_FLOATING = sa.select(FloatingIp).where(FloatingIp.port_id.in_(sa.bindparam("ports", expanding=True)))
 
 
 def addresses_of(session: Session, instance_ids: list[str]) -> dict[str, list[tuple[Port, str | None]]]:

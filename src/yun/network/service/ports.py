@@ -104,10 +104,17 @@ def default_network(ctx: Context) -> Network:
 
 def default_group(session: Session, project_id: str) -> SecurityGroup | None:
     """The security group that ports of a project get when nobody says."""
-    query = sa.select(SecurityGroup).where(
-        SecurityGroup.project_id == project_id, SecurityGroup.is_default.is_(True), SecurityGroup.state == ACTIVE
+    return session.scalar(_DEFAULT_GROUP, {"project": project_id})
+
+
+_DEFAULT_GROUP = (
+    sa.select(SecurityGroup)
+    .where(
+        SecurityGroup.project_id == sa.bindparam("project"), SecurityGroup.is_default.is_(True),
+        SecurityGroup.state == ACTIVE,
     )
-    return session.scalar(query.limit(1))
+    .limit(1)
+)  # fmt: skip
 
 
 def plan_port(

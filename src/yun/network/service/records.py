@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -13,7 +14,7 @@ from yun.base.ids import new_id
 from yun.base.messages import _
 from yun.base.paging import Page, paginate
 from yun.network import checks
-from yun.network.model import DnsRecord, Network, Port
+from yun.network.model import DnsRecord, Network, Port, Subnet
 from yun.network.service import look
 from yun.network.service.networks import reach, tenancy
 from yun.network.service.rights import may_change
@@ -52,9 +53,9 @@ def full_names(record: DnsRecord, domains: list[str]) -> list[str]:
     return [record.name] if "." in record.name else [record.name, *(f"{record.name}.{d}" for d in domains)]
 
 
-def answers(session: Session, network: Network) -> dict[str, str]:
-    """Name → addresses between spaces, of the network's own records."""
-    listed = (network.domain, *(s.domain for s in look.subnets_of(session, network.id)))
+def answers(session: Session, network: Network, subnets: Sequence[Subnet]) -> dict[str, str]:
+    """Name → addresses between spaces, of the network's own records; ``subnets`` are its living ones."""
+    listed = (network.domain, *(s.domain for s in subnets))
     domains = list(dict.fromkeys(d for d in listed if d))
     found: dict[str, list[str]] = {}
     for record in records_of(session, network.id):

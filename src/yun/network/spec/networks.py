@@ -17,14 +17,15 @@ def network_spec(session: Session, network_id: str) -> NetworkSpec | None:
     network = session.get(Network, network_id)
     if network is None or network.state != ACTIVE:
         return None
+    subnets = look.subnets_of(session, network_id)
     return NetworkSpec(
         id=network.id,
         name=network.name,
-        subnets=tuple(subnet_spec(s, network) for s in look.subnets_of(session, network_id)),
+        subnets=tuple(subnet_spec(s, network) for s in subnets),
         physical=network.physical,
         vlan=network.vlan,
         domain=network.domain,
-        dns_records=answers(session, network),
+        dns_records=answers(session, network, subnets),
     )
 
 

@@ -28,6 +28,8 @@ from yun.operations.intent import Subject
 ORDER = tuple(SPECS)
 ROUNDS = 10
 AT_ONCE = 500
+TOGETHER = 50
+"""Things that the engine is told of in one transaction: meanwhile other changes of it wait."""
 PATIENCE = 2000
 """Tries of an engine that is away, half a minute between the later ones: a night. What waits says so, and is done when
 the engine is back; who will not wait cancels it."""
@@ -49,11 +51,13 @@ def bring(op: Op, targets: Iterable[Iterable[str]]) -> None:
 
 
 def _make_so(op: Op, wanted: list[tuple[str, str]]) -> None:
-    made = [(k, i) for kind in ORDER for k, i in wanted if k == kind and _apply(op, k, i)]
-    for kind in reversed(ORDER):
-        for k, identifier in wanted:
-            if k == kind and (k, identifier) not in made:
-                _remove(op, k, identifier)
+    in_order = [(k, i) for kind in ORDER for k, i in dict.fromkeys(wanted) if k == kind]
+    made: set[tuple[str, str]] = set()
+    for start in range(0, len(in_order), TOGETHER):
+        made |= _apply(op, in_order[start : start + TOGETHER])
+    for kind, identifier in reversed(in_order):
+        if (kind, identifier) not in made:
+            _remove(op, kind, identifier)
 
 
 def _networks_beside(op: Op, wanted: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -78,29 +82,30 @@ def _hanging(op: Op, wanted: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [thing for thing in found if thing not in wanted]
 
 
-def _apply(op: Op, kind: str, identifier: str) -> bool:
-    """The engine has the thing as its rows say; false where they say that it should not.
+def _apply(op: Op, things: list[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The engine has the things as their rows say, all of them at once; returns those that it should have at all.
 
     Rows may change while the engine works, by somebody else's operation: whoever applies looks again afterwards, so
     the last one to apply has seen everything.
     """
-    told: Any = None
+    told: dict[tuple[str, str], Any] = {}
     for _round in range(ROUNDS):
+        before = op.written
         with op.read() as session:
-            wanted = SPECS[kind](session, identifier)
-        if wanted is None:
-            return False
-        if wanted == told:
-            return True
-        getattr(op.drivers.network, f"apply_{kind}")(wanted)
+            wanted = {(kind, i): SPECS[kind](session, i) for kind, i in things}
+        fresh = [(t[0], spec) for t, spec in wanted.items() if spec is not None and spec != told.get(t)]
         told = wanted
-    return True
+        if fresh:
+            op.drivers.network.apply(fresh)
+        if not fresh or (before is not None and op.written == before):
+            break
+    return {thing for thing, spec in told.items() if spec is not None}
 
 
 def _remove(op: Op, kind: str, identifier: str) -> None:
     """The engine has the thing no more, unless somebody's rows came to want it while it was being removed."""
     getattr(op.drivers.network, f"remove_{kind}")(identifier)
-    _apply(op, kind, identifier)
+    _apply(op, [(kind, identifier)])
 
 
 def follow_after_undo(op: Op, output: Any, targets: list[list[str]]) -> None:
