@@ -164,6 +164,22 @@ class NetworkEngineContract:
             getattr(engine, f"apply_{kind}")(changed)
             assert engine.differing(kind, {changed.id: changed}) == {}, kind
 
+    def test_things_that_stand_on_each_other_are_made_at_once_or_not_at_all(self, engine: NetworkEngine) -> None:
+        things = [("network", NETWORK), ("network", OUTSIDE), ("group", GROUP), ("router", ROUTER), ("port", PORT)]
+        second = replace(
+            PORT, id="prt_2", uuid="a6b1c0b1-6a94-4a30-9b88-57b0b81f0e09", mac="52:54:00:00:00:02",
+            addresses=("10.0.0.12",), hostname="second",
+        )  # fmt: skip
+        with pytest.raises(DriverError):
+            engine.apply([*things, ("port", replace(second, network_id="net_9"))])
+        assert not any(engine.inventory().values())
+        engine.apply([*things, ("port", second)])
+        for kind, spec in (*things, ("port", second)):
+            assert engine.differing(kind, {spec.id: spec}) == {}, spec.id
+        engine.apply([("port", replace(second, groups=())), ("network", replace(NETWORK, name="renamed"))])
+        assert engine.differing("port", {"prt_2": second})
+        assert not engine.differing("network", {"net_1": replace(NETWORK, name="renamed")})
+
     def test_what_is_missing_or_stands_on_something_missing_differs(self, engine: NetworkEngine) -> None:
         for kind, specs in SPECS.items():
             assert set(engine.differing(kind, specs)) == set(specs), kind

@@ -114,6 +114,20 @@ class FakeNetworkEngine:
         with self._call("alive"):
             return "fake"
 
+    def apply(self, things: Sequence[tuple[str, Any]]) -> None:
+        with self.world.lock:
+            held = self.world.held()
+            before = [(held[kind], spec.id, held[kind].get(spec.id)) for kind, spec in things]
+            try:
+                for kind, spec in things:
+                    getattr(self, f"apply_{kind}")(spec)
+            except DriverError:
+                for having, identifier, old in before:
+                    having.pop(identifier, None)
+                    if old is not None:
+                        having[identifier] = old
+                raise
+
     def apply_network(self, spec: NetworkSpec) -> None:
         with self._call("apply_network") as world:
             world.networks[spec.id] = spec

@@ -54,13 +54,20 @@ class OvnNetworkEngine:
         self._south = South(south, timeout, lambda: self._link.nudge(BALANCER)) if south else None
 
     def _apply(self, kind: str, spec: Any) -> None:
-        self._link.call(lambda rows: APPLY[kind](rows, spec))
+        self.apply([(kind, spec)])
 
     def own(self, cloud: str) -> None:
         self._link.index.cloud = cloud
 
     def alive(self) -> str:
         return self._link.version
+
+    def apply(self, things: Sequence[tuple[str, Any]]) -> None:
+        def work(rows: Rows) -> None:
+            for kind, spec in things:
+                APPLY[kind](rows, spec)
+
+        self._link.call(work)
 
     def apply_network(self, spec: NetworkSpec) -> None:
         self._apply("network", spec)
@@ -75,7 +82,7 @@ class OvnNetworkEngine:
         self._link.call(lambda rows: routers.remove_router(rows, router_id))
 
     def apply_set(self, spec: AddressSetSpec) -> None:
-        self._link.call(lambda rows: groups.apply_set(rows, spec))
+        self._apply("set", spec)
 
     def remove_set(self, set_id: str) -> None:
         self._link.call(lambda rows: groups.remove_set(rows, set_id))

@@ -38,10 +38,13 @@ class Rows:
     def __init__(self, idl: Any, txn: Any, index: Index) -> None:
         self.idl, self.txn, self.index = idl, txn, index
         self.known, self.cloud = index.known, index.cloud
+        self.made: dict[tuple[str, str], Any] = {}
 
     def find(self, table: str, identifier: str) -> Any | None:
-        """The row of ours with this id, or None. One without any cloud's mark is found too: it becomes ours when it
-        is written next."""
+        """The row of ours with this id, made in this transaction or before, or None. One without any cloud's mark is
+        found too: it becomes ours when it is written next."""
+        if (made := self.made.get((table, identifier))) is not None:
+            return made
         rows = self.idl.tables[table].rows
         for uuid in self.known.get((table, identifier), ()):
             if uuid in rows and rows[uuid].external_ids.get("yun_id") == identifier:
@@ -94,7 +97,8 @@ class Rows:
         ours = {"yun_kind": kind, "yun_id": identifier, **({CLOUD: self.cloud} if self.cloud else {}), **(ids or {})}
         row = self.find(table, identifier)
         if row is None:
-            return self.insert(table, external_ids=ours, **columns)
+            row = self.made[table, identifier] = self.insert(table, external_ids=ours, **columns)
+            return row
         self.put(row, external_ids=ours, **columns)
         return row
 

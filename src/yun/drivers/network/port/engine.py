@@ -24,6 +24,11 @@ class NetworkEngine(Protocol):
         """The engine's version; `DriverError` where it does not answer."""
         ...
 
+    def apply(self, things: Sequence[tuple[str, Any]]) -> None:
+        """Each thing (kind, spec) is as its own ``apply_…`` says, all at once or, where one cannot be made, none; in
+        this order, so that one may stand on another before it."""
+        ...
+
     def apply_network(self, spec: NetworkSpec) -> None:
         """Switch, DHCP options and DNS records are as in ``spec``; ports of the network stay."""
         ...
