@@ -46,7 +46,7 @@ def ranges(session: Session, subnet: Subnet, low: int, high: int) -> list[Addres
 
 
 _SUBNET = sa.bindparam("subnet", type_=sa.String)
-_LOW, _HIGH = sa.bindparam("low", type_=sa.BigInteger), sa.bindparam("high", type_=sa.BigInteger)
+_LOW, _HIGH = (sa.bindparam(end, type_=Reservation.place.type) for end in ("low", "high"))
 _RANGES = (
     sa.select(AddressRange)
     .where(AddressRange.subnet_id == _SUBNET, AddressRange.first <= _HIGH, AddressRange.last >= _LOW)
@@ -164,7 +164,7 @@ def _gap(session: Session, subnet: Subnet, floor: int) -> int:
 def _last_in_a_row() -> sa.Select[int | None, int | None]:
     """Whether a place is taken, and the lowest one from there on that is taken while the next is not."""
     held, after = aliased(Reservation), aliased(Reservation)
-    mine, floor = _SUBNET, sa.bindparam("floor", type_=sa.BigInteger)
+    mine, floor = _SUBNET, sa.bindparam("floor", type_=Reservation.place.type)
     followed = sa.exists().where(after.subnet_id == mine, after.place == held.place + 1)
     begins = sa.select(Reservation.place).where(Reservation.subnet_id == mine, Reservation.place == floor)
     last = sa.select(held.place).where(held.subnet_id == mine, held.place >= floor, ~followed)
