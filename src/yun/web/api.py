@@ -22,6 +22,7 @@ everything else writes (on SQLite ``BEGIN IMMEDIATE``). An exception rolls back 
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, TypeVar
@@ -50,6 +51,7 @@ from yun.web.request import (
     Kept,
     cloud_of,
     credentials,
+    current,
     enter,
     in_background,
     language,
@@ -78,6 +80,7 @@ class Opened:
         self.ctx: Context | None = None
         self.asker = Asker()
         self.repeat: Repeat | None = None
+        self.ended = False
 
     def context(self) -> Context:
         """The context; the first call authenticates. Raises `Unauthenticated` and `Unavailable`."""
@@ -130,6 +133,7 @@ class Opened:
                     self._remember(self.session, self.repeat, Kept(self.repeat.digest, response.status_code, body))
                 self.session.commit()
             self.session.close()
+        self.ended = True
 
     def _remember(self, session: Session, repeat: Repeat, kept: Kept) -> None:
         session.flush()
@@ -165,10 +169,32 @@ class Opened:
         return self.ctx.locale if self.ctx else language(self.connection)
 
 
+def _ending(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """The endpoint, which also ends the request's transaction in its own thread, where nothing that could fail comes
+    after it: what only read, and what made its answer itself. Each change of threads costs a turn at the interpreter.
+    """
+    if inspect.iscoroutinefunction(endpoint) or getattr(endpoint, "ends", False):
+        return endpoint
+
+    @functools.wraps(endpoint)
+    def call(*arguments: Any, **named: Any) -> Any:
+        made = endpoint(*arguments, **named)
+        opened: Opened | None = getattr(current().state, "opened", None)
+        if opened is not None and (isinstance(made, Response) or not opened.write):
+            opened.commit(made if isinstance(made, Response) else None)
+        return made
+
+    call.ends = True  # type: ignore[attr-defined]
+    return call
+
+
 class Route(APIRoute):
     """The route class of every room's routers."""
 
     draws = False
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, _ending(endpoint), **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         inner = super().get_route_handler()
@@ -176,14 +202,15 @@ class Route(APIRoute):
         async def handle(request: Request) -> Response:
             write = request.method not in SAFE_METHODS
             opened = request.state.opened = Opened(request, write=write, draws=self.draws)
-            current = enter(request)
+            entered = enter(request)
             subject = log.subject.set(problem.request_id(request))
             try:
                 try:
                     if opened.write and dry(request):
                         self.refuse_without_preview()
                     response = await inner(request)
-                    await run_in_threadpool(opened.commit, response)
+                    if not opened.ended:
+                        await run_in_threadpool(opened.commit, response)
                 except BaseException:
                     await run_in_threadpool(opened.abort)
                     raise
@@ -195,7 +222,7 @@ class Route(APIRoute):
                 return await run_in_threadpool(self.on_error, error, request, opened)
             finally:
                 log.subject.reset(subject)
-                leave(current)
+                leave(entered)
             return marked(request, response)
 
         return handle
