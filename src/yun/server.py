@@ -8,6 +8,7 @@ import gc
 import ipaddress
 import os
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -70,6 +71,12 @@ def spare_memory() -> None:
         ctypes.CDLL(None).mallopt(arena_max, 2)
 
 
+def take_short_turns() -> None:
+    """Let a thread that waits for the interpreter have it after a millisecond, not five: a request is a few short turns
+    of two threads, and else waits for each of them while operations are at work."""
+    sys.setswitchinterval(0.001)
+
+
 def address_of(settings: Settings, port: int) -> str:
     """The URL of this process."""
     scheme = "https" if settings.tls_cert else "http"
@@ -96,6 +103,7 @@ def run(
 
     log.configure(settings.log_level)
     spare_memory()
+    take_short_turns()
     check_listening(settings)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     with closing(bind(settings)) as listener:

@@ -114,6 +114,11 @@ class Engine:
             self._file = None
 
     @property
+    def running(self) -> bool:
+        """Whether it works by itself, and does not only drain."""
+        return bool(self._threads)
+
+    @property
     def stopping(self) -> threading.Event:
         """Set once this engine has been told to stop."""
         return self._stop

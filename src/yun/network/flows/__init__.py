@@ -44,7 +44,8 @@ def attach(engine: Engine) -> None:
         if notice == "balancer":
             engine.nudge("load_balancer.tend", Subject("load_balancer", "all"))
         elif notice:
-            crowd.add(notice)
+            # Whoever drains wants it now.
+            (crowd.add if engine.running else lambda port_id: look([port_id]))(notice)
         else:
             engine.nudge("network.reconcile", Subject("network", "cloud"))
 
