@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
@@ -47,6 +48,7 @@ def ranges(session: Session, subnet: Subnet, low: int, high: int) -> list[Addres
 
 _SUBNET = sa.bindparam("subnet", type_=sa.String)
 _LOW, _HIGH = (sa.bindparam(end, type_=Reservation.place.type) for end in ("low", "high"))
+_TAKE = sa.insert(cast(sa.Table, Reservation.__table__))
 _RANGES = (
     sa.select(AddressRange)
     .where(AddressRange.subnet_id == _SUBNET, AddressRange.first <= _HIGH, AddressRange.last >= _LOW)
@@ -86,8 +88,9 @@ def take(session: Session, subnet: Subnet, address: str, owner: tuple[str, str],
         if fixed:
             raise _conflict(session, subnet, address)
         place = _lowest(session, subnet, set())
-    session.add(Reservation(subnet_id=subnet.id, place=place, owner_kind=owner[0], owner_id=owner[1]))
-    session.flush()
+    session.flush()  # the subnet may be as new
+    values = {"subnet_id": subnet.id, "place": place, "owner_kind": owner[0], "owner_id": owner[1]}
+    session.execute(_TAKE, values)
     return address_at(subnet, place)
 
 

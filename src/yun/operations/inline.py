@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import sqlalchemy as sa
+
 from yun.base.context import Context
 from yun.operations.flow import REGISTRY, Op, Step, Undoing, plain
 from yun.operations.model import Operation, OperationStep
+
+_STEP = sa.insert(cast(sa.Table, OperationStep.__table__))
 
 
 class InlineOp:
@@ -33,12 +37,11 @@ class InlineOp:
         arguments = plain(list(args))
         output = plain(made.call(self, self.session, *arguments))
         now = datetime.now(UTC)
-        self.session.add(
-            OperationStep(
-                seq=self._seq, position=self._position, name=made.name, arguments=arguments, state="done",
-                output={"value": output}, begun_at=now, ended_at=now,
-            )
-        )  # fmt: skip
+        values = {
+            "seq": self._seq, "position": self._position, "name": made.name, "arguments": arguments, "state": "done",
+            "output": {"value": output}, "begun_at": now, "ended_at": now,
+        }  # fmt: skip
+        self.session.execute(_STEP, values)
         self._position += 1
         return output
 

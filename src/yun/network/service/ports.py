@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -76,9 +77,12 @@ class PortPlan:
         port.address = addresses.take(session, self.subnet, port.address, owner, fixed=self.fixed)
         session.add(port)
         session.flush()
-        session.add_all(PortSecurityGroup(port_id=port.id, group_id=g.id) for g in self.groups)
-        session.flush()
+        if self.groups:
+            session.execute(_JOIN, [{"port_id": port.id, "group_id": g.id} for g in self.groups])
         families.write(session, port.id, [part.to_json() for part in self.more])
+
+
+_JOIN = sa.insert(cast(sa.Table, PortSecurityGroup.__table__))
 
 
 def default_network(ctx: Context) -> Network:

@@ -70,15 +70,17 @@ def plan_subnet(ctx: Context, network: Network, new: NewSubnet) -> SubnetPlan:
               network=network.name, mtu=network.mtu),
             _("a larger MTU first"),
         )  # fmt: skip
-    siblings = look.subnets_of(session, network.id, trashed=True)
-    refuse_overlap(session, net, siblings)
+    old = network in session  # one that is made with it has no other subnets
+    if old:
+        refuse_overlap(session, net, look.subnets_of(session, network.id, trashed=True))
     if new.gateway == AUTO:
         gateway: checks.Address | None = net[1]
     else:
         gateway = checks.address(new.gateway, "gateway", within=net) if new.gateway else None
     low, high = checks.pool(net, gateway, new.pool_start, new.pool_end)
     name = checks.name(new.name) if new.name else str(net).replace("/", "-")
-    look.refuse_taken(session, Subnet, name, network_id=network.id)
+    if old:
+        look.refuse_taken(session, Subnet, name, network_id=network.id)
     subnet = Subnet(
         id=new_id(Subnet.PREFIX),
         network_id=network.id,

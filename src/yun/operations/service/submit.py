@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from yun.base.context import Context
@@ -20,6 +22,9 @@ from yun.operations.model import (
     OperationSubject,
     State,
 )
+
+_SUBJECTS = sa.insert(cast(sa.Table, OperationSubject.__table__))
+_KEYS = sa.insert(cast(sa.Table, OperationKey.__table__))
 
 
 def submit(ctx: Context, intent: Intent) -> Operation:
@@ -39,8 +44,8 @@ def submit(ctx: Context, intent: Intent) -> Operation:
     at_once = intent.instant and is_first(session, keys)
     session.add(operation)
     session.flush()
-    for subject in intent.all_subjects:
-        session.add(OperationSubject(seq=operation.seq, kind=subject.kind, id=subject.id, name=subject.name))
+    subjects = [{"seq": operation.seq, "kind": s.kind, "id": s.id, "name": s.name} for s in intent.all_subjects]
+    session.execute(_SUBJECTS, subjects)
     if at_once:
         operation.result = {"value": perform(ctx, operation)}
         now = datetime.now(UTC)
@@ -51,8 +56,7 @@ def submit(ctx: Context, intent: Intent) -> Operation:
         opposites.succeeded(session, operation, ctx.settings.undo_days)
         announce(session, operation, "succeeded")
     else:
-        for key, slots in keys:
-            session.add(OperationKey(seq=operation.seq, key=key, slots=slots))
+        session.execute(_KEYS, [{"seq": operation.seq, "key": key, "slots": slots} for key, slots in keys])
         if not intent.quiet:
             announce(session, operation, "queued")
         rouse(session)
