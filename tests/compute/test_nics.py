@@ -8,12 +8,12 @@ import pytest
 import sqlalchemy as sa
 
 from tests.compute.conftest import Lab, both
-from yun.base.errors import Conflict, Invalid
+from yun.base.errors import Conflict, Invalid, NoCapacity
 from yun.compute import service
 from yun.compute.model import Instance
 from yun.compute.service import Card
 from yun.network import service as network
-from yun.network.model import FloatingIp, Port, Reservation
+from yun.network.model import FloatingIp, PhysicalNetwork, Port, Reservation
 from yun.operations.model import State as OperationState
 from yun.operations.service import submit
 
@@ -237,3 +237,26 @@ def test_a_port_brings_its_own_and_another_projects_is_not_taken(lab: Lab, cards
     with pytest.raises(Invalid) as caught, lab.asking() as ctx:
         service.add_nic(ctx, service.get(ctx, "web"), wish)
     assert set(caught.value.fields) == {"network", "security_groups"}
+
+
+def test_a_machine_on_a_physical_network_runs_only_where_its_host_reaches_it(lab: Lab, cards: Any) -> None:
+    on_lan = network.NewNetwork("lan", subnet=network.NewSubnet("192.0.2.0/24"), physical="lan")
+    wish = service.Wish(name="new", image="tiny", flavor="tiny", network="lan")
+    with lab.asking() as ctx:
+        submit(ctx, network.create_physical(ctx, network.NewPhysical("lan", "br-lan")))
+    lab.drain()
+    with lab.asking() as ctx:
+        submit(ctx, network.create_network(ctx, on_lan))
+    lab.drain()
+    with lab.asking() as ctx:
+        assert service.create(ctx, wish)
+        ctx.session.get_one(PhysicalNetwork, network.get_physical(ctx, "lan").id).host_id = "hst_elsewhere"
+    with lab.asking() as ctx:
+        with pytest.raises(NoCapacity) as caught:
+            service.create(ctx, wish)
+        assert "it does not reach the physical network lan" in caught.value.message.render("en")
+        with pytest.raises(Conflict) as refused:
+            service.add_nic(ctx, service.get(ctx, "web"), Card(network="lan"))
+        assert "physical network lan" in refused.value.message.render("en")
+        assert "network" in refused.value.fields
+        assert service.add_nic(ctx, service.get(ctx, "web"), Card(network="back"))

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from fastapi.testclient import TestClient
 
 from tests.network.conftest import Asking, Do
+from tests.network.test_api import api, asking_as  # noqa: F401 (fixtures)
 from yun.base.context import Actor
 from yun.base.db import Database
 from yun.base.errors import Conflict, Forbidden, Invalid, Unavailable
@@ -158,6 +160,29 @@ def test_only_administrators_of_the_project_record_and_read(
         assert service.list_of(ctx, Capture).items == []
     with asking(actor=Actor("user", "usr_2", "wang", {projects[0]: "admin"})) as ctx:
         assert service.get_capture(ctx, identifier).id == identifier
+
+
+def test_who_takes_a_recording_is_in_the_audit_and_those_of_ports_that_are_gone_are_listed(
+    api: TestClient, plugged: Plugged, do: Do, database: Database, tmp_path: Path  # noqa: F811
+) -> None:
+    port = plugged("web1")
+    identifier = record(do, port)
+    do(lambda ctx: service.stop_capture(ctx, service.get_capture(ctx, identifier)))
+    with database.write() as session:
+        kept = session.get_one(Capture, identifier)
+        kept.port_id, kept.path = "prt_gone", str(tmp_path / "file")
+    (tmp_path / "file").write_bytes(b"packets")
+    address = f"/captures/{identifier}/file"
+    assert api.get(address).status_code == 200
+    assert api.get(address, headers={"Range": "bytes=0-3"}).status_code == 206
+    assert api.get(address, headers={"Range": "bytes=4-"}).status_code == 206
+    lines = [line for line in api.get("/audit").json()["items"] if line["action"] == "capture.download"]
+    assert [(line["subject"]["id"], line["actor"]["name"]) for line in lines] == [(identifier, "root")] * 2
+    page = api.get("http://localhost/networks/captures")
+    assert page.status_code == 200
+    assert identifier in page.text
+    assert "gone" in page.text
+    assert identifier not in api.get("http://localhost/networks/captures?q=by:nobody").text
 
 
 def test_old_ones_are_forgotten_strangers_removed_and_lost_ones_told(

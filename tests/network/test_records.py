@@ -45,6 +45,21 @@ def test_a_name_is_answered_alone_and_in_the_networks_domains(do: Do, world: Wor
     assert set(world.networks[lab].dns_records) == {"db", "db.new", "db.db.internal", "mail.example.org"}
 
 
+def test_those_who_use_a_network_do_not_stand_in_each_others_way(
+    do: Do, lab: str, asking: Asking, plugged: Callable[..., Port]
+) -> None:
+    first = add(do, "db", "10.9.0.9")
+    second = add(do, "web", "10.9.0.10")
+    plugged("one", network="lab")
+    do(lambda ctx: operations.undo(ctx, first.id))
+    with asking() as ctx:
+        assert [r.name for r in ctx.session.scalars(sa.select(DnsRecord))] == ["web"]
+    do(lambda ctx: service.update_network(ctx, service.get_network(ctx, lab), NetworkChanges(domain="new")))
+    do(lambda ctx: service.create_subnet(ctx, service.get_network(ctx, lab), NewSubnet("10.10.0.0/24", routed=False)))
+    with asking() as ctx, pytest.raises(Conflict, match="later changes stand on it"):
+        operations.undo(ctx, second.id)
+
+
 def test_making_and_deleting_are_undone(do: Do, world: World, lab: str, asking: Asking) -> None:
     before = world.snapshot()
     made = add(do, "db", "10.9.0.9")

@@ -302,7 +302,7 @@ def test_a_router_stays_while_floating_ips_lead_through_it_and_says_which(
     do(lambda ctx: service.disassociate(ctx, service.get_floating_ip(ctx, outside)))
     with asking() as ctx:
         told = [m.render("en") for m in on(service.delete_router)(ctx).effects]
-    assert "1 port loses the way out: web." in told
+    assert "Lost by web: the way out of the cloud." in told
     before = world.snapshot()
     gone = do(on(service.delete_router))
     assert not [r for r in world.routers.values() if r.name == "r1"]
@@ -380,3 +380,31 @@ def test_of_two_who_connect_a_subnet_at_once_one_is_told_no(do: Do, asking: Aski
     do(connect("a", "r1"))
     with asking() as ctx, pytest.raises(Conflict):
         operations.submit(ctx, slow)
+
+
+def test_previews_say_which_machines_gain_and_lose_which_ways(do: Do, asking: Asking, plugged: Plugged) -> None:
+    do(network("a", "10.1.0.0/24"))
+    do(network("b", "10.2.0.0/24"))
+    do(router(external=False))
+    do(connect("a"))
+    plugged("web", network="a")
+    plugged("db", network="b")
+
+    def foreseen(make: Callable[[Context], Intent]) -> list[str]:
+        with asking() as ctx:
+            told = [m.render("en") for m in make(ctx).effects]
+        return [line for line in told if line.startswith(("Gained", "Lost"))]
+
+    assert foreseen(connect("b")) == [
+        "Gained by db: the way to 10.1.0.0/24.", "Gained by web: the way to 10.2.0.0/24."
+    ]  # fmt: skip
+    do(connect("b"))
+    assert foreseen(on(service.set_gateway)) == ["Gained by db, web: the way out of the cloud."]
+    do(on(service.set_gateway))
+    assert foreseen(on(service.update_router, snat=False)) == ["Lost by db, web: the way out of the cloud."]
+    assert foreseen(route("10.9.0.0/16", "10.1.0.9")) == ["Gained by db, web: the way to 10.9.0.0/16."]
+    do(route("10.9.0.0/16", "10.1.0.9"))
+    assert foreseen(on(service.remove_route, reference="10.9.0.0/16")) == ["Lost by db, web: the way to 10.9.0.0/16."]
+    lost = ["Lost by db: the way out of the cloud.", "Lost by db: the way to 10.9.0.0/16."]
+    assert set(lost) < set(foreseen(disconnect("b")))
+    assert len(foreseen(disconnect("b"))) == 4

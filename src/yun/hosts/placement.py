@@ -13,12 +13,13 @@ from yun.hosts.model import Host
 @dataclass(frozen=True)
 class Room:
     """What a host may still promise: ``vcpus`` and ``memory_mib`` (either may be below zero after a change of its
-    limits), and ``committed_mib`` of what it promised already."""
+    limits), and ``committed_mib`` of what it promised already. ``lacks`` is something else that the instance needs."""
 
     host: Host
     vcpus: int
     memory_mib: int
     committed_mib: int = 0
+    lacks: Message | None = None
 
 
 def room_of(host: Host, committed_vcpus: int, committed_mib: int) -> Room:
@@ -35,6 +36,8 @@ def refusal(room: Room, *, vcpus: int, memory_mib: int, returning: bool = False)
         return _("{host}: its virtual machine service does not run", host=name)
     if not room.host.accepts and not returning:
         return _("{host}: it takes no new instances", host=name)
+    if room.lacks is not None:
+        return _("{host}: {reason}", host=name, reason=room.lacks)
     if memory_mib > room.memory_mib:
         return _("{host}: {size} of memory short", host=name, size=format_size((memory_mib - room.memory_mib) * MIB))
     if vcpus > room.vcpus:
@@ -44,7 +47,10 @@ def refusal(room: Room, *, vcpus: int, memory_mib: int, returning: bool = False)
 
 def nearest(rooms: Sequence[Room], *, vcpus: int, memory_mib: int) -> Message:
     """The smallest change that would make it fit."""
-    open_rooms = [r for r in rooms if r.host.state != "down" and r.host.accepts]
+    fit = [r for r in rooms if r.lacks is None]
+    if rooms and not fit:
+        return _("Give a host what it lacks, or choose otherwise.")
+    open_rooms = [r for r in fit if r.host.state != "down" and r.host.accepts]
     if not open_rooms:
         return _("Start the virtual machine service of a host, or let a host take new instances again.")
     best = max(open_rooms, key=lambda r: (r.memory_mib, r.vcpus))

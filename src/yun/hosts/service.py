@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -91,9 +92,11 @@ def local_host(session: Session) -> Host:
 # ── placement ──
 
 
-def choose(session: Session, *, vcpus: int, memory_mib: int) -> Host:
-    """The host for a new instance. Raises `NoCapacity` with a reason per host and the nearest size that fits."""
-    all_rooms = rooms(session)
+def choose(session: Session, *, vcpus: int, memory_mib: int, lacking: Mapping[str, Message] | None = None) -> Host:
+    """The host for a new instance; none of those ``lacking`` something, which are told with what it is. Raises
+    `NoCapacity` with a reason per host and the nearest size that fits."""
+    lacks = lacking or {}
+    all_rooms = [replace(room, lacks=lacks.get(room.host.id)) for room in rooms(session)]
     found = placement.best(all_rooms, vcpus=vcpus, memory_mib=memory_mib)
     if found is not None:
         return found.host

@@ -24,6 +24,11 @@ class Subject:
     name: str = ""
 
 
+USER = "/user"
+"""At the end of a subject's kind: one who only uses the thing. Users do not stand in each other's way of undoing, but
+in that of what made or changed the thing."""
+
+
 @dataclass(frozen=True)
 class Key:
     """A lock by position: an operation runs when fewer than ``slots`` older open ones name ``key``."""

@@ -149,13 +149,16 @@ def _plan(ctx: Context, upload: Upload, appliance: Appliance, wish: ImportWish) 
     memory = wish.memory_mib if wish.memory_mib is not None else appliance.memory_mib
     check_size(vcpus=vcpus, memory_mib=memory, disk_bytes=appliance.disks[0].capacity)
     identifier = new_id(Instance.PREFIX)
-    host = hosts.choose(ctx.session, vcpus=vcpus, memory_mib=memory)
     row = Instance(
-        id=identifier, uuid=as_uuid(identifier), project_id=project_id, name=name, host_id=host.id,
+        id=identifier, uuid=as_uuid(identifier), project_id=project_id, name=name,
         hostname=hostname_for(name, identifier), description=check_description(wish.description), tags=[],
         vcpus=vcpus, memory_mib=memory, firmware=appliance.firmware, cloud_init=False, state=State.BUILDING,
         ssh_keys=[], mended_at=[],
     )  # fmt: skip
+    ports = _ports(ctx, row, appliance, wish)
+    lacking = network.hosts_apart(ctx.session, [plan.network for plan in ports])
+    host = hosts.choose(ctx.session, vcpus=vcpus, memory_mib=memory, lacking=lacking)
+    row.host_id = host.id
     places = _places(appliance.disks)
     disks = [
         storage.plan_volume(
@@ -163,7 +166,7 @@ def _plan(ctx: Context, upload: Upload, appliance: Appliance, wish: ImportWish) 
         )
         for number, disk in enumerate(appliance.disks)
     ]
-    return Plan(row, host, appliance, places, disks, _ports(ctx, row, appliance, wish))
+    return Plan(row, host, appliance, places, disks, ports)
 
 
 def _places(disks: Sequence[ApplianceDisk]) -> list[tuple[str, str]]:

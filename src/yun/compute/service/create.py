@@ -183,18 +183,19 @@ def _planned(
     ctx: Context, wish: Wish, row: Instance, image: Image, size: Size, driver: Image | None = None
 ) -> Intent:
     session = ctx.session
-    host = hosts.choose(session, vcpus=size.vcpus, memory_mib=size.memory_mib)
+    card = "e1000" if image.hardware == "compatible" else "virtio"
+    port = network.plan_port(
+        ctx, network=wish.network, address=wish.address, groups=wish.security_groups, instance_id=row.id,
+        hostname=row.hostname, model=card,
+    )  # fmt: skip
+    lacking = network.hosts_apart(session, [port.network])
+    host = hosts.choose(session, vcpus=size.vcpus, memory_mib=size.memory_mib, lacking=lacking)
     row.host_id = host.id
     ways = first_ways(session, row, wish.disk)
     cds = install.drives_for(ctx, row, image, driver)
     with capacity.asked_in("disk_bytes"):
         first = plan_first(ctx, row, wish.disk, image, size.disk_bytes)
     disk = first.volume
-    card = "e1000" if image.hardware == "compatible" else "virtio"
-    port = network.plan_port(
-        ctx, network=wish.network, address=wish.address, groups=wish.security_groups, instance_id=row.id,
-        hostname=row.hostname, model=card,
-    )  # fmt: skip
     port.port.labels = list(row.tags)
     floating = network.plan_floating_ip(ctx, port=port) if wish.floating_ip else None
 

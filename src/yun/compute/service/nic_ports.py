@@ -25,7 +25,8 @@ def join(ctx: Context, instance: Instance, card: Card) -> Intent:
     """The port ``card.port`` is a card of the instance, at once where it runs. Raises `Invalid` for wishes that the
     port decides, `Conflict` for one that is in an instance or in the trash."""
     port = _waiting(ctx, instance, card)
-    network_name = ctx.session.get_one(Network, port.network_id).name
+    joined = ctx.session.get_one(Network, port.network_id)
+    network.refuse_apart(ctx.session, joined, instance.host_id)
     ports = network.ports_of(ctx.session, instance.id)
     joins = {
         "id": port.id, "joins": True, "device_index": max((p.device_index for p in ports), default=-1) + 1,
@@ -41,7 +42,7 @@ def join(ctx: Context, instance: Instance, card: Card) -> Intent:
         subjects=(Subject("port", port.id, port.name or port.address),),
         effects=(
             _("The port {name} in {network} becomes a card of it, with its address {address}.",
-              name=port.name or port.address, network=network_name, address=port.address),
+              name=port.name or port.address, network=joined.name, address=port.address),
             _("The guest sees a card of the model {model} with the MAC {mac}.", model=joins["model"], mac=port.mac),
             *((_("Its cable is out."),) if not joins["link_up"] else ()),
             _("It takes effect at once, while the instance runs.") if instance.state in LIVE

@@ -251,10 +251,12 @@ def _check_model(model: str | None) -> None:
 
 
 def _plan(ctx: Context, instance: Instance, card: Card) -> PortPlan:
-    return network.plan_port(
+    plan = network.plan_port(
         replace(ctx, project_id=instance.project_id), network=card.network, address=card.address, groups=card.groups,
         instance_id=instance.id, hostname=instance.hostname, model=card.model or "virtio", mac=card.mac,
     )  # fmt: skip
+    network.refuse_apart(ctx.session, plan.network, instance.host_id)
+    return plan
 
 
 def _argument(plan: PortPlan) -> dict[str, Any]:

@@ -26,6 +26,7 @@ TITLES: dict[str, Message] = {
     "session.logout": _("Logged out"),
     "session.logout_everywhere": _("Ended all sessions"),
     "permission.refused": _("Permission refused"),
+    "capture.download": _("Downloaded recorded packets"),
 }
 
 

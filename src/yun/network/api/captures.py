@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from yun.network import service
 from yun.network.api import show
 from yun.network.model import Capture
+from yun.network.service.captures import note_download
 from yun.operations.answer import answer
 from yun.web.api import Ctx, Match, Route, tag
+from yun.web.request import cloud_of
 
 router = APIRouter(route_class=Route, tags=["ports"])
 PCAP = "application/vnd.tcpdump.pcap"
@@ -69,10 +71,14 @@ def show_capture(ctx: Ctx, ref: str, response: Response) -> dict[str, Any]:
 
 
 @router.get("/captures/{ref}/file", summary="Download recorded packets", response_class=FileResponse)
-def download(ctx: Ctx, ref: str) -> FileResponse:
-    """The file, as Wireshark and tcpdump read it; `Range` is honoured."""
+def download(ctx: Ctx, request: Request, ref: str) -> FileResponse:
+    """The file, as Wireshark and tcpdump read it; `Range` is honoured. The audit tells who took it."""
     row = service.get_capture(ctx, ref)
     stat = service.capture_file(ctx, row)
+    # The rest of a download that broke is no second one.
+    if request.headers.get("range", "bytes=0-").startswith("bytes=0-"):
+        with cloud_of(request).database.write() as session:
+            note_download(session, ctx, row)
     return FileResponse(row.path, filename=f"{row.id}.pcap", media_type=PCAP, stat_result=stat)
 
 

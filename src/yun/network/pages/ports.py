@@ -141,6 +141,22 @@ def _captures(ctx: Context, found: Port) -> list[dict[str, Any]]:
     return [show.capture(row) for row in page.items]
 
 
+@router.get("/networks/captures")
+def captures(ctx: Ctx, q: str = "", sort: str = "-created_at", cursor: str | None = None) -> Response:
+    """The project's recordings, also those of ports that are gone."""
+    page, fault = searched(ctx, q, FIELDS[Capture], lambda words: service.list_of(
+        ctx, Capture, sort=sort, cursor=cursor, q=words
+    ))  # fmt: skip
+    listing = Listing(
+        "/networks/captures", page, sort=sort, filters={"q": q}, cursor=cursor, live="capture", fault=fault
+    )
+    living = service.ports_by_id(ctx.session, [row.port_id for row in page.items])
+    return render(
+        ctx, "network/captures.html", listing=listing, shown=[show.capture(row) for row in page.items], living=living,
+        tab="captures",
+    )  # fmt: skip
+
+
 @router.get("/networks/ports/{ref}/edit")
 def edit_form(ctx: Ctx, ref: str) -> Response:
     """The form that changes a port."""

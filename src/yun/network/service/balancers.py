@@ -32,7 +32,7 @@ from yun.network.service.balancer_parts import (
     say_member,
     values_of,
 )
-from yun.network.service.networks import tenancy
+from yun.network.service.networks import tenant
 from yun.operations.intent import Intent, Key, Subject
 
 UNCHANGED = "\0unchanged"
@@ -90,7 +90,7 @@ def create_balancer(ctx: Context, new: NewBalancer) -> Intent:
         title=_("Create load balancer {name}", name=name),
         subject=subject_of(balancer),
         subjects=(
-            tenancy(network.id),
+            tenant(network.id),
             *(plan.subjects if plan else ()),
             *((Subject("floating_ip", existing.id, existing.address),) if existing else ()),
         ),

@@ -8,12 +8,14 @@ from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from yun.base.context import Context
 from yun.base.errors import Conflict, Unavailable
 from yun.base.ids import new_id
 from yun.base.messages import _
 from yun.base.units import format_size
+from yun.identity.service.audit import Entry, record
 from yun.network import capture_filter, checks
 from yun.network.model import COMPLETE, RECORDING, TRASHED, Capture, Port, PortSample
 from yun.network.service import look
@@ -131,6 +133,12 @@ def capture_file(ctx: Context, row: Capture) -> os.stat_result:
         return os.stat(row.path)
     except OSError as error:
         raise Unavailable(_("The recording cannot be read."), private=str(error)) from error
+
+
+def note_download(into: Session, ctx: Context, row: Capture) -> None:
+    """Write down for the audit who took the packets, in the transaction ``into``."""
+    who = Subject("capture", row.id, row.port_name)
+    record(into, ctx.clock.now(), Entry("capture.download", ctx.actor, ctx.address, who, project_id=row.project_id))
 
 
 def interval(settings_seconds: float, ports: int) -> float:

@@ -16,6 +16,7 @@ from yun.network.model import ACTIVE, Network, Router, RouterInterface, RouterRo
 from yun.network.service import chaining, look, paths, through
 from yun.network.service.networks import tenancy
 from yun.network.service.paths import Leg
+from yun.network.service.reach import foresee
 from yun.network.service.routers import keys_of, losses, plan_gateway, subject_of, translation, way_out
 from yun.operations.intent import Intent, Subject
 
@@ -66,7 +67,7 @@ def add_interface(ctx: Context, router: Router, subnet: Subnet, address: str | N
         project_id=router.project_id,
         arguments={"router_id": router.id, "interface_id": leg.id},
         keys=keys_of(router, network.id),
-        effects=(*told, *_gains(session, router, subnet, found, leg.address.partition("/")[0])),
+        effects=(*told, *_gains(session, router, subnet, found, leg)),
         write=write,
     )
 
@@ -132,24 +133,20 @@ def _plan(
 
 
 def _gains(
-    session: Session, router: Router, subnet: Subnet, found: list[Leg], address: str
+    session: Session, router: Router, subnet: Subnet, found: list[Leg], leg: RouterInterface
 ) -> tuple[Message, ...]:
     """Who can reach whom through the new leg."""
-    if address != subnet.gateway:
+    if leg.address.partition("/")[0] != subnet.gateway:
         return ()
     told: list[Message] = []
     others = [leg.subnet.cidr for leg in found if not leg.row.external]
     if others:
         told.append(_("{subnet} and {others} reach each other through it.", subnet=subnet.cidr,
                       others=", ".join(others)))  # fmt: skip
-    ports = paths.behind(session, [subnet.id])
-    if ports and (outer := paths.outside(found)) is not None:
-        told.append(
-            _("{count} {count:port gets|ports get} a way out: {names}.", count=len(ports), names=paths.named(ports))
-        )
-        if not router.snat:
-            told.append(translation(False, outer.address))
-    return tuple(told)
+    outer = paths.outside(found)
+    if outer is not None and not router.snat and paths.behind(session, [subnet.id]):
+        told.append(translation(False, outer.address))
+    return (*told, *foresee.rerouted(session, router.id, foresee.with_leg(leg), [subnet.network_id]))
 
 
 def interface_of(session: Session, router: Router, reference: str) -> Leg:
@@ -216,16 +213,12 @@ def set_gateway(ctx: Context, router: Router, network: str | None = None, addres
     plan = plan_gateway(ctx, router, network, address)
     found = paths.legs(session, router.id)
     _refuse_overlap(session, router, plan.subnet, found)
-    ports = paths.behind(session, paths.gated(session, router.id, found))
+    gains = foresee.rerouted(session, router.id, foresee.with_leg(plan.leg), [plan.network.id])
 
     def write(into: Session) -> None:
         _refuse_way_out(into, router)
         plan.write(into)
 
-    gains = (
-        (_("{count} {count:port gets|ports get} a way out: {names}.",
-           count=len(ports), names=paths.named(ports)),) if ports else ()
-    )
     return Intent(
         kind="router.set_gateway",
         title=_("Connect router {router} with {network}", router=router.name, network=plan.network.name),

@@ -16,7 +16,7 @@ from yun.network.model import TRASHED, LoadBalancer, Network, Port, Router, Subn
 from yun.network.service import balancing, chaining, families, look, names, paths, physical
 from yun.network.service.rights import may_change
 from yun.network.service.subnets import NewSubnet, plan_subnet
-from yun.operations.intent import Intent, Key, Subject
+from yun.operations.intent import USER, Intent, Key, Subject
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,13 @@ def subject_of(network: Network) -> Subject:
 
 
 def tenancy(network_id: str) -> Subject:
-    """What stands on a network: who makes or uses it touches this, so undoing the making asks the users first."""
+    """What stands on a network: undoing what makes or changes it asks those first who use it since."""
     return Subject("network_use", network_id)
+
+
+def tenant(network_id: str) -> Subject:
+    """One who stands on a network, as in `tenancy`, and in nobody else's way who does."""
+    return Subject("network_use" + USER, network_id)
 
 
 def create_network(ctx: Context, new: NewNetwork) -> Intent:

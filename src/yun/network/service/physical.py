@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 from yun.base.context import Context, not_found
 from yun.base.errors import Conflict, Invalid
 from yun.base.ids import new_id
-from yun.base.messages import _
+from yun.base.messages import Message, _
 from yun.base.paging import Page, paginate
 from yun.hosts import service as hosts
 from yun.hosts.model import Host
@@ -188,6 +189,29 @@ def check_place(ctx: Context, physical: str, vlan: int | None) -> tuple[str, int
             fields={"vlan": _("another tag, 1 to 4094")},
         )  # fmt: skip
     return physical, tag
+
+
+def hosts_apart(session: Session, networks: Iterable[Network]) -> dict[str, Message]:
+    """Host id → what it lacks: a physical network that one of the networks is on, and that nobody described for it."""
+    wanted = sorted({n.physical for n in networks if n.physical is not None and n.physical != DEFAULT})
+    found: dict[str, Message] = {}
+    for name in wanted:
+        reached = sa.select(PhysicalNetwork.host_id).where(PhysicalNetwork.name == name)
+        for host_id in session.scalars(sa.select(Host.id).where(Host.id.not_in(reached))):
+            found.setdefault(host_id, _("it does not reach the physical network {name}", name=name))
+    return found
+
+
+def refuse_apart(session: Session, network: Network, host_id: str | None) -> None:
+    """Raise `Conflict` where a machine of the host cannot be on the network; names the physical network."""
+    if host_id is not None and host_id in hosts_apart(session, [network]):
+        host = session.get_one(Host, host_id)
+        raise Conflict(
+            _("The host {host} does not reach the physical network {physical} of {network}.", host=host.name,
+              physical=network.physical, network=network.name),
+            hint=_("An administrator describes how it does: yun physical-network create."),
+            fields={"network": _("a network that the host reaches")},
+        )  # fmt: skip
 
 
 def refuse_way_out(session: Session, network: Network, *, deleting: bool) -> None:

@@ -29,7 +29,7 @@ from yun.network.model import (
     Subnet,
 )
 from yun.network.service import families, look, shares
-from yun.network.service.networks import tenancy
+from yun.network.service.networks import tenant
 from yun.operations.intent import Subject
 
 DEFAULT = "default"
@@ -57,7 +57,7 @@ class PortPlan:
     @property
     def subjects(self) -> tuple[Subject, ...]:
         """What an operation touches that makes this port."""
-        return (Subject("port", self.port.id, self.port.address), tenancy(self.network.id))
+        return (Subject("port", self.port.id, self.port.address), tenant(self.network.id))
 
     @property
     def effect(self) -> Message:

@@ -16,7 +16,7 @@ from yun.base.paging import Page, paginate
 from yun.network import checks
 from yun.network.model import DnsRecord, Network, Port, Subnet
 from yun.network.service import look
-from yun.network.service.networks import reach, tenancy
+from yun.network.service.networks import reach, tenancy, tenant
 from yun.network.service.rights import may_change
 from yun.operations.intent import Intent, Subject
 
@@ -89,7 +89,7 @@ def create_record(ctx: Context, network: Network, name: str, address: str, kind:
         title=_("Create the DNS record {name} {kind} {address} in {network}", name=clean, kind=record.kind,
                 address=found, network=network.name),
         subject=Subject("dns_record", record.id, clean),
-        subjects=(tenancy(network.id),),
+        subjects=(tenant(network.id),),
         project_id=network.project_id,
         arguments={"record_id": record.id, "targets": targets},
         keys=keys,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -16,6 +16,7 @@ from yun.network import addresses, checks
 from yun.network.model import Network, Router, RouterInterface, Subnet
 from yun.network.service import chaining, look, paths, through
 from yun.network.service.networks import tenancy
+from yun.network.service.reach import foresee
 from yun.operations.intent import Intent, Key, Subject
 
 
@@ -193,7 +194,7 @@ def _translated(session: Session, router: Router, snat: bool) -> list[Message]:
         told.append(_("Connections that {count} {count:port has|ports have} to the outside end: {names}.",
                       count=len(ports),
                       names=paths.named(ports)))  # fmt: skip
-    return told
+    return [*told, *foresee.rerouted(session, router.id, lambda known: replace(known, snat=snat))]
 
 
 def delete_router(ctx: Context, router: Router) -> Intent:
@@ -220,16 +221,8 @@ def delete_router(ctx: Context, router: Router) -> Intent:
 def losses(session: Session, router: Router, gone: list[paths.Leg]) -> tuple[Message, ...]:
     """Who loses what when these legs of a router go: the way out, or the way to each other."""
     every = paths.legs(session, router.id)
-    outer = paths.outside(every)
-    mine = paths.gated(session, router.id, every)
     leaving = {leg.subnet.id for leg in gone if not leg.row.external}
-    cut = [s for s in mine if s in leaving or (outer is not None and outer.row.id in {leg.row.id for leg in gone})]
     told: list[Message] = []
-    ports = paths.behind(session, cut)
-    if outer is not None and ports:
-        told.append(
-            _("{count} {count:port loses|ports lose} the way out: {names}.", count=len(ports), names=paths.named(ports))
-        )
     inner = [leg for leg in every if not leg.row.external]
     if leaving and len(inner) > 1:
         apart = [leg.subnet.cidr for leg in inner if leg.subnet.id in leaving]
@@ -239,7 +232,8 @@ def losses(session: Session, router: Router, gone: list[paths.Leg]) -> tuple[Mes
                           rest=", ".join(rest)))  # fmt: skip
         else:
             told.append(_("{ranges} no longer reach each other through it.", ranges=", ".join(apart)))
-    return tuple(told)
+    lost = foresee.rerouted(session, router.id, foresee.without_subnets([leg.subnet.id for leg in gone]))
+    return (*told, *lost)
 
 
 def keys_of(router: Router, *network_ids: str) -> tuple[Key, ...]:

@@ -15,6 +15,7 @@ from yun.network import addresses, checks
 from yun.network.model import ACTIVE, Port, Reservation, Router, RouterInterface, RouterRoute
 from yun.network.service import look, paths
 from yun.network.service.paths import Leg
+from yun.network.service.reach import foresee
 from yun.network.service.routers import keys_of, subject_of
 from yun.operations.intent import Intent
 
@@ -58,6 +59,7 @@ def add_route(ctx: Context, router: Router, destination: str, next_hop: str) -> 
             _("What {router} gets for {destination} it hands to {next_hop}.", router=router.name, destination=str(net),
               next_hop=str(hop)),
             *_notes(session, net, hop, leg),
+            *foresee.rerouted(session, router.id, foresee.with_route(str(net), str(hop))),
         ),
         write=write,
     )  # fmt: skip
@@ -172,5 +174,6 @@ def remove_route(ctx: Context, router: Router, reference: str) -> Intent:
         effects=(
             _("{router} no longer hands {destination} to {next_hop}.", router=router.name,
               destination=route.destination, next_hop=route.next_hop),
+            *foresee.rerouted(ctx.session, router.id, foresee.without_route(route.destination)),
         ),
     )  # fmt: skip

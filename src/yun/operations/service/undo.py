@@ -14,7 +14,7 @@ from yun.base.context import Context
 from yun.base.errors import Conflict, Forbidden
 from yun.base.messages import Message, _
 from yun.operations import opposites
-from yun.operations.intent import Intent, Key, Subject
+from yun.operations.intent import USER, Intent, Key, Subject
 from yun.operations.model import (
     OPEN,
     Operation,
@@ -145,12 +145,15 @@ def _chain(ctx: Context, target: Operation, *, through: bool) -> list[Operation]
 
 
 def later(session: Session, target: Operation) -> list[Operation]:
-    """What was changed since on the things that ``target`` touched and still stands, newest first."""
-    mine, other = OperationSubject, sa.orm.aliased(OperationSubject)
-    shared = (
-        sa.select(other.seq)
-        .join(mine, sa.and_(mine.kind == other.kind, mine.id == other.id))
-        .where(mine.seq == target.seq, other.seq > target.seq)
+    """What was changed since on the things that ``target`` touched and still stands, newest first. Those who only use
+    a thing do not stand in each other's way."""
+    touched = sa.select(OperationSubject.kind, OperationSubject.id).where(OperationSubject.seq == target.seq)
+    wanted: set[tuple[str, str]] = set()
+    for kind, identifier in session.execute(touched):
+        thing = kind.removesuffix(USER)
+        wanted |= {(thing, identifier), *(() if kind != thing else ((thing + USER, identifier),))}
+    shared = sa.select(OperationSubject.seq).where(
+        sa.tuple_(OperationSubject.kind, OperationSubject.id).in_(sorted(wanted)), OperationSubject.seq > target.seq
     )
     query = sa.select(Operation).where(
         Operation.seq.in_(shared),
