@@ -10,7 +10,8 @@ from tests.browser.person import Person
 
 ENGLISH = {
     "networks": "Networks", "routing": "Routing", "security": "Security", "floating ips": "Floating IPs",
-    "balancers": "Load balancers", "reach": "Reachability", "topology": "Topology", "activity": "Activity",
+    "balancers": "Load balancers", "services": "Network services", "reach": "Reachability", "topology": "Topology",
+    "activity": "Activity",
     "create a network": "Create a network", "create a router": "Create a router",
     "connect a subnet": "Connect a subnet", "create a group": "Create a security group", "add a rule": "Add a rule",
     "allocate": "Allocate a floating IP", "associate": "Associate", "create a balancer": "Create a load balancer",
@@ -22,6 +23,7 @@ ENGLISH = {
 }  # fmt: skip
 CHINESE = {
     "networks": "网络", "routing": "路由", "security": "安全", "floating ips": "浮动 IP", "balancers": "负载均衡",
+    "services": "网络服务",
     "reach": "连通性", "topology": "拓扑", "activity": "操作记录", "create a network": "创建网络",
     "create a router": "创建路由器", "connect a subnet": "连接子网", "create a group": "创建安全组",
     "add a rule": "添加规则", "allocate": "申请浮动 IP", "associate": "绑定", "create a balancer": "创建负载均衡",
@@ -124,7 +126,7 @@ class Networker(Person):
 
     def makes_balancer(self, name: str, network: str, *members: str) -> str:
         """That answers on port 2222 of an outside address of its own, which its page says."""
-        self.opens_section("balancers")
+        self.opens_section("services", "balancers")
         self.presses("create a balancer")
         self.page.fill("input[name=name]", name)
         self.page.select_option("select[name=network]", label=network)
