@@ -32,6 +32,7 @@ from yun.identity.service import get_key
 from yun.images import service as images
 from yun.images.model import OF_INSTANCE, Image
 from yun.network import service as network
+from yun.network.model import Network
 from yun.operations.intent import Intent, Key, Subject
 from yun.storage import capacity
 from yun.storage import service as storage
@@ -188,8 +189,7 @@ def _planned(
         ctx, network=wish.network, address=wish.address, groups=wish.security_groups, instance_id=row.id,
         hostname=row.hostname, model=card,
     )  # fmt: skip
-    lacking = network.hosts_apart(session, [port.network])
-    host = hosts.choose(session, vcpus=size.vcpus, memory_mib=size.memory_mib, lacking=lacking)
+    host = _host_for(session, size, port.network)
     row.host_id = host.id
     ways = first_ways(session, row, wish.disk)
     cds = install.drives_for(ctx, row, image, driver)
@@ -240,6 +240,12 @@ def _planned(
         write=write,
         deadline=COPY_SECONDS if first.copied else 900.0,
     )  # fmt: skip
+
+
+def _host_for(session: Session, size: Size, reached: Network) -> Host:
+    """A host that has the room and reaches the network."""
+    lacking = network.hosts_apart(session, [reached])
+    return hosts.choose(session, vcpus=size.vcpus, memory_mib=size.memory_mib, lacking=lacking)
 
 
 def _keys_of(row: Instance, first: FirstPlan) -> tuple[Key, ...]:
