@@ -87,7 +87,7 @@ class BuildImage(NewImage):
     """An image built on the host."""
 
     recipe: str = Field(
-        max_length=100, description="`tiny`, `tiny-generic` (the same for SATA and e1000) or `debian-12`."
+        max_length=100, description="`tiny`, `tiny-generic` (the same for SATA and e1000), `function` or `debian-12`."
     )
 
 

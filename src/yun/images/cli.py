@@ -157,7 +157,7 @@ def pull(client: Client, catalogue: str, name: str | None, **options: Any) -> No
     client.change("POST", "/images/pull", _body(name, options) | {"catalogue": catalogue})
 
 
-@image.command("build", help=_("Build an image on the host: tiny, tiny-generic or debian-12."))
+@image.command("build", help=_("Build an image on the host: tiny, tiny-generic, function or debian-12."))
 @click.argument("recipe")
 @option("--name", help=_("What to call it; else as the recipe."))
 @option("--private", is_flag=True, help=_("For its own project alone."))

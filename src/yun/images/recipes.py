@@ -17,6 +17,10 @@ RECIPES: dict[str, dict[str, Any]] = {
         "os": "tiny", "os_version": "1", "default_user": "root", "architecture": "x86_64", "cloud_init": True,
         "firmware": "bios", "hardware": "compatible", "min_disk_bytes": 96 * MIB, "min_memory_mib": 128,
     },
+    "function": {
+        "os": "function", "os_version": "1", "default_user": "root", "architecture": "x86_64", "cloud_init": True,
+        "firmware": "bios", "min_disk_bytes": 160 * MIB, "min_memory_mib": 160,
+    },
     "debian-12": {
         "os": "debian", "os_version": "12", "default_user": "debian", "architecture": "x86_64", "cloud_init": True,
         "firmware": "bios", "min_disk_bytes": 2048 * MIB, "min_memory_mib": 384,

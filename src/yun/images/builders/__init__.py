@@ -1,5 +1,5 @@
 """Images we build ourselves from distribution packages: ``tiny`` (20 MB, seconds), ``tiny-generic`` (the same with
-drivers for old hardware) and ``debian-12`` (cloud-init).
+drivers for old hardware), ``function`` (the same with nftables, HAProxy and WireGuard) and ``debian-12`` (cloud-init).
 
 A build is kept by the digest of all that goes into it (our files and the packages' versions), so the same build is
 made once. Builds run on Debian for x86-64 and fetch through the host's own apt sources.
@@ -23,7 +23,7 @@ from pathlib import Path
 from yun.base.errors import Unavailable
 from yun.base.messages import _
 from yun.base.units import MIB
-from yun.images.builders import debian, tiny
+from yun.images.builders import debian, function, tiny
 from yun.images.builders.packages import Archive, Package
 from yun.images.builders.tools import Tick, require
 from yun.images.faults import not_written
@@ -46,6 +46,7 @@ class Builder:
 BUILDERS: dict[str, Builder] = {
     "tiny": Builder(tiny.TOOLS, tiny.FILES, tiny.parts, tiny.make),
     "tiny-generic": Builder(tiny.TOOLS, tiny.FILES, tiny.generic_parts, tiny.make),
+    "function": Builder(tiny.TOOLS, tiny.FILES, function.parts, function.make),
     "debian-12": Builder(debian.TOOLS, debian.FILES, debian.parts, debian.make),
 }
 

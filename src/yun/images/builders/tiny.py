@@ -1,4 +1,5 @@
-"""The tiny image: kernel, busybox, SSH server and guest agent of Debian, about 20 MB, BIOS and UEFI, built in seconds.
+"""The tiny image: kernel, busybox, SSH server and guest agent of Debian, about 20 MB, BIOS and UEFI, built in seconds;
+and images that are the same with something more.
 
 Every tool it uses is unprivileged. In the guest: root's keys, password, host name and script come from a NoCloud seed;
 without a password of one's own, SSH takes keys only.
@@ -9,6 +10,7 @@ from __future__ import annotations
 import gzip
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from yun.base.errors import Unavailable
@@ -36,6 +38,16 @@ DIRECTORIES = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class More:
+    """What an image has beside the tiny one: lists of packages and modules and guest files in the directory ``data``,
+    programs of the packages by path; ``size_mib`` is how big its disk is."""
+
+    data: Path
+    programs: tuple[str, ...]
+    size_mib: int
+
+
 def parts(archive: Archive) -> list[Package]:
     """The package files the image is made of, in their newest versions."""
     return _parts(archive, KERNEL)
@@ -47,8 +59,13 @@ def generic_parts(archive: Archive) -> list[Package]:
     return _parts(archive, GENERIC_KERNEL)
 
 
-def _parts(archive: Archive, kernel_name: str) -> list[Package]:
-    names = disk.words(DATA / "packages.txt")
+def parts_with(archive: Archive, more: More) -> list[Package]:
+    """The package files of an image that has something more."""
+    return _parts(archive, KERNEL, *disk.words(more.data / "packages.txt"))
+
+
+def _parts(archive: Archive, kernel_name: str, *more: str) -> list[Package]:
+    names = [*disk.words(DATA / "packages.txt"), *more]
     archive.resolve([kernel_name])
     kernel = next((d for d in archive.depends(kernel_name) if d.startswith("linux-image-")), None)
     if kernel is None:
@@ -58,23 +75,32 @@ def _parts(archive: Archive, kernel_name: str) -> list[Package]:
 
 def make(archive: Archive, packages: list[Package], work: Path, target: Path, tick: Tick) -> None:
     """Build the image of ``packages`` in the empty directory ``work`` and write it to ``target`` (qcow2)."""
+    make_with(archive, packages, work, target, tick, None)
+
+
+def make_with(
+    archive: Archive, packages: list[Package], work: Path, target: Path, tick: Tick, more: More | None
+) -> None:
+    """Build the tiny image or one with something ``more``, as `make` does."""
     system, root, initramfs = work / "system", work / "root", work / "initramfs"
     archive.unpack(archive.fetch(packages), system)
     for folder in DIRECTORIES:
         (root / folder).mkdir(parents=True, exist_ok=True)
-    _modules(system, root, tick)
+    _modules(system, root, disk.words(more.data / "modules.txt") if more else [], tick)
     _fill_initramfs(system, root, initramfs)
-    _fill_root(system, root, tick)
+    _fill_root(system, root, more, tick)
     packed = work / "initrd.gz"
     packed.write_bytes(gzip.compress(disk.cpio(initramfs), 9, mtime=0))
-    _assemble(system, root, packed, work, target, tick)
+    image = disk.sparse(work / "disk.img", more.size_mib if more else SIZE_MIB)
+    _assemble(system, root, packed, image, tick)
+    disk.compressed(image, target, tick)
 
 
-def _modules(system: Path, root: Path, tick: Tick) -> None:
-    """Copy the wanted kernel modules and all they depend on."""
+def _modules(system: Path, root: Path, more: list[str], tick: Tick) -> None:
+    """Copy the wanted kernel modules, ``more`` among them, and all they depend on."""
     version = next((system / "lib/modules").iterdir()).name
     run(["depmod", "-b", system, version], tick=tick)
-    for module in disk.words(DATA / "modules.txt"):
+    for module in [*disk.words(DATA / "modules.txt"), *more]:
         try:
             text = run(["modprobe", "-d", system, "-S", version, "-D", module], tick=tick)
         except Unavailable:
@@ -99,11 +125,13 @@ def _fill_initramfs(system: Path, root: Path, initramfs: Path) -> None:
     disk.overlay(DATA / "initramfs", initramfs)
 
 
-def _fill_root(system: Path, root: Path, tick: Tick) -> None:
-    disk.overlay(DATA / "root", root)
+def _fill_root(system: Path, root: Path, more: More | None, tick: Tick) -> None:
+    programs = (*PROGRAMS, *(more.programs if more else ()))
+    for data in (DATA, *((more.data,) if more else ())):
+        disk.overlay(data / "root", root)
     disk.install(system / "bin/busybox", root / "bin/busybox")
     disk.install(DATA / "label.sh", root / "bin/label")
-    for program in PROGRAMS:
+    for program in programs:
         disk.install(system / program, root / program)
     for applet in run([system / "bin/busybox", "--list-full"], tick=tick).split():
         link = root / applet
@@ -111,7 +139,7 @@ def _fill_root(system: Path, root: Path, tick: Tick) -> None:
             link.symlink_to("/bin/busybox")
     (root / "sbin/shutdown").unlink(missing_ok=True)
     (root / "sbin/shutdown").symlink_to("/usr/sbin/shutdown")
-    for library in _libraries(system, tick):
+    for library in _libraries(system, programs, tick):
         disk.install(library, root / "lib/x86_64-linux-gnu" / library.name)
     disk.install(system / "lib64/ld-linux-x86-64.so.2", root / "lib64/ld-linux-x86-64.so.2")
     (root / "root").chmod(0o700)
@@ -119,25 +147,25 @@ def _fill_root(system: Path, root: Path, tick: Tick) -> None:
     (root / "etc/shadow").chmod(0o600)
 
 
-def _libraries(system: Path, tick: Tick) -> list[Path]:
+def _libraries(system: Path, programs: tuple[str, ...], tick: Tick) -> list[Path]:
     """All shared libraries the programs load, found by the guest's own loader."""
     search = ":".join(str(system / place / "x86_64-linux-gnu") for place in ("lib", "usr/lib"))
     found: dict[str, Path] = {}
     loader = (system / "lib64/ld-linux-x86-64.so.2").resolve()
-    for program in PROGRAMS:
+    for program in programs:
         said = run([loader, "--inhibit-cache", "--library-path", search, "--list", system / program], tick=tick)
         for name, path in re.findall(r"^\s*(\S+) => (\S+) \(", said, re.MULTILINE):
             found[name] = Path(path)
     return [path for _name, path in sorted(found.items())]
 
 
-def _assemble(system: Path, root: Path, initrd: Path, work: Path, target: Path, tick: Tick) -> None:
-    """An MBR disk: a FAT partition that BIOS (syslinux) and UEFI (systemd-boot) share, and the root, last, so that it
-    can grow."""
+def _assemble(system: Path, root: Path, initrd: Path, image: Path, tick: Tick) -> None:
+    """Fill the empty MBR disk ``image``: a FAT partition that BIOS (syslinux) and UEFI (systemd-boot) share, and
+    the root, last, so that it can grow."""
     kernel = next((system / "boot").glob("vmlinuz-*"))
     first = (kernel.stat().st_size + initrd.stat().st_size) // MIB + 4
-    second = SIZE_MIB - first - 2
-    image = disk.sparse(work / "disk.img", SIZE_MIB)
+    second = image.stat().st_size // MIB - first - 2
+    work = image.parent
     table = (
         f"label: dos\nstart=1MiB, size={first}MiB, type=ef, bootable\nstart={first + 1}MiB, size={second}MiB, type=83\n"
     )
@@ -159,4 +187,3 @@ def _assemble(system: Path, root: Path, initrd: Path, work: Path, target: Path, 
     disk.place(boot, image, 1)
     disk.place(disk.ext4(work / "root.img", second, "tinyroot", root, tick), image, first + 1)
     disk.boot_code(image, MBR.read_bytes())
-    disk.compressed(image, target, tick)
