@@ -34,6 +34,9 @@ LAZY = {
     "dns-record": ("yun.network.cli:dns_record", _("Names of a network beside those of its machines.")),
     "physical-network": ("yun.network.cli:physical_network", _("Physical networks beyond the hosts' cards.")),
     "load-balancer": ("yun.network.cli:load_balancer", _("Load balancers: one address before several instances.")),
+    "function": (
+        "yun.functions.cli:function", _("Network functions: firewalls, reverse proxies, VPN gateways as instances."),
+    ),
     "host": ("yun.compute.cli:host", _("Hypervisor hosts and their services.")),
     "project": ("yun.identity.cli:project", _("Projects and their members.")),
     "user": ("yun.identity.cli:user", _("Users.")),

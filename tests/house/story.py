@@ -43,7 +43,8 @@ copyreg.pickle(type(threading.Lock()), lambda _old: (threading.Lock, ()))
 Ask = Callable[[Context], Intent]
 IGNORED_TABLES = {
     "operation", "operation_key", "operation_step", "operation_subject", "event", "node", "periodic", "reply",
-    "notice", "audit_entry", "instance_sample", "port_sample", "instance_guest", "login_attempt", "web_session",
+    "notice", "audit_entry", "instance_sample", "port_sample", "instance_guest", "network_function_state",
+    "login_attempt", "web_session",
 }  # fmt: skip
 IGNORED_COLUMNS = {
     "host_allocation.id", "role_grant.id", "pool.capacity_bytes",

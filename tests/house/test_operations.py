@@ -24,6 +24,8 @@ from tests.house.scenes_devices import MORE as DEVICES_MORE
 from tests.house.scenes_devices import SCENES as DEVICES
 from tests.house.scenes_disks import MORE as DISKS_MORE
 from tests.house.scenes_disks import SCENES as DISKS
+from tests.house.scenes_functions import MORE as FUNCTIONS_MORE
+from tests.house.scenes_functions import SCENES as FUNCTIONS
 from tests.house.scenes_groups import SCENES as GROUPS
 from tests.house.scenes_media import MORE as MEDIA_MORE
 from tests.house.scenes_media import SCENES as MEDIA
@@ -49,11 +51,11 @@ from yun.rooms import furniture
 
 SCENES = {
     **STORIES, **ADOPTIONS, **CLONES, **NICS, **DISKS, **MEDIA, **BOOTS, **TAGS, **VOLUMES, **DEVICES,
-    **NETWORKS, **BALANCERS, **PORTS, **GROUPS, **ROUTERS, **CHAINS,
+    **NETWORKS, **BALANCERS, **PORTS, **GROUPS, **ROUTERS, **CHAINS, **FUNCTIONS,
 }  # fmt: skip
 MORE = {
     **CLONES_MORE, **DISKS_MORE, **MEDIA_MORE, **BOOTS_MORE, **VOLUMES_MORE, **DEVICES_MORE, **NETWORKS_MORE,
-    **BALANCERS_MORE, **PORTS_MORE, **ROUTERS_MORE, **CHAINS_MORE,
+    **BALANCERS_MORE, **PORTS_MORE, **ROUTERS_MORE, **CHAINS_MORE, **FUNCTIONS_MORE,
 }  # fmt: skip
 EXEMPT = {
     "operation.undo": "its own tests, in tests/operations/test_undo.py",
@@ -69,6 +71,8 @@ EXEMPT = {
     "volume.flatten_due": "asks for flattenings; tests/compute/test_flatten.py",
     "network.ensure_default": "every scene begins with it", "network.reconcile": "tests/network",
     "load_balancer.tend": "looks and writes what it saw; tests/network/test_balancers.py",
+    "function.tend": "looks and writes what it saw; tests/functions",
+    "function.follow": "brings a guest in line; tests/functions",
     "network.tend": "looks and writes what it saw", "port.sample": "measures",
     "capture.tend": "looks and writes what it saw; tests/network/test_captures.py",
     "security_group.read_log": "reads what hosts noted; tests/network/test_hits.py",

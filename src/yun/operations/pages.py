@@ -31,6 +31,7 @@ PLACES = {
     "port": "/networks/ports/",
     "security_group": "/networks/security-groups/",
     "load_balancer": "/networks/load-balancers/",
+    "function": "/functions/",
     "pool": "/pools/",
     "host": "/hosts/",
     "user": "/users/",

@@ -51,6 +51,10 @@ STATES: dict[str, tuple[str, str]] = {
     "working": ("green", "circle-check"),
     "blocking": ("red", "ban"),
     "bypassing": ("yellow", "alert-triangle"),
+    "outdated": ("yellow", "clock"),
+    "waiting": ("blue", "loader"),
+    "silent": ("red", "plug-connected-x"),
+    "faulty": ("red", "alert-triangle"),
 }
 
 STATE_WORDS = (

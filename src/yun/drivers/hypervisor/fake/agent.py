@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from yun.base.errors import DriverError
 from yun.base.messages import _
+from yun.drivers.hypervisor.fake.functions import FakeFunction
 
 WHILE_FROZEN = {"guest-ping", "guest-info", "guest-sync", "guest-fsfreeze-status", "guest-fsfreeze-thaw"}
 
@@ -27,6 +28,7 @@ class FakeProcess:
 class FakeAgent:
     """``passwords`` are the hashes that were set by user, ``ahead`` how many seconds the clock is ahead of the host's,
     ``free_bytes`` what the next trim gives back, ``ran`` the commands it was asked to run. ``broken`` commands fail.
+    ``function`` is what it does where it is a network function.
     """
 
     def __init__(self) -> None:
@@ -36,6 +38,7 @@ class FakeAgent:
         self.free_bytes = 1 << 20
         self.ran: list[list[str]] = []
         self.broken: set[str] = set()
+        self.function = FakeFunction()
         self.processes: dict[int, FakeProcess] = {}
         self._numbers = itertools.count(500)
 
@@ -67,7 +70,8 @@ class FakeAgent:
             case "guest-set-user-password":
                 return self._set_password(arguments)
             case "guest-exec":
-                return {"pid": self._execute([str(arguments["path"]), *_words(arguments.get("arg"))], title)}
+                feed = base64.b64decode(str(arguments.get("input-data", "")))
+                return {"pid": self._execute([str(arguments["path"]), *_words(arguments.get("arg"))], title, feed)}
             case "guest-exec-status":
                 return self._status(int(str(arguments["pid"])))
         return {}
@@ -83,13 +87,17 @@ class FakeAgent:
         self.passwords[str(arguments["username"])] = base64.b64decode(str(arguments["password"])).decode()
         return {}
 
-    def _execute(self, words: list[str], title: str) -> int:
+    def _execute(self, words: list[str], title: str, feed: bytes) -> int:
         if words[:2] == ["/bin/sh", "-c"]:
             words = words[4:] if words[3:4] == ["sh"] else ["kill", *words[4:]]
         number = next(self._numbers)
         if words[0] == "kill":
             self._kill(int(words[1]))
             self.processes[number] = FakeProcess(0.0)
+            return number
+        if words[0].startswith("/usr/lib/function/"):
+            code, said = self.function.apply(feed) if words[0].endswith("/apply") else self.function.state()
+            self.processes[number] = FakeProcess(0.0, code=code, out=said)
             return number
         self.ran.append(words)
         self.processes[number] = _process(words, title)
