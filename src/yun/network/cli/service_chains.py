@@ -8,7 +8,7 @@ import click
 
 from yun.base.messages import _
 from yun.network.cli.shared import given, quote
-from yun.web.command import Group, option, output, pass_client
+from yun.web.command import Group, option, output, pass_client, say
 
 if TYPE_CHECKING:
     from yun.web.client import Client
@@ -20,12 +20,12 @@ def service_chain() -> None:
 
 
 def _through(row: dict[str, Any]) -> str:
-    return " → ".join(f"{h['name']} ({_(h['state'])})" for h in row["hops"])
+    return " → ".join(f"{h['name']} ({say(_(h['state']))})" for h in row["hops"])
 
 
 def _traffic(row: dict[str, Any]) -> str:
     if row["protocol"] == "any":
-        return str(_("everything"))
+        return say(_("everything"))
     if row["port_min"] is None:
         return str(row["protocol"]).upper()
     last = f"-{row['port_max']}" if row["port_max"] != row["port_min"] else ""
@@ -39,8 +39,8 @@ def _traffic(row: dict[str, Any]) -> str:
 def list_chains(client: Client, state: str | None, q: str | None) -> None:
     """List service chains."""
     columns: list[Any] = [
-        (_("NAME"), "name"), (_("STATUS"), lambda r: _(r["status"] or r["state"])), (_("SUBNET"), "cidr"),
-        (_("THROUGH"), _through), (_("TRAFFIC"), _traffic), (_("ON FAILURE"), lambda r: _(r["on_failure"])),
+        (_("NAME"), "name"), (_("STATUS"), lambda r: say(_(r["status"] or r["state"]))), (_("SUBNET"), "cidr"),
+        (_("THROUGH"), _through), (_("TRAFFIC"), _traffic), (_("ON FAILURE"), lambda r: say(_(r["on_failure"]))),
         (_("ID"), "id"),
     ]  # fmt: skip
     output(client.items("/service-chains", state=state, q=q), columns)
@@ -52,10 +52,10 @@ def list_chains(client: Client, state: str | None, q: str | None) -> None:
 def show_chain(client: Client, ref: str) -> None:
     """Show a service chain."""
     columns: list[Any] = [
-        (_("Name"), "name"), (_("Description"), "description"), (_("State"), lambda r: _(r["state"])),
-        (_("Status"), lambda r: _(r["status"]) if r["status"] else ""), (_("Router"), "router"),
+        (_("Name"), "name"), (_("Description"), "description"), (_("State"), lambda r: say(_(r["state"]))),
+        (_("Status"), lambda r: say(_(r["status"])) if r["status"] else ""), (_("Router"), "router"),
         (_("Subnet"), lambda r: f"{r['subnet']} ({r['cidr']})"), (_("Traffic"), _traffic),
-        (_("On failure"), lambda r: _(r["on_failure"])), (_("Hops"), _listed), (_("Id"), "id"),
+        (_("On failure"), lambda r: say(_(r["on_failure"]))), (_("Hops"), _listed), (_("Id"), "id"),
     ]  # fmt: skip
     output(client.get(f"/service-chains/{quote(ref)}"), columns)
 
@@ -63,7 +63,7 @@ def show_chain(client: Client, ref: str) -> None:
 def _listed(row: dict[str, Any]) -> str:
     return "\n".join(
         f"{h['name']}: {h['inner_address'] or h['inner_port_id']}"
-        f"{' / ' + h['outer_address'] if h['outer_port_id'] != h['inner_port_id'] else ''} ({_(h['state'])})"
+        f"{' / ' + h['outer_address'] if h['outer_port_id'] != h['inner_port_id'] else ''} ({say(_(h['state']))})"
         for h in row["hops"]
     )
 
