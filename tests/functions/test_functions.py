@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from tests.compute.conftest import both
 from tests.functions.conftest import KEY, PEER, Street
 from yun.base.context import Actor
 from yun.base.errors import Conflict, Forbidden, Invalid, NotFound
@@ -88,6 +89,15 @@ def test_one_whose_agent_is_away_is_not_changed_and_says_so(street: Street) -> N
         service.refresh(ctx, *service.get(ctx, "f1"))
 
 
+def test_one_that_stands_still_for_a_copy_is_not_changed(street: Street) -> None:
+    street.make("proxy", PROXY)
+    street.do(lambda ctx: compute.freeze(ctx, compute.get(ctx, "f1")))
+    with street.lab.asking() as ctx, pytest.raises(Conflict):
+        service.update(ctx, *service.get(ctx, "f1"), {**PROXY, "port": 81})
+    assert street.shown()["settings"]["port"] == 80
+
+
+@both
 def test_backends_are_followed_by_instance_and_their_state_is_seen(street: Street) -> None:
     street.lab.create("web")
     street.make("proxy", {"backends": [{"target": "web", "port": 8080}, {"target": "10.0.0.9"}]})
@@ -175,6 +185,7 @@ def test_without_its_image_a_function_says_how_to_get_it(street: Street) -> None
         service.create(ctx, new(image="nothing"))
 
 
+@both
 def test_it_goes_to_the_trash_with_its_instance_and_comes_back(street: Street) -> None:
     street.make("proxy", PROXY)
     done = street.do(lambda ctx: service.delete(ctx, *service.get(ctx, "f1")))

@@ -110,7 +110,8 @@ def test_a_proxy_goes_by_path_and_leaves_out_who_does_not_answer(street: Desk) -
         return street.host.run("curl", "-s", "-m", "5", f"http://{front}{path}", check=False).strip()
 
     assert until(lambda: {get() for _again in range(6)} == {"first", "second"}, 60)
-    assert get("/other/index.html") == "other"
+    assert until(lambda: get("/other/index.html") == "other", 60)
+    assert until(lambda: "down" not in states(street).values(), 60)
     assert states(street) == {"b1": "up", "b2": "up", "b3": "up"}
     said(street, "client", "kill $(ps | grep 'httpd -p 808[2]' | awk '{ print $1 }')")
     until(lambda: states(street)["b3"] == "down", 60)
@@ -132,7 +133,7 @@ def states(desk: Desk) -> dict[str, str]:
 
 
 def test_a_peer_comes_in_through_the_vpn_gateway_and_one_that_is_taken_away_does_not(street: Desk) -> None:
-    place = "/tmp/peer.key"
+    place = str(street.host.directory / "peer.key")
     public = street.host.run(YUN, "function", "new-key", place).strip()
     made = street.yun("function", "update", "gate", "--peer", f"roadster={public}@10.99.0.2/32")
     assert made["operation"]["state"] == "succeeded"

@@ -15,6 +15,7 @@ from yun.base.errors import Conflict, Forbidden, Invalid, NotFound
 from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.compute import service as compute
+from yun.compute.guest.model import InstanceFreeze
 from yun.compute.model import Instance, State
 from yun.compute.service.inside import must_have_agent
 from yun.compute.service.look import must_be
@@ -226,7 +227,7 @@ def update(ctx: Context, function: NetworkFunction, instance: Instance, settings
     ctx.may("function.update", function.project_id)
     must_be(instance, (State.RUNNING, *OFF))
     if instance.state == State.RUNNING:
-        must_have_agent(instance)
+        _must_answer(ctx.session, instance)
     own = replace(ctx, project_id=function.project_id)
     new = _checked(own, function.kind, settings, arms_of(ctx.session, function))
     if function.kind == Kind.VPN and any(one["public_key"] == function.public_key for one in new["peers"]):
@@ -253,6 +254,16 @@ def update(ctx: Context, function: NetworkFunction, instance: Instance, settings
     )  # fmt: skip
 
 
+def _must_answer(session: Session, instance: Instance) -> None:
+    """Raise `Conflict` where the guest cannot be asked now: it is off, has no agent, or stands still for a copy."""
+    must_have_agent(instance)
+    if session.get(InstanceFreeze, instance.id) is not None:
+        raise Conflict(
+            _("The file systems of the instance {name} are frozen.", name=instance.name),
+            hint=_("Thaw them first, or wait until they thaw by themselves."),
+        )
+
+
 def _difference(ctx: Context, function: NetworkFunction, new: dict[str, Any]) -> tuple[Message, ...]:
     """What is there from now on, what no more, and whether the order is another."""
     kind = kind_of(function)
@@ -269,7 +280,7 @@ def _difference(ctx: Context, function: NetworkFunction, new: dict[str, Any]) ->
 def refresh(ctx: Context, function: NetworkFunction, instance: Instance) -> Intent:
     """Ask the guest now how it does. Raises `Conflict` where it does not run or no guest agent is connected."""
     ctx.may("function.refresh", function.project_id)
-    must_have_agent(instance)
+    _must_answer(ctx.session, instance)
     return Intent(
         kind="function.refresh",
         title=_("Ask network function {name} how it does", name=instance.name),
