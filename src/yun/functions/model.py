@@ -42,7 +42,8 @@ FAULTS: dict[str, Message] = {
 """Why nothing new is known of a function, or why it does not do what it shall, by the word that its row keeps."""
 
 
-NOUN = _("function")
+NOUNS = (_("function"), _("network function"))
+"""What one is called among other things: as a reference, and as what a project holds."""
 HEALTHS = (_("working"), _("outdated"), _("silent"), _("faulty"), _("waiting"), _("off"))
 """How a function does, in a word."""
 
