@@ -379,6 +379,26 @@ def test_a_forwarded_port_leads_in_under_another_number(plugged: Plugged, can: A
     assert not can("anywhere", outside, port=22).ok
 
 
+def test_a_machine_is_meant_by_its_full_name_and_by_a_port_of_its_routers_address(
+    plugged: Plugged, can: Any, do: Do, database: Database
+) -> None:
+    group(do, "web", NewRule(protocol="tcp", port_min=80))
+    one = plugged("one", groups=["web"])
+    with database.read() as session:
+        domain = session.get_one(Network, one.network_id).domain
+        router = session.scalars(sa.select(Router)).first()
+        assert router is not None
+        own = service.external_address(session, router.id)
+    assert domain
+    by_name, by_domain = can("anywhere", "one", port=80), can("anywhere", f"ONE.{domain}.", port=80)
+    assert by_domain.text.render("en") == by_name.text.render("en")
+    with pytest.raises(NotFound):
+        can("anywhere", "one.elsewhere.internal")
+    do(lambda ctx: service.create_forwarding(ctx, service.NewForwarding(port=one.id, outside_port=8080, inner_port=80)))
+    assert can("anywhere", own, port=8080).ok
+    assert not can("anywhere", own, port=80).ok
+
+
 def test_a_peering_leads_to_the_ranges_both_sides_agreed_to_and_no_further(
     plugged: Plugged, asking: Asking, do: Do, projects: tuple[str, str]
 ) -> None:

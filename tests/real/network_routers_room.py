@@ -21,6 +21,7 @@ from yun.network.service import NewForwarding, NewNetwork, NewPeering, NewRouter
 from yun.operations import service as operations
 
 OUTSIDE = "198.51.100.2"
+ENDPOINT6 = str(Path(__file__).with_name("endpoint6.py"))
 
 
 class RoutersRoom(Room):
@@ -55,6 +56,14 @@ class RoutersRoom(Room):
         inside(name, "ip", "addr", "add", f"{port.address}/24", "dev", name, check=True)
         gateway = port.address.rpartition(".")[0] + ".1"
         inside(name, "ip", "route", "add", "default", "via", gateway, check=True)
+        return port
+
+    def machine6_in(self, name: str, network: str) -> Port:
+        """Such a port in a network of IPv6 alone."""
+        port, _none = self.port(name, network=network)
+        inside(name, "ip", "-6", "addr", "add", f"{port.address}/64", "dev", name, "nodad", check=True)
+        gateway = port.address[: port.address.index("::")] + "::1"
+        inside(name, "ip", "-6", "route", "add", "default", "via", gateway, "dev", name, check=True)
         return port
 
     def serve_here(self, port: int) -> None:
@@ -102,6 +111,7 @@ def explore(room: RoutersRoom) -> dict[str, Any]:
     moved(room, saw, one, two)
     routed(room, saw)
     peered(room, saw, one)
+    peered6(room, saw)
     return saw
 
 
@@ -223,6 +233,35 @@ def peered(room: RoutersRoom, saw: dict[str, Any], one: Port) -> None:
     with room.being(room.theirs):
         room.do(lambda ctx: operations.undo(ctx, ended))
     saw["peered_by_undo"] = bool(until(lambda: ping("a1", agreed.address)))
+
+
+def peered6(room: RoutersRoom, saw: dict[str, Any]) -> None:
+    """The same by IPv6, between the routers that peer already."""
+    with room.being(room.theirs):
+        room.net("f", "fd00:f::/64", "r3")
+        room.net("h", "fd00:11::/64", "r3")
+        agreed, other = room.machine6_in("f1", "f"), room.machine6_in("h1", "h")
+    room.net("g", "fd00:10::/64", "r1")
+    mine = room.machine6_in("g1", "g")
+    saw["six_up"] = room.up(agreed, other, mine)
+    saw["six_apart"] = ping6("g1", agreed.address)
+    wish = NewPeering("p6", "r1", room.theirs, ["g"], ["fd00:f::/64"])
+    room.do(lambda ctx: service.create_peering(ctx, wish))
+    with room.being(room.theirs):
+        room.do(lambda ctx: service.accept_peering(ctx, service.get_peering(ctx, "p6"), "r3"))
+    saw["six_peered"] = [
+        bool(until(lambda: ping6("g1", agreed.address))), ping6("f1", mine.address),
+        ping6("g1", other.address), ping6("h1", mine.address),
+    ]  # fmt: skip
+    ended = room.do(lambda ctx: service.delete_peering(ctx, service.get_peering(ctx, "p6")))
+    saw["six_ended"] = bool(until(lambda: not ping6("g1", agreed.address)))
+    room.do(lambda ctx: operations.undo(ctx, ended))
+    saw["six_by_undo"] = bool(until(lambda: ping6("g1", agreed.address)))
+
+
+def ping6(space: str, address: str) -> bool:
+    """Whether a ping by IPv6 is answered within a second."""
+    return inside(space, sys.executable, "-E", "-S", ENDPOINT6, "ping", address, check=True) == "yes"
 
 
 def main() -> None:

@@ -84,3 +84,11 @@ def test_nothing_crosses_after_the_other_side_ended_it(saw: dict[str, Any]) -> N
     assert saw["after_end"] == NOTHING
     assert saw["crossed_after_end"] == 0
     assert saw["peered_by_undo"] is True
+
+
+def test_a_peering_carries_ipv6_between_the_agreed_ranges_alone(saw: dict[str, Any]) -> None:
+    assert saw["six_up"] is True
+    assert saw["six_apart"] is False
+    assert saw["six_peered"] == [True, True, False, False]
+    assert saw["six_ended"] is True
+    assert saw["six_by_undo"] is True

@@ -12,7 +12,7 @@ MAIN, ADMIN = "main", "admin"
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the side navigation; ``permission`` decides whether it is shown."""
+    """One line of the side navigation; ``permission`` decides whether it is shown. Pages below ``more`` are its too."""
 
     name: str
     title: Message
@@ -21,20 +21,22 @@ class Entry:
     order: int
     section: str
     permission: str | None
+    more: tuple[str, ...] = ()
 
 
 ENTRIES: dict[str, Entry] = {}
 
 
 def nav(
-    name: str, title: Message, url: str, *, icon: str, order: int, section: str = MAIN, permission: str | None = None
+    name: str, title: Message, url: str, *, icon: str, order: int, section: str = MAIN, permission: str | None = None,
+    more: tuple[str, ...] = (),
 ) -> None:
     """Register an entry: ``order`` sorts within ``section`` (``main`` or ``admin``).
 
     Orders in use: overview 0, instances 10, volumes 20, images 30, snapshots 40, networks 50, activity 60, trash 70,
     usage 80; administration: hosts 10, pools 20, flavors 30, projects 40, users 50, prices 60, settings 70.
     """
-    ENTRIES[name] = Entry(name, title, url, icon, order, section, permission)
+    ENTRIES[name] = Entry(name, title, url, icon, order, section, permission, more)
 
 
 COMMANDS: dict[str, Entry] = {}
@@ -58,5 +60,8 @@ def entries(ctx: Context, section: str) -> list[Entry]:
 
 def active(path: str) -> str | None:
     """The entry that a path belongs to: the longest address that begins it."""
-    fits = [e for e in ENTRIES.values() if path == e.url or (e.url != "/" and path.startswith(e.url + "/"))]
-    return max(fits, key=lambda e: len(e.url)).name if fits else None
+    fits = [
+        (len(url), entry.name) for entry in ENTRIES.values() for url in (entry.url, *entry.more)
+        if path == url or (url != "/" and path.startswith(url + "/"))
+    ]  # fmt: skip
+    return max(fits)[1] if fits else None

@@ -24,7 +24,7 @@ from yun.network.pages import (
 )
 from yun.web.pages import PageRoute, command, nav
 
-nav("networks", _("Networks"), "/networks", icon="network", order=50, permission="network.list")
+nav("networks", _("Networks"), "/networks", icon="network", order=50, permission="network.list", more=("/subnets",))
 command(
     "load_balancer.create", _("Create a load balancer"), "/networks/load-balancers/new", icon="arrows-split",
     permission="load_balancer.create",

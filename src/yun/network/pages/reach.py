@@ -39,6 +39,7 @@ def reach(
     if source or target:
         try:
             answer = faces.shown(ask(ctx, question(asked)), ctx.locale)
+            asked |= {name: named(ctx, asked[name]) for name in ("source", "target")}
         except YunError as error:
             fault = fault_of(ctx, error)
             if fault.status >= 500:
@@ -60,6 +61,14 @@ def link(step: dict[str, Any]) -> str:
     """Where a step's thing is looked at."""
     base = LINKS.get(step["kind"] or "", "")
     return f"{base}{step['id']}" if base.endswith("/") else base
+
+
+def named(ctx: Context, reference: str) -> str:
+    """What was asked for by its id, as a person would: by its host name, where one thing of the list alone has that."""
+    rows = service.list_of(ctx, Port, sort="created_at", limit=1000).items
+    found = next((r.hostname for r in rows if r.hostname and reference in (r.id, r.instance_id)), "")
+    owners = {r.instance_id or r.id for r in rows if r.hostname == found}
+    return found if found and len(owners) == 1 else reference
 
 
 def ends(ctx: Context) -> list[tuple[str, str]]:

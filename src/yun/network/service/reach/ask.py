@@ -11,7 +11,18 @@ from yun.base.context import Context, not_found
 from yun.base.errors import Conflict, Invalid
 from yun.base.messages import Message, _
 from yun.network import checks
-from yun.network.model import ACTIVE, TRASHED, FloatingIp, LoadBalancer, Port, PortAddress, PortForwarding
+from yun.network.model import (
+    ACTIVE,
+    TRASHED,
+    FloatingIp,
+    LoadBalancer,
+    Network,
+    Port,
+    PortAddress,
+    PortForwarding,
+    RouterInterface,
+    Subnet,
+)
 from yun.network.service import balancing
 from yun.network.service.reach.facts import BalancerFact, Picture
 from yun.network.service.reach.judge import ECHO, Missing, Pass, Verdict, Want, judge
@@ -185,19 +196,33 @@ def _ports(ctx: Context, text: str) -> list[Port]:
         where: sa.ColumnElement[bool] = sa.or_(Port.id == text, Port.instance_id == text)
     else:
         outer = sa.select(FloatingIp.port_id).where(FloatingIp.address == text, FloatingIp.state == ACTIVE)
+        legs = sa.select(RouterInterface.router_id).where(
+            RouterInterface.external.is_(True), RouterInterface.state == ACTIVE,
+            RouterInterface.address.startswith(f"{text}/", autoescape=True),
+        )  # fmt: skip
         forwarded = sa.select(PortForwarding.port_id).where(
             PortForwarding.state == ACTIVE,
-            PortForwarding.floating_ip_id.in_(sa.select(FloatingIp.id).where(FloatingIp.address == text)),
+            PortForwarding.floating_ip_id.in_(sa.select(FloatingIp.id).where(FloatingIp.address == text))
+            | PortForwarding.router_id.in_(legs),
         )
         more = sa.select(PortAddress.port_id).where(PortAddress.address == text)
         names = (Port.hostname, Port.address, Port.mac, Port.name)
-        others = (Port.id.in_(outer), Port.id.in_(more), Port.id.in_(forwarded))
+        others = (Port.id.in_(outer), Port.id.in_(more), Port.id.in_(forwarded), _fully_named(text))
         where = sa.or_(*(column == text for column in names), *others)
     query = sa.select(Port).where(where, Port.state != TRASHED)
     if ctx.project_id is not None and not checks.ID.fullmatch(text):
         query = query.where(Port.project_id == ctx.project_id)
     rows = ctx.session.scalars(query.order_by(Port.device_index, Port.id).limit(MOST_CARDS))
     return [p for p in rows if ctx.sees(p.project_id)]
+
+
+def _fully_named(text: str) -> sa.ColumnElement[bool]:
+    """A host name with the domain of its network or of its subnet after it."""
+    head, _dot, domain = text.lower().removesuffix(".").partition(".")
+    networks = sa.select(Network.id).where(Network.domain == domain)
+    subnets = sa.select(Subnet.id).where(Subnet.domain == domain)
+    mine = sa.or_(Port.network_id.in_(networks), Port.subnet_id.in_(subnets))
+    return sa.and_(Port.hostname == head, mine) if domain else sa.false()
 
 
 def ends(found: Picture, what: Side) -> list[End]:
