@@ -35,7 +35,10 @@ PAGES = {
     "projects": "/projects", "flavors": "/flavors", "pools": "/pools", "account": "/account", "tokens": "/tokens",
     "routers": "/networks/routers", "keys": "/keys", "found-machines": "/found-machines",
     "import": "/instances/import", "load-balancers": "/networks/load-balancers",
-    "create-load-balancer": "/networks/load-balancers/new",
+    "create-load-balancer": "/networks/load-balancers/new", "ports": "/networks/ports",
+    "recorded-packets": "/networks/captures", "physical-networks": "/networks/physical",
+    "port-forwarding": "/networks/port-forwardings", "peerings": "/networks/peerings",
+    "address-sets": "/networks/address-sets", "service-chains": "/networks/service-chains", "reach": "/networks/reach",
 }  # fmt: skip
 # Pages of one instance, below its address; and dialogs, opened on the page before the stroke.
 TABS = {
