@@ -16,6 +16,7 @@ from yun.base.messages import _
 from yun.drivers.network.fake import World
 from yun.drivers.network.port import BackendSpec
 from yun.network import service
+from yun.network.api import show
 from yun.network.model import FloatingIp, LoadBalancer, MemberHealth, Port, Reservation
 from yun.network.service import NewBalancer, NewListener, NewNetwork, NewSubnet
 from yun.network.steps import balancers as steps
@@ -79,8 +80,14 @@ def test_a_floating_ip_can_stand_before_it_and_is_then_nobody_elses(
                 verb()
         with pytest.raises(Conflict, match="shop"):
             service.create_balancer(ctx, NewBalancer("other", floating_ip=outside))
+        assert not service.list_of(ctx, FloatingIp, sort="address", q="used:no").items
+        assert [f.address for f in service.list_of(ctx, FloatingIp, sort="address", q="used:yes").items] == [outside]
+        shown = show.floating_ips(ctx.session, [floating])[0]
+        assert (shown["load_balancer"], shown["inner_address"], shown["port_id"]) == ("shop", "10.77.0.3", None)
     do(on(service.update_balancer, floating_ip=None))
     assert told(world).listeners[0].addresses == ("10.77.0.3",)
+    with asking() as ctx:
+        assert [f.address for f in service.list_of(ctx, FloatingIp, sort="address", q="used:no").items] == [outside]
     do(lambda ctx: service.release(ctx, service.get_floating_ip(ctx, outside)))
 
 

@@ -175,7 +175,7 @@ def test_groups_and_sets_are_changed_in_the_panel(
     assert "198.51.100.0/24" in browser.get(office).text
     assert "For 10 minutes it is noted" in browser.get(f"{made}/log/preview").text
     post(f"{made}/log")
-    assert "noted until" in browser.get(made).text
+    assert "ends <time" in browser.get(made).text
     post(f"{made}/stop-log")
     assert browser.get(f"{office}/delete/preview").status_code == 200
     post(f"{office}/delete")
