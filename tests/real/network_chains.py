@@ -356,8 +356,9 @@ def spoofed(function: str, target: Port) -> bool:
     """Whether a function can speak with a sender of the subnet's."""
     inside(function, "ip", "addr", "add", "10.1.0.2/32", "dev", "lo", check=True)
     with ThreadPoolExecutor() as pool:
-        heard = pool.submit(sniff, target.hostname, target.hostname, 2.0)
-        ping(function, target.address, "10.1.0.2")
+        heard = pool.submit(sniff, target.hostname, target.hostname, 5.0)
+        for _again in range(4):
+            ping(function, target.address, "10.1.0.2")
         frames = heard.result()
     inside(function, "ip", "addr", "del", "10.1.0.2/32", "dev", "lo", check=True)
     return any(f[26:30] == bytes([10, 1, 0, 2]) for f in frames)

@@ -124,7 +124,7 @@ def _failing(chain: ServiceChain, down: Sequence[str]) -> list[Message]:
         return told
     told = [_("While one of them does not run, nothing passes.")]
     if down:
-        told.append(_("Not running now: {names}. Until it runs, the machines behind the chain are cut off.",
+        told.append(_("Not running now, so that the machines behind the chain are cut off: {names}.",
                       names=", ".join(down)))  # fmt: skip
     return told
 
@@ -186,9 +186,9 @@ def losing_ports(session: Session, port_ids: Sequence[str]) -> tuple[Message, ..
         ports = paths.behind(session, [chain.subnet_id])
         names = paths.named(ports) if ports else look.title_of(session.get_one(Subnet, chain.subnet_id))
         if chain.on_failure == BYPASS:
-            told.append(_("The service chain {chain} goes on without it: traffic of {names} is not checked by it.",
+            told.append(_("The service chain {chain} goes on without it, for: {names}.",
                           chain=chain.name, names=names))  # fmt: skip
         else:
-            told.append(_("The service chain {chain} lets nothing through without it: {names} are cut off.",
+            told.append(_("The service chain {chain} lets nothing through without it; cut off are: {names}.",
                           chain=chain.name, names=names))  # fmt: skip
     return tuple(told)
