@@ -77,8 +77,10 @@ def _peer(given: Any, number: int) -> dict[str, Any]:
     checks.only(given, ("name", "public_key", "addresses"), place)
     addresses = given.get("addresses")
     listed = addresses if isinstance(addresses, list | tuple) else [addresses]
+    if not any(listed):
+        raise place.at("addresses").wrong(_("Which addresses does the peer have?"), _("such as 10.99.0.2/32"))
     ranges = _ranges(list(listed)[: MOST_RANGES + 1], place.at("addresses"))
-    if not 1 <= len(ranges) <= MOST_RANGES:
+    if len(ranges) > MOST_RANGES:
         raise place.at("addresses").wrong(_("This is too much."), _("at most {most}", most=MOST_RANGES))
     return {
         "name": checks.name(given.get("name"), place.at("name")),
