@@ -107,6 +107,7 @@ def test_backends_are_followed_by_instance_and_their_state_is_seen(street: Stree
     assert seen["health"] == "working", "it was given its configuration again"
     assert {n: b["state"] for n, b in seen["facts"]["backends"].items()} == {"b1": "up", "b2": "down"}
     assert street.lab.events("function.seen")
+    assert street.shown()["targets"] == {street.lab.row("web").id: "web"}
     street.lab.do(compute.delete, "web")
     street.refresh()
     assert list(street.refresh()["seen"]["facts"]["backends"]) == ["b2"], "who is gone is asked no more"

@@ -78,7 +78,8 @@ def _parts(found: dict[str, Any]) -> list[tuple[str, str]]:
     for number, one in enumerate(settings.get("backends", ()), 1):
         seen = facts.get("backends", {}).get(f"b{number}", {})
         told = f"{say(_(seen['state']))} {seen['check']}".strip() if seen else "–"
-        shown.append((f"b{number}", f"{one['group']}={one['target']}:{one['port']} {told}"))
+        target = found["targets"].get(one["target"], one["target"])
+        shown.append((f"b{number}", f"{one['group']}={target}:{one['port']} {told}"))
     for one in settings.get("routes", ()):
         shown.append((one["host"] + one["path"], one["group"]))
     for one in settings.get("peers", ()):

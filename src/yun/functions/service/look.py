@@ -123,25 +123,39 @@ def settings_digest(settings: dict[str, Any]) -> str:
 
 
 def shown(ctx: Context, rows: Sequence[NetworkFunction]) -> list[dict[str, Any]]:
-    """Functions as JSON values: settings, instance, addresses, and how they do with how old that is."""
+    """Functions as JSON values: settings, ``targets`` (names of backends by id), instance, addresses, and how they do
+    with how old that is."""
     session = ctx.session
     ids = [row.instance_id for row in rows]
     instances = {i.id: i for i in session.scalars(sa.select(Instance).where(Instance.id.in_(ids)))}
     fixed, floating, doing = addresses(session, ids), floating_ips(session, ids), tasks(session, ids, ctx.locale)
     query = sa.select(FunctionState).where(FunctionState.function_id.in_([row.id for row in rows]))
     states = {state.function_id: state for state in session.scalars(query)}
+    names = target_names(session, [row.settings for row in rows])
     return [
         {
             "id": row.id, "kind": row.kind, "project_id": row.project_id, "instance_id": row.instance_id,
             "name": instances[row.instance_id].name, "description": instances[row.instance_id].description,
             "state": instances[row.instance_id].state, "task": doing.get(row.instance_id),
             "addresses": fixed.get(row.instance_id, []), "floating_ips": floating.get(row.instance_id, []),
-            "networks": _networks(session, row.instance_id), "settings": row.settings, "public_key": row.public_key,
+            "networks": _networks(session, row.instance_id), "settings": row.settings,
+            "targets": {one["target"]: names[one["target"]] for one in row.settings.get("backends", ())
+                        if one["target"] in names},
+            "public_key": row.public_key,
             "created_at": row.created_at.isoformat(), "revision": row.revision,
             "seen": state_of(ctx, row, instances[row.instance_id], states.get(row.id)),
         }
         for row in rows
     ]  # fmt: skip
+
+
+def target_names(session: Session, listed: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """The names of the instances that settings name as backends, by id."""
+    ids = {one["target"] for settings in listed for one in settings.get("backends", ())}
+    if not ids:
+        return {}
+    query = sa.select(Instance.id, Instance.name).where(Instance.id.in_(ids))
+    return {identifier: name for identifier, name in session.execute(query)}  # noqa: C416
 
 
 def _networks(session: Session, instance_id: str) -> list[str]:

@@ -24,7 +24,7 @@ from yun.functions import checks
 from yun.functions.kinds import Surroundings, packed, user_data, vpn
 from yun.functions.kinds.known import kind_named
 from yun.functions.model import KINDS, Kind, NetworkFunction
-from yun.functions.service.look import arms_of, backends, kind_of, settings_digest
+from yun.functions.service.look import arms_of, backends, kind_of, settings_digest, target_names
 from yun.functions.service.quiet import subject_of
 from yun.images import service as images
 from yun.images.model import Image
@@ -212,9 +212,7 @@ def _worded(ctx: Context, settings: dict[str, Any]) -> dict[str, Any]:
     listed = settings.get("backends")
     if not listed:
         return settings
-    ids = [one["target"] for one in listed]
-    query = sa.select(Instance.id, Instance.name).where(Instance.id.in_(ids))
-    names = {identifier: name for identifier, name in ctx.session.execute(query)}  # noqa: C416
+    names = target_names(ctx.session, [settings])
     return {**settings, "backends": [{**one, "target": names.get(one["target"], one["target"])} for one in listed]}
 
 
