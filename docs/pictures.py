@@ -107,8 +107,12 @@ class Scene:
             "name": "shop", "floating_ip": "new", "listeners": [{"port": 80, "member_port": 8080}],
             "members": [{"kind": "instance", "target": one} for one in web] + [{"kind": "tag", "target": "shop"}],
         })  # fmt: skip
-        time.sleep(4)
-        self.balancer: str = self.ask("GET", "/load-balancers/shop")["id"]
+        for _attempt in range(40):
+            time.sleep(0.5)
+            shop = self.ask("GET", "/load-balancers/shop")
+            if all(h["state"] == "online" for one in shop["backends"] for h in one["health"] or [{"state": ""}]):
+                break
+        self.balancer: str = shop["id"]
         names = {row["name"]: row["id"] for row in self.ask("GET", "/volumes?q=data")["items"]}
         self.data: str = names["data"]
 
