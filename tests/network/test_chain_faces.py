@@ -79,10 +79,13 @@ def test_in_the_panel_it_is_previewed_made_shown_and_changed(
     listed = browser.get(BASE, headers=zh).text
     assert "c1" in listed
     assert "工作中" in listed
+    assert "全部" in listed
+    assert "Message(" not in listed
     with room.asking() as ctx:
         identifier = service.get_chain(ctx, "c1").id
     page = browser.get(f"{BASE}/{identifier}", headers=zh).text
     assert room.fw[0].address in page
+    assert "Message(" not in page
     assert "c1" in browser.get(f"/networks/ports/{room.fw[0].id}", headers=zh).text
     shown = browser.get(f"{BASE}/{identifier}/update", headers=zh).text
     assert f'<option value="{room.fw[1].id}" selected>' in shown

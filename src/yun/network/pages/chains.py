@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from yun.base.context import Context
 from yun.base.errors import Invalid
-from yun.base.messages import _
+from yun.base.messages import Message, _
 from yun.network import service
 from yun.network.api import show
 from yun.network.model import Port, Router, ServiceChain, Subnet
@@ -54,7 +54,9 @@ def chains(ctx: Ctx, q: str = "", state: str = "", sort: str = "name", cursor: s
 
 
 def _shown(ctx: Context, row: ServiceChain) -> dict[str, Any]:
-    return {**show.chain(row, ctx.session), "traffic": service.said_kind(row), "created": row.created_at}
+    kind = service.said_kind(row)
+    traffic = kind.render(ctx.locale) if isinstance(kind, Message) else kind
+    return {**show.chain(row, ctx.session), "traffic": traffic, "created": row.created_at}
 
 
 def _form(ctx: Context) -> dict[str, Any]:
