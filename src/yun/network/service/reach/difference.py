@@ -117,9 +117,9 @@ def difference(before: Picture, after: Picture) -> tuple[Message, ...]:
         for change in (*_ways_changed(before, old, after, new), *known[alike]):
             told.setdefault((change.gained, change.text.render()), (change, []))[1].append(new)
     out: list[Message] = []
-    for change, ports in sorted(told.values(), key=lambda c: (c[0].gained, -len(c[1]))):
-        names = listed(sorted({p.name for p in ports}))
-        words = {"names": names, "what": change.text}
+    whose = [(change, len(ports), sorted({p.name for p in ports})) for change, ports in told.values()]
+    for change, _count, names in sorted(whose, key=lambda c: (c[0].gained, -c[1], c[2], c[0].text.render())):
+        words = {"names": listed(names), "what": change.text}
         gained, lost = _("Gained by {names}: {what}.", **words), _("Lost by {names}: {what}.", **words)
         out.append(gained if change.gained else lost)
     if len(out) > MOST_SENTENCES:
