@@ -24,6 +24,17 @@ def add(ctx: Context) -> Intent:
     return compute.add_nic(ctx, compute.get(ctx, "m1"), Card(network="n2"))
 
 
+def add_old(ctx: Context) -> Intent:
+    """A second card for m1, of a model for which its board has no place while it runs."""
+    return compute.add_nic(ctx, compute.get(ctx, "m1"), Card(network="n2", model="e1000"))
+
+
+def remove_second(ctx: Context) -> Intent:
+    """Take m1's second card out."""
+    second = network.ports_of(ctx.session, compute.get(ctx, "m1").id)[1].id
+    return compute.remove_nic(ctx, compute.get(ctx, "m1"), second)
+
+
 def first(ctx: Context) -> Any:
     """The id of m1's first card."""
     return network.ports_of(ctx.session, compute.get(ctx, "m1").id)[0].id
@@ -45,3 +56,8 @@ SCENES = {
     "instance.remove_nic": Scene(remove, (instance(floating_ip=True),)),
     "instance.change_nic": Scene(move, (instance(floating_ip=True), make_net)),
 }
+MORE = {
+    "instance.add_nic of an old model": Scene(add_old, (instance(), make_net)),
+    "instance.remove_nic of one that waits": Scene(remove_second, (instance(), make_net, add_old)),
+}
+"""Further scenes of the same kinds, walked by the same tests."""

@@ -31,6 +31,7 @@ from tests.house.scenes_media import MORE as MEDIA_MORE
 from tests.house.scenes_media import SCENES as MEDIA
 from tests.house.scenes_networks import MORE as NETWORKS_MORE
 from tests.house.scenes_networks import SCENES as NETWORKS
+from tests.house.scenes_nics import MORE as NICS_MORE
 from tests.house.scenes_nics import SCENES as NICS
 from tests.house.scenes_ports import MORE as PORTS_MORE
 from tests.house.scenes_ports import SCENES as PORTS
@@ -54,8 +55,8 @@ SCENES = {
     **NETWORKS, **BALANCERS, **PORTS, **GROUPS, **ROUTERS, **CHAINS, **FUNCTIONS,
 }  # fmt: skip
 MORE = {
-    **CLONES_MORE, **DISKS_MORE, **MEDIA_MORE, **BOOTS_MORE, **VOLUMES_MORE, **DEVICES_MORE, **NETWORKS_MORE,
-    **BALANCERS_MORE, **PORTS_MORE, **ROUTERS_MORE, **CHAINS_MORE, **FUNCTIONS_MORE,
+    **CLONES_MORE, **DISKS_MORE, **NICS_MORE, **MEDIA_MORE, **BOOTS_MORE, **VOLUMES_MORE, **DEVICES_MORE,
+    **NETWORKS_MORE, **BALANCERS_MORE, **PORTS_MORE, **ROUTERS_MORE, **CHAINS_MORE, **FUNCTIONS_MORE,
 }  # fmt: skip
 EXEMPT = {
     "operation.undo": "its own tests, in tests/operations/test_undo.py",

@@ -14,6 +14,7 @@ from yun.compute.model import LIVE, Instance
 from yun.compute.spec import FIRMWARE, spec_of
 from yun.drivers.hypervisor.libvirt.domain_xml import domain_xml, overlay
 from yun.drivers.hypervisor.port import DomainSpec
+from yun.network.service import ports_of
 from yun.storage.service import Disk, attachments_of
 from yun.storage.spec import serial_of
 
@@ -47,14 +48,19 @@ def _running(ctx: Context, instance: Instance) -> DomainSpec:
     running = instance.running_hardware
     spec = spec_of(ctx.session, instance, ctx.settings, order=running.get("boot_order", []))
     hardware = parts.of(running)
-    kept = {d.attachment.slot: _ways(d) for d in attachments_of(ctx.session, instance.id)}
+    disks = attachments_of(ctx.session, instance.id)
+    kept = {d.attachment.slot: _ways(d) for d in disks}
+    waits = {d.attachment.slot for d in disks if d.attachment.waits}
+    waits |= {p.mac for p in ports_of(ctx.session, instance.id) if p.waits}
     return replace(
         spec, board=hardware.board(), machine=hardware.machine, vcpus=instance.running_vcpus or spec.vcpus,
         memory_mib=running.get("memory_mib") or spec.memory_mib,
         firmware=FIRMWARE.get(running.get("firmware", instance.firmware), "bios"),
         disks=tuple(
             replace(d, error_policy=hardware.disk_full, **kept.get(d.slot, {})) for d in spec.disks
+            if d.slot not in waits
         ),
+        nics=tuple(n for n in spec.nics if n.mac not in waits),
     )  # fmt: skip
 
 

@@ -188,7 +188,7 @@ class Instance(Row, Base):
     ``password_hash`` is a crypt(3) hash; the password itself is never kept. ``renew_identity`` marks a machine whose
     disk was another's: its guest is told to make itself a machine ID of its own. ``boot_order`` and ``boot_once`` name
     devices by their keys (`compute.boot`): what a start tries in turn (empty: as the devices themselves say), and what
-    only the next start tries before that.
+    only the next start tries before that. ``places`` are what more a running one takes: empty where nobody has looked.
     """
 
     PREFIX = "ins"
@@ -230,6 +230,7 @@ class Instance(Row, Base):
     renew_identity: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     boot_order: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     boot_once: Mapped[str] = mapped_column(sa.String(40), default="", server_default="")
+    places: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
 
     __table_args__ = (
         sa.UniqueConstraint("project_id", "name"),

@@ -62,7 +62,7 @@ def put_card(op: Op, session: Session, instance_id: str, card: dict[str, Any]) -
 def _leave(op: Op, session: Session, output: Any, instance_id: str, card: dict[str, Any]) -> None:
     port = session.get(Port, card["id"])
     if port is not None and output is not None and port.instance_id == instance_id:
-        _put(session, port, {**output["was"], "instance_id": None})
+        _put(session, port, {**output["was"], "instance_id": None, "waits": False})
 
 
 @tx_step(undo=_leave)
@@ -90,7 +90,7 @@ def leave_card(op: Op, session: Session, instance_id: str, port_id: str, hostnam
     port = session.get_one(Port, port_id)
     was = {name: getattr(port, name) for name in LENT}
     own = "" if port.hostname == hostname else port.hostname
-    _put(session, port, {"instance_id": None, "device_index": 0, "host_id": None, "hostname": own})
+    _put(session, port, {"instance_id": None, "device_index": 0, "host_id": None, "hostname": own, "waits": False})
     return was
 
 
@@ -113,7 +113,7 @@ def release_card(op: Op, session: Session, instance_id: str, port_id: str) -> No
     """The port, which lies in the trash, is nobody's; it keeps address and MAC until its undo window closes."""
     port = session.get(Port, port_id)
     if port is not None:
-        port.instance_id = None
+        port.instance_id, port.waits = None, False
         tell_port(session, port)
 
 

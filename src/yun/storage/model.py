@@ -180,7 +180,7 @@ class Attachment(Row, Base):
     again when the instance is renamed. ``removal`` (of `Removal`, or empty) is where the last try stands to take the
     disk from a running guest. ``io`` and ``serial`` are empty for the usual ones. ``limits`` keeps what of
     `IoLimits` is not plain. ``running`` keeps what a running instance has otherwise than the row, which counts from its
-    next start on."""
+    next start on; one that ``waits`` is not in what runs before that."""
 
     __tablename__ = "attachment"
     PREFIX = "att"
@@ -200,6 +200,7 @@ class Attachment(Row, Base):
     limits: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     running: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     removal: Mapped[str] = mapped_column(sa.String(12), default="", server_default="")
+    waits: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
 
     __table_args__ = (sa.UniqueConstraint("instance_id", "slot"),)
 

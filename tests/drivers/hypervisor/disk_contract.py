@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.drivers.hypervisor.nic_contract import card
 from yun.base.errors import DriverError
 from yun.drivers.hypervisor.port import DiskSpec, PluggedDisk, Power
 
@@ -122,19 +123,48 @@ class DiskContract:
         room.driver.destroy(uuid)
 
     def test_a_machine_has_places_for_a_dozen_disks_more_and_says_when_they_are_taken(self, room: Room) -> None:
-        uuid = room.machine(running=True)
-        taken = []
-
-        def fill() -> None:
-            for letter in "bcdefghijklmnopqrstuvw":
-                room.driver.attach_disk(uuid, DiskSpec(f"vd{letter}", room.blank_disk(MIB)))
-                taken.append(letter)
-
+        uuid = room.machine()
+        assert room.driver.places(uuid) is None
+        room.driver.start(uuid)
+        first = room.driver.places(uuid)
+        assert first is not None
+        assert (first.taken, first.old, first.scsi) == (frozenset(), 0, True)
+        assert 10 <= first.own <= 16
+        slots = [f"vd{letter}" for letter in "bcdefghijklmnopqrstuvw"]
+        for count, slot in enumerate(slots[: first.own], start=1):
+            room.driver.attach_disk(uuid, DiskSpec(slot, room.blank_disk(MIB)))
+            assert room.driver.places(uuid) == replace(first, taken=frozenset(slots[:count]), own=first.own - count)
         with pytest.raises(DriverError) as caught:
-            fill()
+            room.driver.attach_disk(uuid, DiskSpec("vdy", room.blank_disk(MIB)))
         assert not caught.value.retryable
-        assert 10 <= len(taken) <= 16
+        for model in ("virtio", "e1000e", "e1000"):
+            with pytest.raises(DriverError) as caught:
+                room.driver.attach_nic(uuid, card("52:54:00:aa:01:01", model))
+            assert not caught.value.retryable
+        room.driver.attach_disk(uuid, DiskSpec("sdb", room.blank_disk(MIB), bus="scsi"))
+        found = room.driver.places(uuid)
+        assert found is not None
+        assert found.own == 0
+        assert "sdb" in found.taken, "a controller takes many"
         room.driver.destroy(uuid)
+
+    def test_an_old_card_has_a_place_where_the_machine_began_with_one_or_has_an_old_board(self, room: Room) -> None:
+        for begins in ({"nics": (card("52:54:00:aa:01:02", "rtl8139"),)}, {"machine": "pc"}):
+            uuid = room.machine(running=True, **begins)
+            first = room.driver.places(uuid)
+            assert first is not None
+            assert first.old > 10
+            room.driver.attach_nic(uuid, card("52:54:00:aa:01:03", "e1000"))
+            found = room.driver.places(uuid)
+            assert found is not None
+            assert found.old == first.old - 1
+            assert found.own == (found.old if "machine" in begins else first.own)
+            assert "52:54:00:aa:01:03" in found.taken
+            room.driver.attach_disk(uuid, DiskSpec("vdb", room.blank_disk(MIB)))
+            after = room.driver.places(uuid)
+            assert after is not None
+            assert after.own == found.own - 1
+            room.driver.destroy(uuid)
 
     def test_a_running_machine_moves_to_new_heads_at_one_moment_or_not_at_all(self, room: Room) -> None:
         first, second = room.blank_disk(16 * MIB), room.blank_disk(32 * MIB)

@@ -31,14 +31,14 @@ NUMBER = re.compile(r"\{n(?::0?([1-9]))?\}")
 
 OWN = frozenset({
     "id", "uuid", "project_id", "name", "hostname", "state", "reason", "boot_id", "agent", "started_at",
-    "running_vcpus", "running_memory_mib", "running_hardware", "mended_at", "protected",
+    "running_vcpus", "running_memory_mib", "running_hardware", "places", "mended_at", "protected",
     "renew_identity", "boot_order", "boot_once", "created_at", "updated_at", "revision",
 })  # fmt: skip
 """Columns of `Instance` that a copy has of its own; it takes over every other one."""
 
 OWN_PLACE = frozenset({
-    "id", "volume_id", "instance_id", "instance_name", "kept", "removal", "running", "created_at", "updated_at",
-    "revision",
+    "id", "volume_id", "instance_id", "instance_name", "kept", "removal", "running", "waits", "created_at",
+    "updated_at", "revision",
 })  # fmt: skip
 """Columns of `Attachment` that a copy has of its own. What was attached to the source is a volume of the copy's: it
 came with it and goes with it."""
@@ -48,7 +48,7 @@ OWN_DRIVE = frozenset({"id", "instance_id", "created_at", "updated_at", "revisio
 
 OWN_CARD = frozenset({
     "id", "project_id", "network_id", "subnet_id", "mac", "address", "instance_id", "hostname", "host_id", "plugged",
-    "state", "trashed_at", "created_at", "updated_at", "revision", "labels",
+    "state", "trashed_at", "created_at", "updated_at", "revision", "labels", "waits",
 })  # fmt: skip
 """Columns of `Port` that a copy has of its own."""
 

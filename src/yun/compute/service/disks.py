@@ -18,6 +18,7 @@ from yun.compute.service.bus_fit import refuse_unfit
 from yun.compute.service.disk_ways import DiskWish, Ways, checked_ways, refuse_bad_ways, said_ways
 from yun.compute.service.look import must_be
 from yun.compute.service.power import keys, subject
+from yun.compute.service.room import need_of_disk, said_when, takes_now
 from yun.compute.service.slots import LETTERS, free_slot, refuse_taken, slots_of
 from yun.operations.intent import Intent, Key, Subject
 from yun.operations.model import Operation
@@ -55,7 +56,8 @@ def attach(ctx: Context, volume: Volume, instance: Instance, place: Place | None
     refuse_unfit(ctx.session, instance, place.bus, readonly=place.readonly)
     slot = free_slot(ctx.session, instance, place.bus, place.slot)
     ways = checked_ways(ctx.session, instance, place)
-    now = instance.state in LIVE and place.bus in HOT_BUSES
+    need = need_of_disk(place.bus)
+    now = takes_now(ctx.session, instance, need)
 
     def write(session: Session) -> None:
         storage.refuse_attached(session, volume)
@@ -74,7 +76,7 @@ def attach(ctx: Context, volume: Volume, instance: Instance, place: Place | None
         subjects=(subject(instance),),
         effects=(
             _("The instance {name} has it as {slot} ({bus}).", name=instance.name, slot=slot, bus=place.bus),
-            _when(instance, now),
+            said_when(instance, need, now=now),
             *((_("The guest can only read it."),) if place.readonly else ()),
             *said_ways(ctx.session, instance, ways),
         ),
@@ -107,7 +109,8 @@ def add_disk(
     plan = storage.in_format(plan, format)
     if plan.pool.host_id != instance.host_id:
         raise Conflict(_("The volume lies in the pool {pool}, which another host has.", pool=plan.pool.name))
-    now = instance.state in LIVE and place.bus in HOT_BUSES
+    need = need_of_disk(place.bus)
+    now = takes_now(ctx.session, instance, need)
 
     def write(session: Session) -> None:
         plan.write(session)
@@ -127,7 +130,7 @@ def add_disk(
             _("An empty disk of {size} in the pool {pool}.", size=format_size(plan.size_bytes), pool=plan.pool.name),
             *storage.said_format(plan),
             _("The instance {name} has it as {slot} ({bus}).", name=instance.name, slot=slot, bus=place.bus),
-            _when(instance, now),
+            said_when(instance, need, now=now),
             *said_ways(ctx.session, instance, ways),
         ),
         capacity=storage.capacity_left(plan),
@@ -169,7 +172,7 @@ def detach(
     _refuse_boot_disk(instance, place, boot_disk)
     if trash:
         ctx.may("volume.delete", volume.project_id)
-    now = instance.state in LIVE and place.bus in HOT_BUSES
+    now = instance.state in LIVE and place.bus in HOT_BUSES and not place.waits
     return Intent(
         kind="volume.detach",
         title=_("Detach volume {name} from instance {instance}", name=volume.name, instance=instance.name),
@@ -181,7 +184,7 @@ def detach(
         subjects=(subject(instance),),
         effects=(
             _gone(ctx, volume, instance, place, trash),
-            _when(instance, now),
+            when_gone(instance, place, now=now),
             *(_mounted(ctx, instance, place, even_if_mounted) if now else ()),
         ),
         back=(_("It is put back as {slot}.", slot=place.slot),),
@@ -219,7 +222,7 @@ def grow(ctx: Context, volume: Volume, size_bytes: int) -> Intent:
         subjects=(subject(instance),) if instance is not None else (),
         effects=(
             _("It grows from {old} to {new}.", old=format_size(volume.size_bytes), new=format_size(size)),
-            *((_("The running guest sees it at once."),) if instance is not None and instance.state in LIVE else ()),
+            *((_("The running guest sees it at once."),) if _sees(instance, found) else ()),
             _("The file system on it is enlarged by the guest."),
         ),
         capacity=(
@@ -252,12 +255,15 @@ def free_volumes(ctx: Context, instance: Instance) -> list[Volume]:
 # ── parts ──
 
 
-def _when(instance: Instance, now: bool) -> Message:
-    if now:
-        return _("It takes effect at once, while the instance runs.")
-    if instance.state in LIVE:
-        return _("It takes effect at the next start of the instance.")
-    return _("The instance is off; it takes effect with its next start.")
+def _sees(instance: Instance | None, place: Attachment | None) -> bool:
+    return instance is not None and place is not None and instance.state in LIVE and not place.waits
+
+
+def when_gone(instance: Instance, place: Attachment, *, now: bool) -> Message:
+    """When a disk is out of its instance."""
+    if instance.state in LIVE and place.waits:
+        return _("The running instance never got it: its guest is not asked.")
+    return said_when(instance, "", now=now)
 
 
 def _checked(place: Place) -> Place:

@@ -18,6 +18,7 @@ from yun.compute.service.disks import DETACH_SECONDS
 from yun.compute.service.given import bound_with, devices_of, keys_of, names_of, subjects_of
 from yun.compute.service.look import must_be
 from yun.compute.service.power import keys, subject
+from yun.compute.service.room import said_when, takes_now
 from yun.hosts import service as hosts
 from yun.hosts.model import Host
 from yun.operations.intent import Intent
@@ -143,7 +144,7 @@ def add_host_device(ctx: Context, instance: Instance, reference: str, *, with_gr
         keys=(*keys(instance), *keys_of(bound)),
         subjects=subjects_of(bound),
         effects=(
-            *(_said(device) for device in given), *_price(given), *_timing(instance),
+            *(_said(device) for device in given), *_price(given), _comes(session, instance, given),
             _("Clones do not get it, and nobody else can have it, whether the instance runs or not."),
         ),
         back=(_("It is taken from the instance and belongs to the host again."),),
@@ -289,6 +290,11 @@ def _price(given: Sequence[HostDevice]) -> list[Message]:
     else:
         said.append(_("Without it the instance starts all the same, and gets it at a later start."))
     return said
+
+
+def _comes(session: Session, instance: Instance, given: Sequence[HostDevice]) -> Message:
+    count = sum(device.kind == "pci" for device in given)
+    return said_when(instance, "own", now=takes_now(session, instance, "own", count))
 
 
 def _timing(instance: Instance) -> tuple[Message, ...]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from yun.base.context import Context
 from yun.base.errors import Conflict, Invalid
 from yun.base.messages import _
-from yun.compute.model import LIVE, Instance
+from yun.compute.model import Instance
 from yun.compute.service.power import keys, subject
+from yun.compute.service.room import need_of_card, said_when, takes_now
 from yun.network import service as network
 from yun.network.model import TRASHED, Network, Port
 from yun.operations.intent import Intent, Key, Subject
@@ -32,6 +33,7 @@ def join(ctx: Context, instance: Instance, card: Card) -> Intent:
         "id": port.id, "joins": True, "device_index": max((p.device_index for p in ports), default=-1) + 1,
         "hostname": instance.hostname, "model": card.model or port.model, "link_up": card.link_up is not False,
     }  # fmt: skip
+    need = need_of_card(str(joins["model"]))
     return Intent(
         kind="instance.add_nic",
         title=_("Put port {name} into instance {instance}", name=port.name or port.address, instance=instance.name),
@@ -45,8 +47,7 @@ def join(ctx: Context, instance: Instance, card: Card) -> Intent:
               name=port.name or port.address, network=joined.name, address=port.address),
             _("The guest sees a card of the model {model} with the MAC {mac}.", model=joins["model"], mac=port.mac),
             *((_("Its cable is out."),) if not joins["link_up"] else ()),
-            _("It takes effect at once, while the instance runs.") if instance.state in LIVE
-            else _("The instance is off; it takes effect with its next start."),
+            said_when(instance, need, now=takes_now(ctx.session, instance, need)),
         ),
         back=(_("It is taken out of the instance again, and the port stays."),),
     )  # fmt: skip

@@ -16,6 +16,7 @@ from yun.compute.service.disks import DETACH_SECONDS
 from yun.compute.service.look import must_be
 from yun.compute.service.nic_ports import join, leaving
 from yun.compute.service.power import keys, subject
+from yun.compute.service.room import need_of_card, said_when, takes_now
 from yun.network import addresses
 from yun.network import service as network
 from yun.network.model import TRASHED, Network, Port, SecurityGroup
@@ -83,7 +84,7 @@ def add_nic(ctx: Context, instance: Instance, card: Card | None = None) -> Inten
               mac=plan.port.mac),
             _groups_said(plan.groups),
             *((_("Its cable is out.",),) if not plan.port.link_up else ()),
-            _when(instance),
+            _comes(ctx.session, instance, plan.port.model),
         ),
         capacity=(plan.capacity,),
         back=(_("It is taken out of the instance again."),),
@@ -128,7 +129,7 @@ def remove_nic(
             *((_("It is its last card: only screen and serial console reach it then."),) if len(ports) == 1 else ()),
             *network.losing_chain_ports(ctx.session, [port.id]),
             _("Address and MAC stay reserved as long as this can be undone."),
-            _when(instance),
+            _goes(instance, port),
         ),
         back=(_("It is put back with its address and MAC."),),
         deadline=600.0 + timeout,
@@ -347,7 +348,12 @@ def _touched(port: Port, floating: Any) -> tuple[Subject, ...]:
     return (*own, Subject("floating_ip", floating.id, floating.address)) if floating is not None else own
 
 
-def _when(instance: Instance) -> Message:
-    if instance.state in LIVE:
-        return _("It takes effect at once, while the instance runs.")
-    return _("The instance is off; it takes effect with its next start.")
+def _comes(session: Session, instance: Instance, model: str) -> Message:
+    need = need_of_card(model)
+    return said_when(instance, need, now=takes_now(session, instance, need))
+
+
+def _goes(instance: Instance, port: Port) -> Message:
+    if instance.state in LIVE and port.waits:
+        return _("The running instance never got it: its guest is not asked.")
+    return said_when(instance, "", now=instance.state in LIVE)

@@ -144,7 +144,7 @@ def ports_of(session: Session, instance_id: str) -> list[dict[str, Any]]:
             "id": port.id, "mac": port.mac, "address": port.address,
             "addresses": [address for _subnet, address in places_of(session, port, living=True)],
             "state": port.state, "model": port.model,
-            "link_up": port.link_up,
+            "link_up": port.link_up, "waits": port.waits,
             "network_id": port.network_id, "network_name": network, "floating_ip": floating,
         }
         for port, network, floating in session.execute(query)
@@ -167,7 +167,7 @@ def disks_of(session: Session, instance_id: str) -> list[dict[str, Any]]:
             "serial": disk.attachment.serial or serial_of(disk.volume.id),
             "limits": io_limits.rates(disk.attachment.limits),
             "limit_group": io_limits.group_of(disk.attachment.limits),
-            "removal": disk.attachment.removal or None,
+            "removal": disk.attachment.removal or None, "waits": disk.attachment.waits,
         }
         for disk in disks
     ]  # fmt: skip

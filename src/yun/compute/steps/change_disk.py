@@ -71,7 +71,7 @@ def have_disks(
         old[volume_id] = {name: getattr(disk.attachment, name) for name in values}
         running = dict(disk.attachment.running)
         for name, value in values.items():
-            if row.state in LIVE and name in AT_START:
+            if row.state in LIVE and name in AT_START and not disk.attachment.waits:
                 running.setdefault(name, getattr(disk.attachment, name))
             setattr(disk.attachment, name, value)
         disk.attachment.running = {n: v for n, v in running.items() if v != getattr(disk.attachment, n)}

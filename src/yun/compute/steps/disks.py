@@ -13,8 +13,10 @@ from yun.base.messages import _
 from yun.compute import hardware as parts
 from yun.compute import limits as io_limits
 from yun.compute.model import HOT_BUSES, Instance
+from yun.compute.service.room import need_of_disk
 from yun.compute.steps.definition import define_back, define_now
 from yun.compute.steps.removal import mark_removal, unplug_now
+from yun.compute.steps.room import note_places, takes
 from yun.compute.steps.shared import load, place
 from yun.drivers.hypervisor.port import DiskSpec, Hypervisor, Power
 from yun.operations.events import emit
@@ -35,6 +37,7 @@ PLACE = (
 
 def _define_from_rows(op: Op, output: Any, instance_id: str) -> None:
     define_back(op, instance_id)
+    note_places(op, instance_id)
 
 
 @step(undo=_define_from_rows)
@@ -137,15 +140,16 @@ def _pull(op: Op, output: Any, instance_id: str, volume_id: str) -> None:
 
 @step(undo=_pull)
 def plug_in(op: Op, instance_id: str, volume_id: str) -> str:
-    """The machine has the disk if it runs and its bus allows it, and so has the definition: ``live`` or ``next``.
+    """The machine has the disk if it runs and takes it now, and so has the definition: ``live`` or ``next``.
 
     The machine first: its guest waits for it, and the definition is for the next start.
     """
     row, hypervisor, disk = _disk(op, instance_id, volume_id)
-    live = disk is not None and disk.bus in HOT_BUSES and hypervisor.state(row.uuid).power in UP
+    live = disk is not None and takes(hypervisor, row, need_of_disk(disk.bus), disk.slot)
     if live and disk is not None:
         hypervisor.attach_disk(row.uuid, disk)
     define_now(op, instance_id)
+    note_places(op, instance_id)
     return "live" if live else "next"
 
 
@@ -153,9 +157,9 @@ def _plug_back(
     op: Op, output: Any, instance_id: str, volume_id: str, seconds: float, even_if_mounted: bool = True
 ) -> None:
     row, hypervisor, disk = _disk(op, instance_id, volume_id)
-    if disk is None or output == "next" or hypervisor.state(row.uuid).power not in UP:
+    if disk is None or output == "next":
         return
-    if disk.bus in HOT_BUSES:
+    if takes(hypervisor, row, need_of_disk(disk.bus), disk.slot):
         hypervisor.attach_disk(row.uuid, disk)
 
 
@@ -171,10 +175,20 @@ def pull_out(
     row, hypervisor, disk = _disk(op, instance_id, volume_id)
     if disk is None or disk.bus not in HOT_BUSES or hypervisor.state(row.uuid).power not in UP:
         return "next"
+    if _waits(op, volume_id):
+        return "next"
     if not even_if_mounted:
         _refuse_mounted(hypervisor, row, disk)
     unplug_now(op, hypervisor, row, disk, seconds, mark=_marker(op, instance_id, volume_id))
+    note_places(op, instance_id, leaving=True)
     return "live"
+
+
+def _waits(op: Op, volume_id: str) -> bool:
+    """Whether what runs never got the disk."""
+    with op.read() as session:
+        found = storage.attachment_of(session, volume_id)
+        return found is not None and found.waits
 
 
 def _marker(op: Op, instance_id: str, volume_id: str) -> Callable[[str], None]:

@@ -13,10 +13,12 @@ from yun.compute.devices.model import HostDevice
 from yun.compute.model import Instance
 from yun.compute.service.given import devices_of, names_of
 from yun.compute.service.host_devices import devices_on, group_of, why_never
+from yun.compute.service.room import room_for
 from yun.compute.spec import host_device_of
 from yun.compute.steps.definition import define_now
 from yun.compute.steps.disks import UNDO_SECONDS, UP
 from yun.compute.steps.removal import LOOK_EVERY
+from yun.compute.steps.room import kept, note_places
 from yun.compute.steps.seeing import notice_key
 from yun.compute.steps.shared import load, place
 from yun.drivers.hypervisor.host_device import HostDeviceSpec
@@ -141,26 +143,35 @@ def _unplug(op: Op, output: Any, instance_id: str, device_ids: Sequence[str]) ->
     row, hypervisor = place(op, instance_id)
     for spec in _specs(op, instance_id, device_ids):
         unplug_device(op, hypervisor, row, spec, UNDO_SECONDS)
+    note_places(op, instance_id)
 
 
 @step(undo=_unplug)
 def plug_devices(op: Op, instance_id: str, device_ids: Sequence[str]) -> str:
-    """The definition has the devices, and so has the machine if it runs: ``live`` or ``next``."""
+    """The definition has the devices, and so has the machine if it runs and has places for all: ``live`` or ``next``.
+    """
     define_now(op, instance_id)
+    live = _plug_now(op, instance_id, device_ids)
+    note_places(op, instance_id)
+    return "live" if live else "next"
+
+
+def _plug_now(op: Op, instance_id: str, device_ids: Sequence[str]) -> bool:
+    """What runs has the devices, if it has places for all that it lacks; whether it has them."""
     row, hypervisor = place(op, instance_id)
-    if hypervisor.state(row.uuid).power not in UP:
-        return "next"
-    for spec in _specs(op, instance_id, device_ids):
+    places, there = hypervisor.places(row.uuid), hypervisor.plugged_host_devices(row.uuid)
+    specs = _specs(op, instance_id, device_ids)
+    lacking = sum(spec.kind == "pci" and spec.key not in there for spec in specs)
+    if places is None or not room_for(kept(places), "own", lacking):
+        return False
+    for spec in specs:
         hypervisor.attach_host_device(row.uuid, spec)
-    return "live"
+    return True
 
 
 def _plug_back(op: Op, output: Any, instance_id: str, device_ids: Sequence[str], seconds: float) -> None:
-    row, hypervisor = place(op, instance_id)
-    if hypervisor.state(row.uuid).power not in UP:
-        return
-    for spec in _specs(op, instance_id, device_ids):
-        hypervisor.attach_host_device(row.uuid, spec)
+    _plug_now(op, instance_id, device_ids)
+    note_places(op, instance_id)
 
 
 @step(undo=_plug_back, retries=2)
@@ -174,6 +185,7 @@ def pull_devices(op: Op, instance_id: str, device_ids: Sequence[str], seconds: f
         return "next"
     for spec in _specs(op, instance_id, device_ids, missing=True):
         unplug_device(op, hypervisor, row, spec, seconds)
+    note_places(op, instance_id)
     return "live"
 
 

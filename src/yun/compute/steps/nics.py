@@ -5,9 +5,11 @@ from __future__ import annotations
 from yun.base.errors import Conflict
 from yun.base.messages import _
 from yun.compute.model import Instance
+from yun.compute.service.room import need_of_card
 from yun.compute.steps.definition import define_back, define_now, write_seed
 from yun.compute.steps.disks import UNDO_SECONDS, UP
 from yun.compute.steps.removal import LOOK_EVERY
+from yun.compute.steps.room import note_places, takes
 from yun.compute.steps.shared import load, place
 from yun.drivers.hypervisor.port import Hypervisor, NicSpec, Power
 from yun.hosts.model import Host
@@ -37,6 +39,7 @@ def _settle_beside(op: Op, instance_id: str) -> None:
 def _settle_after_undo(op: Op, output: object, instance_id: str, moved: str | None = None) -> None:
     define_back(op, instance_id)
     _settle_beside(op, instance_id)
+    note_places(op, instance_id)
     if moved is not None:
         _flap(op, instance_id, moved)
 
@@ -67,21 +70,22 @@ def _pull(op: Op, output: object, instance_id: str, port_id: str) -> None:
 
 @step(undo=_pull)
 def plug_card(op: Op, instance_id: str, port_id: str) -> str:
-    """The definition has the card, and so has the machine if it runs: ``live`` or ``next``."""
+    """The definition has the card, and so has the machine if it runs and takes it now: ``live`` or ``next``."""
     define_now(op, instance_id)
     write_seed.call(op, instance_id)
     row, hypervisor = place(op, instance_id)
     nic = cards(op, instance_id).get(port_id)
-    if nic is None or hypervisor.state(row.uuid).power not in UP:
-        return "next"
-    hypervisor.attach_nic(row.uuid, nic)
-    return "live"
+    live = nic is not None and takes(hypervisor, row, need_of_card(nic.model), nic.mac)
+    if live and nic is not None:
+        hypervisor.attach_nic(row.uuid, nic)
+    note_places(op, instance_id)
+    return "live" if live else "next"
 
 
 def _plug_back(op: Op, output: object, instance_id: str, port_id: str, seconds: float) -> None:
     row, hypervisor = place(op, instance_id)
     nic = cards(op, instance_id).get(port_id)
-    if nic is not None and hypervisor.state(row.uuid).power in UP:
+    if nic is not None and output != "next" and takes(hypervisor, row, need_of_card(nic.model), nic.mac):
         hypervisor.attach_nic(row.uuid, nic)
 
 
@@ -95,7 +99,11 @@ def pull_card(op: Op, instance_id: str, port_id: str, seconds: float) -> str:
     nic = cards(op, instance_id).get(port_id)
     if nic is None or hypervisor.state(row.uuid).power not in UP:
         return "next"
+    with op.read() as session:
+        if session.get_one(Port, port_id).waits:
+            return "next"
     unplug_card(op, hypervisor, row, nic, seconds)
+    note_places(op, instance_id, leaving=True)
     return "live"
 
 

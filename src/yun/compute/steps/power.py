@@ -11,6 +11,7 @@ from yun.compute.model import Instance, State
 from yun.compute.steps.boot import switch_on
 from yun.compute.steps.definition import define_back, define_now
 from yun.compute.steps.freezing import thaw_politely
+from yun.compute.steps.room import note_places
 from yun.compute.steps.shared import boot_of, load, may_pass, notice_key, place, set_state, write_seen
 from yun.drivers.hypervisor.port import Hypervisor, Power
 from yun.operations.events import raise_notice
@@ -43,6 +44,7 @@ def start_now(op: Op, instance_id: str, *, event: str = "instance.started", once
         if event == "instance.started":
             row.mended_at = []
         set_state(op, session, row, State.RUNNING, reason="user", event=event)
+    note_places(op, instance_id)
 
 
 def _power_back_off(op: Op, output: Any, instance_id: str, was: list[str]) -> None:

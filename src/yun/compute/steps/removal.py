@@ -16,7 +16,9 @@ from yun.base.errors import Conflict, DriverError
 from yun.base.log import logger
 from yun.base.messages import _
 from yun.compute import hardware as parts
-from yun.compute.model import HOT_BUSES, Instance
+from yun.compute.model import Instance
+from yun.compute.service.room import need_of_disk
+from yun.compute.steps.room import note_places, takes
 from yun.compute.steps.shared import place
 from yun.drivers.hypervisor.port import DiskSpec, Hypervisor, Power
 from yun.operations.events import emit
@@ -123,11 +125,12 @@ def settle_removals(op: Op, instance_id: str) -> list[str] | None:
         for disk in open_:
             if up and disk.attachment.slot in there:
                 continue
-            if up and disk.attachment.bus in HOT_BUSES:
+            if up and takes(hypervisor, row, need_of_disk(disk.attachment.bus), disk.attachment.slot):
                 policy = parts.of(row.hardware).disk_full
                 hypervisor.attach_disk(row.uuid, replace(disk_of(disk), error_policy=policy))
                 back.append(disk.attachment.slot)
             mark_removal(op, instance_id, disk.volume_id, "")
+        note_places(op, instance_id)
     except DriverError as error:
         log.info("the disks of %s are not settled yet: %s", instance_id, error)
     return back or None

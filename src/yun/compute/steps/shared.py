@@ -10,6 +10,7 @@ from yun.base.messages import _
 from yun.compute.guest.model import InstanceFreeze
 from yun.compute.model import Instance, State
 from yun.drivers.hypervisor.port import DomainState, Hypervisor, Power
+from yun.network.service import ports_of
 from yun.operations.events import emit, resolve_notice
 from yun.operations.flow import Op
 from yun.operations.intent import Subject
@@ -58,15 +59,24 @@ def set_state(op: Op, session: Session, row: Instance, state: str, *, reason: st
     if state not in (State.RUNNING, State.PAUSED):
         row.agent = False
         session.execute(sa.delete(InstanceFreeze).where(InstanceFreeze.instance_id == row.id))
-        row.running_vcpus = row.running_memory_mib = None
-        row.running_hardware = {}
-        for disk in attachments_of(session, row.id):
-            if disk.attachment.running:
-                disk.attachment.running = {}
+        nothing_runs(session, row)
     emit(
         session, event or f"instance.{state}", subject=Subject("instance", row.id, row.name),
         project_id=row.project_id, data={"state": state, "reason": reason}, operation_id=op.id,
     )  # fmt: skip
+
+
+def nothing_runs(session: Session, row: Instance) -> None:
+    """Nothing that the rows tell of what runs counts any more: its next start has all as they say."""
+    row.running_vcpus = row.running_memory_mib = None
+    row.running_hardware = {}
+    row.places = {}
+    for disk in attachments_of(session, row.id):
+        if disk.attachment.running or disk.attachment.waits:
+            disk.attachment.running, disk.attachment.waits = {}, False
+    for port in ports_of(session, row.id):
+        if port.waits:
+            port.waits = False
 
 
 def may_pass(error: YunError) -> bool:

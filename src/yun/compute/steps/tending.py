@@ -13,13 +13,14 @@ from yun.base.errors import DriverError
 from yun.base.log import logger
 from yun.base.messages import Message, _
 from yun.compute import hardware as parts
-from yun.compute.model import REASONS, SETTLED, Instance, State
+from yun.compute.model import LIVE, REASONS, SETTLED, Instance, State
 from yun.compute.reality import GAVE_UP, HOST_REBOOT, MISSING, WINDOW, Known, Seen, Verdict, judge
 from yun.compute.service.guest import learn_intent
 from yun.compute.service.tending import TEND, tend_intent
 from yun.compute.steps.power import start_now
 from yun.compute.steps.removal import unsettled
-from yun.compute.steps.shared import boot_of, notice_key
+from yun.compute.steps.room import note_places
+from yun.compute.steps.shared import boot_of, nothing_runs, notice_key
 from yun.drivers.hypervisor.port import DomainState
 from yun.hosts.model import Host
 from yun.operations.events import emit, raise_notice, resolve_notice
@@ -73,6 +74,8 @@ def look(op: Op, instance_id: str) -> dict[str, Any] | None:
                 submit(Context(SYSTEM, session, op.settings, clock=op.clock), learn_intent(again))
             return None
         surface(session, op.id, title=_headline(again, verdict), project_id=again.project_id)
+    if verdict.event == "instance.started":
+        note_places(op, instance_id)
     return {"state": verdict.state, "reason": verdict.reason, "define": verdict.define, "start": verdict.start}
 
 
@@ -92,6 +95,8 @@ def _write(op: Op, session: Session, row: Instance, verdict: Verdict, boot_id: s
         row.started_at = op.clock.now()
         row.boot_id = boot_id
         row.running_vcpus, row.running_memory_mib = row.vcpus, row.memory_mib
+    elif verdict.state not in LIVE:
+        nothing_runs(session, row)
     if verdict.start:
         cutoff = op.clock.now() - WINDOW
         recent = [text for text in row.mended_at if datetime.fromisoformat(text) > cutoff]

@@ -30,6 +30,7 @@ class Port(Trashable, Row, Base):
 
     ``instance_id`` names an instance without knowing it. ``device_index`` orders the cards of one instance.
     ``model`` is the card as its guest sees it: ``virtio``, ``e1000``…; ``link_up`` tells whether its cable is in.
+    One that ``waits`` is not in the running machine before its next start.
     ``labels`` are the tags of its instance, told by those who know it.
     One that was taken out of its instance lies in the trash without an instance, unless it was kept.
     ``allowed_pairs`` are further senders that may speak through it: ``{"mac": its own where None, "cidr": range}``.
@@ -53,6 +54,7 @@ class Port(Trashable, Row, Base):
     host_id: Mapped[str | None] = mapped_column(sa.String(40))
     model: Mapped[str] = mapped_column(sa.String(20), default="virtio", server_default="virtio")
     link_up: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
+    waits: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     port_security: Mapped[bool] = mapped_column(default=True)
     allowed_pairs: Mapped[list[dict[str, Any]]] = mapped_column(default=list, server_default="[]")
     ingress_kbps: Mapped[int | None]

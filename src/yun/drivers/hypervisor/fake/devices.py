@@ -7,6 +7,7 @@ from dataclasses import replace
 from yun.base.errors import DriverError
 from yun.base.messages import _
 from yun.drivers.hypervisor.fake.calls import Calls
+from yun.drivers.hypervisor.fake.places import refuse_full
 from yun.drivers.hypervisor.fake.world import ACTIVE, FakeDomain
 from yun.drivers.hypervisor.host_device import HostDevice, HostDeviceSpec
 
@@ -25,6 +26,7 @@ class FakeDevices(Calls):
             if device.key in {d.key for d in domain.live.host_devices}:
                 return
             self._free(device, domain)
+            refuse_full(domain, replace(domain.live, host_devices=(*domain.live.host_devices, device)))
             domain.live = replace(domain.live, host_devices=(*domain.live.host_devices, device))
 
     def detach_host_device(self, uuid: str, key: str) -> None:

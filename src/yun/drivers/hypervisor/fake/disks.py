@@ -8,10 +8,9 @@ from yun.base.errors import DriverError
 from yun.base.messages import _
 from yun.drivers.hypervisor.fake.calls import Calls
 from yun.drivers.hypervisor.fake.limits import refuse_uneven
+from yun.drivers.hypervisor.fake.places import refuse_full
 from yun.drivers.hypervisor.fake.world import ACTIVE, FakeDomain
 from yun.drivers.hypervisor.port import DiskSpec, PluggedDisk, Power
-
-DISK_PLACES = 14
 
 
 class FakeDisks(Calls):
@@ -29,8 +28,7 @@ class FakeDisks(Calls):
                 raise DriverError(_("The hypervisor refused: {reason}", reason=reason))
             if there is None:
                 refuse_uneven((*domain.live.disks, disk))
-                if len(domain.live.disks) >= DISK_PLACES:
-                    raise DriverError(_("The hypervisor refused: {reason}", reason="No more available PCI slots"))
+                refuse_full(domain, replace(domain.live, disks=(*domain.live.disks, disk)))
                 domain.live = replace(domain.live, disks=(*domain.live.disks, disk))
 
     def detach_disk(self, uuid: str, slot: str) -> bool:

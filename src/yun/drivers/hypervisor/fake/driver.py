@@ -12,14 +12,15 @@ from yun.drivers.hypervisor.fake.definitions import FakeDefinitions
 from yun.drivers.hypervisor.fake.limits import FakeLimits
 from yun.drivers.hypervisor.fake.look import FakeLook
 from yun.drivers.hypervisor.fake.nics import FakeNics
+from yun.drivers.hypervisor.fake.places import FakePlaces
 from yun.drivers.hypervisor.fake.power import FakePower
 from yun.drivers.hypervisor.fake.pull import FakePulls
 from yun.drivers.hypervisor.fake.size import FakeSize
 
 
 class FakeHypervisor(
-    FakeDefinitions, FakePower, FakeCopies, FakePulls, FakeLimits, FakeNics, FakeSize, FakeBoots, FakeLook, FakeConsole,
-    FakeAsking,
+    FakeDefinitions, FakePower, FakeCopies, FakePulls, FakeLimits, FakeNics, FakePlaces, FakeSize, FakeBoots, FakeLook,
+    FakeConsole, FakeAsking,
 ):  # fmt: skip
     """The driver on a `FakeWorld`; ``timeout`` in seconds as the real one's. ``files`` is the disk store whose files
     its machines write to, where the house has one."""

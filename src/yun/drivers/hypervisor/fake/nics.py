@@ -7,10 +7,9 @@ from dataclasses import replace
 from yun.base.errors import DriverError
 from yun.base.messages import _
 from yun.drivers.hypervisor.fake.calls import Calls
+from yun.drivers.hypervisor.fake.places import refuse_full
 from yun.drivers.hypervisor.fake.world import ACTIVE
 from yun.drivers.hypervisor.port import NicSpec, PluggedNic
-
-NIC_PLACES = 12
 
 
 class FakeNics(Calls):
@@ -24,8 +23,7 @@ class FakeNics(Calls):
             if there is not None and there.port_uuid != nic.port_uuid:
                 raise DriverError(_("Another card has the MAC address {mac}.", mac=nic.mac), private=nic.port_uuid)
             if there is None:
-                if len(domain.live.nics) >= NIC_PLACES:
-                    raise DriverError(_("The hypervisor refused: {reason}", reason="No more available PCI slots"))
+                refuse_full(domain, replace(domain.live, nics=(*domain.live.nics, nic)))
                 domain.live = replace(domain.live, nics=(*domain.live.nics, nic))
 
     def detach_nic(self, uuid: str, mac: str) -> None:

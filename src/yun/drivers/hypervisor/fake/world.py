@@ -39,6 +39,8 @@ class FakeDomain:
     reason: str = "unknown"
     live: DomainSpec | None = None
     started: float = 0.0
+    began: DomainSpec | None = None
+    """As what it was switched on last."""
     boots: int = 0
     begun_mib: int = 0
     autostart: bool = False
@@ -58,6 +60,7 @@ class FakeDomain:
 
     def __post_init__(self) -> None:
         if self.live is not None:
+            self.began = self.live
             self.guest.power_on(self.live.title)
             self.restarts_from = tried(self.live)
 
@@ -244,6 +247,7 @@ class FakeWorld:
         with self.lock:
             there = tuple(d for d in domain.spec.host_devices if d.kind == "pci" or self.device_of(d) is not None)
             domain.live, domain.power, domain.reason = replace(domain.spec, host_devices=there), Power.RUNNING, "booted"
+            domain.began = domain.live
             domain.begun_mib = domain.spec.memory_mib
             if domain.spec.board.tpm:
                 self.tpms.setdefault(domain.spec.uuid, f"keys made for {domain.spec.uuid}")

@@ -33,6 +33,7 @@ from yun.drivers.hypervisor.port.definitions import Definitions
 from yun.drivers.hypervisor.port.disks import PlugsDisks
 from yun.drivers.hypervisor.port.look import Looks
 from yun.drivers.hypervisor.port.nics import PlugsNics
+from yun.drivers.hypervisor.port.places import HasPlaces, Places
 from yun.drivers.hypervisor.port.power import Switches
 from yun.drivers.hypervisor.port.size import Sizes
 from yun.drivers.hypervisor.port.spec import DomainSpec, Kept, NicSpec
@@ -51,6 +52,7 @@ __all__ = [
     "IoLimits",
     "Kept",
     "NicSpec",
+    "Places",
     "PluggedDisk",
     "PluggedNic",
     "Power",
@@ -59,8 +61,8 @@ __all__ = [
 
 
 class Hypervisor(
-    Definitions, Switches, PlugsDisks, Rewrites, PlugsNics, GivesDevices, Sizes, Boots, Looks, Consoles, AsksGuests,
-    Protocol,
+    Definitions, Switches, PlugsDisks, Rewrites, PlugsNics, GivesDevices, HasPlaces, Sizes, Boots, Looks, Consoles,
+    AsksGuests, Protocol,
 ):  # fmt: skip
     """One host's virtual machines."""
 

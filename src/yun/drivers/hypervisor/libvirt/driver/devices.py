@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from yun.drivers.hypervisor.host_device import HostDevice, HostDeviceSpec
-from yun.drivers.hypervisor.libvirt import boots, copying, disks, host_devices, nics, tuning
+from yun.drivers.hypervisor.libvirt import boots, copying, disks, host_devices, nics, places, tuning
 from yun.drivers.hypervisor.libvirt.driver.domains import Domains, must_run
-from yun.drivers.hypervisor.port import DiskSpec, IoLimits, NicSpec, PluggedDisk, PluggedNic
+from yun.drivers.hypervisor.port import DiskSpec, IoLimits, NicSpec, Places, PluggedDisk, PluggedNic
 
 
 class PlugsDevices(Domains):
@@ -73,6 +73,9 @@ class PlugsDevices(Domains):
         return self._on(
             uuid, lambda domain: host_devices.plugged(domain) if domain.isActive() else set(), missing=set
         )
+
+    def places(self, uuid: str) -> Places | None:
+        return self._on(uuid, lambda domain: places.look(domain) if domain.isActive() else None, missing=lambda: None)
 
     def restart_order(self, uuid: str) -> tuple[str, ...]:
         return self._on(
