@@ -156,7 +156,7 @@ def test_what_is_refused_says_why(lab: Lab, cds: Any) -> None:
             service.insert(ctx, web, disk)
         with pytest.raises(Conflict, match="is a disk, not a CD"):
             images.get_iso(ctx, "tiny")
-        for values, field in (({"bus": "ide"}, "bus"), ({"slot": "sda"}, "slot"), ({"slot": "vdb"}, "slot")):
+        for values, field in (({"bus": "floppy"}, "bus"), ({"slot": "sda"}, "slot"), ({"slot": "vdb"}, "slot")):
             with pytest.raises(Invalid) as caught:
                 service.insert(ctx, web, cd, **values)
             assert field in caught.value.fields

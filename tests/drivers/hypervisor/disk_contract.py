@@ -83,28 +83,32 @@ class DiskContract:
         until(lambda: "vdc" not in room.driver.disks(room.booted))
         assert room.driver.state(room.booted).power is Power.RUNNING
 
-    def test_a_cd_is_changed_and_taken_out_while_the_machine_runs(self, room: Room) -> None:
+    @pytest.mark.parametrize(
+        ("machine", "bus", "slot"), [("q35", "sata", "sdh"), ("pc", "ide", "hdc"), ("pc", "sata", "sdh")]
+    )
+    def test_a_cd_is_changed_and_taken_out_while_the_machine_runs(self, room: Room, machine: str, bus: str, slot: str
+    ) -> None:
         first, second = room.blank_disk(MIB), room.blank_disk(MIB)
-        drive = DiskSpec("sdh", "", device="cdrom", bus="sata", readonly=True, discard=False)
-        uuid = room.machine(disks=(drive,))
+        drive = DiskSpec(slot, "", device="cdrom", bus=bus, readonly=True, discard=False)  # type: ignore[arg-type]
+        uuid = room.machine(disks=(drive,), machine=machine)
         assert room.driver.media(uuid) == {}
         with pytest.raises(DriverError) as caught:
-            room.driver.change_medium(uuid, "sdh", first, force=False)
+            room.driver.change_medium(uuid, slot, first, force=False)
         assert not caught.value.retryable, "it is off: its definition is enough"
         room.driver.start(uuid)
-        assert room.driver.media(uuid) == {"sdh": ""}
+        assert room.driver.media(uuid) == {slot: ""}
         for path in (first, first, second, "", "", first):
-            assert room.driver.change_medium(uuid, "sdh", path, force=False)
-            assert room.driver.media(uuid) == {"sdh": path}
-        for slot, path in (("sdq", first), ("sdh", room.lost_disk())):
+            assert room.driver.change_medium(uuid, slot, path, force=False)
+            assert room.driver.media(uuid) == {slot: path}
+        for where, path in (("sdq", first), (slot, room.lost_disk())):
             with pytest.raises(DriverError) as caught:
-                room.driver.change_medium(uuid, slot, path, force=False)
+                room.driver.change_medium(uuid, where, path, force=False)
             assert not caught.value.retryable
-        assert room.driver.media(uuid) == {"sdh": first}
+        assert room.driver.media(uuid) == {slot: first}
         room.driver.destroy(uuid)
         assert room.driver.media(uuid) == {}
         room.driver.start(uuid)
-        assert room.driver.media(uuid) == {"sdh": ""}, "the definition is somebody else's to change"
+        assert room.driver.media(uuid) == {slot: ""}, "the definition is somebody else's to change"
         room.driver.destroy(uuid)
 
     def test_a_disk_grows_under_its_guest_and_never_shrinks(self, room: Room) -> None:

@@ -17,7 +17,7 @@ class Insertion(Body):
 
     image: Word = Field(description="The image of the CD, by name or id.")
     slot: str = Field("", max_length=10, description="The drive, such as sdh; an empty or a new one by default.")
-    bus: str = Field("", max_length=20, description="sata or scsi, for a new drive.")
+    bus: str = Field("", max_length=20, description="sata, scsi, or ide where the machine type is pc; for a new drive.")
     force: bool = Field(False, description="Change it even where the guest keeps the tray locked.")
     boot_once: bool = Field(False, description="Let the next start boot from it, and only that one.")
 

@@ -14,7 +14,10 @@ from yun.web.command import option, pass_client
 @click.argument("ref")
 @click.argument("image")
 @option("--slot", default="", help=_("The drive, such as sdh; an empty or a new one by default."))
-@option("--bus", type=click.Choice(["sata", "scsi"]), help=_("Where a new drive goes: sata by default."))
+@option(
+    "--bus", type=click.Choice(["sata", "scsi", "ide"]),
+    help=_("Where a new drive goes: ide beside a boot disk there, else sata."),
+)
 @option("--force", is_flag=True, help=_("Even where the guest keeps the tray locked."))
 @option("--boot-once", is_flag=True, help=_("Let the next start boot from it, and only that one."))
 @pass_client

@@ -22,7 +22,8 @@ def insert_dialog(ctx: Ctx, ref: str, slot: str = "") -> Response:
     ctx.may("instance.insert", row.project_id)
     return render(
         ctx, "compute/insert_dialog.html", row=row, action=f"/instances/{row.id}/insert", isos=list_isos(ctx),
-        buses=service.CD_BUSES, slot=slot if slot in [d.slot for d in service.drives(ctx.session, row.id)] else "",
+        buses=service.cd_buses(ctx.session, row), usual=service.usual_cd_bus(ctx.session, row),
+        slot=slot if slot in [d.slot for d in service.drives(ctx.session, row.id)] else "",
     )  # fmt: skip
 
 

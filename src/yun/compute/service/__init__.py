@@ -30,7 +30,7 @@ from yun.compute.service.host_devices import (
 from yun.compute.service.inside import freeze, run, set_password, sync_time, thaw, trim
 from yun.compute.service.look import count_instances, get, list_instances, list_values
 from yun.compute.service.make_image import make_image
-from yun.compute.service.media import CD_BUSES, drives, eject, insert
+from yun.compute.service.media import cd_buses, drives, eject, insert, usual_cd_bus
 from yun.compute.service.metrics import histories, latest, metrics
 from yun.compute.service.move import move, other_pools
 from yun.compute.service.nics import TITLES as CARD_TITLES
@@ -47,7 +47,6 @@ from yun.compute.service.volume_copies import copy, download
 
 __all__ = [
     "CARD_TITLES",
-    "CD_BUSES",
     "DISK_TITLES",
     "HARDWARE_TITLES",
     "OVERLAY_TITLES",
@@ -72,6 +71,7 @@ __all__ = [
     "boot_words",
     "card",
     "card_told",
+    "cd_buses",
     "change_bus",
     "change_disk",
     "change_nic",
@@ -154,6 +154,7 @@ __all__ = [
     "thaw",
     "trim",
     "update",
+    "usual_cd_bus",
     "waiting_of",
     "waiting_words",
     "wish_told",

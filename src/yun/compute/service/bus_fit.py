@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from yun.base.errors import Conflict
 from yun.base.messages import _
 from yun.compute import hardware as parts
+from yun.compute.media.model import CdDrive
 from yun.compute.model import Adoption, Instance
 from yun.storage import service as storage
 
@@ -48,9 +50,12 @@ def refuse_losing_ide(session: Session, instance: Instance, machine: str) -> Non
     if machine == "pc":
         return
     there = [d.attachment.slot for d in storage.attachments_of(session, instance.id) if d.attachment.bus == IDE]
+    drives = sa.select(CdDrive.slot).where(CdDrive.instance_id == instance.id, CdDrive.bus == IDE)
+    there += session.scalars(drives.order_by(CdDrive.slot))
     if there:
         raise Conflict(
             _("{slots} of {name} are on the IDE bus, which only the machine type pc has.", slots=", ".join(there),
               name=instance.name),
-            hint=_("Move them to another bus first."), fields={"machine": _("pc, as long as it has disks on IDE")},
+            hint=_("Move disks to another bus first, and remove CD drives."),
+            fields={"machine": _("pc, as long as it has disks or CD drives on IDE")},
         )  # fmt: skip

@@ -192,7 +192,7 @@ def _planned(
     host = _host_for(session, size, port.network)
     row.host_id = host.id
     ways = first_ways(session, row, wish.disk)
-    cds = install.drives_for(ctx, row, image, driver)
+    cds = install.drives_for(ctx, row, image, driver, wish.disk.bus)
     with capacity.asked_in("disk_bytes"):
         first = plan_first(ctx, row, wish.disk, image, size.disk_bytes)
     disk = first.volume

@@ -13,9 +13,10 @@ from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.compute.media.model import CdDrive
 from yun.compute.model import DISKS_CHANGE_IN, LIVE, Instance
+from yun.compute.service.bus_fit import IDE, has_ide, refuse_unfit
 from yun.compute.service.look import must_be
 from yun.compute.service.power import keys, subject
-from yun.compute.service.slots import free_slot, slots_of
+from yun.compute.service.slots import free_slot, has_free, slots_of
 from yun.images import service as images
 from yun.images.model import Image
 from yun.images.model import State as ImageState
@@ -23,8 +24,8 @@ from yun.operations.intent import Intent, Subject
 from yun.storage import service as storage
 from yun.storage.model import Pool
 
-CD_BUSES = ("sata", "scsi")
-"""What installers know, and what kernels of cloud images know."""
+CD_BUSES = ("sata", "scsi", IDE)
+"""What installers know, what kernels of cloud images know, and what the oldest systems know."""
 
 
 def insert(
@@ -128,6 +129,21 @@ def drives(session: Session, instance_id: str) -> list[CdDrive]:
     return list(session.scalars(sa.select(CdDrive).where(CdDrive.instance_id == instance_id).order_by(CdDrive.slot)))
 
 
+def cd_buses(session: Session, instance: Instance) -> list[str]:
+    """The buses that its CD drives can be on."""
+    return [bus for bus in CD_BUSES if bus != IDE or has_ide(session, instance)]
+
+
+def usual_cd_bus(session: Session, instance: Instance) -> str:
+    """Where a new drive goes by itself: on IDE beside a boot disk that is there, since its system may know nothing
+    else, as long as there is a place; else on SATA."""
+    boots = any(d.attachment.bus == IDE and d.attachment.boot_order == 1
+                for d in storage.attachments_of(session, instance.id))  # fmt: skip
+    if boots and has_ide(session, instance) and has_free(session, instance, IDE):
+        return IDE
+    return CD_BUSES[0]
+
+
 # ── parts ──
 
 
@@ -135,18 +151,21 @@ def _chosen(session: Session, instance: Instance, slot: str, bus: str) -> tuple[
     """The drive, None for a new one, and where it is."""
     if bus and bus not in CD_BUSES:
         raise Invalid(_("A CD drive cannot be on that bus."), fields={"bus": _names(CD_BUSES)})
-    there = drives(session, instance.id)
+    if bus:
+        refuse_unfit(session, instance, bus, readonly=False)
+    there, buses = drives(session, instance.id), cd_buses(session, instance)
     if slot:
         found = next((d for d in there if d.slot == slot), None)
-        of_slot = next((b for b in CD_BUSES if slot in slots_of(b)), "")
+        of_slot = next((b for b in buses if slot in slots_of(b)), "")
         if not of_slot or bus not in ("", of_slot):
-            right = _names([s for b in CD_BUSES if bus in ("", b) for s in slots_of(b)])
+            right = _names([s for b in buses if bus in ("", b) for s in slots_of(b)])
             raise Invalid(_("A CD drive cannot be there."), fields={"slot": right})
         return found, {"slot": free_slot(session, instance, of_slot, slot) if found is None else slot, "bus": of_slot}
     empty = next((d for d in there if not d.image_id and bus in ("", d.bus)), None)
     if empty is not None:
         return empty, {"slot": empty.slot, "bus": empty.bus}
-    return None, {"slot": free_slot(session, instance, bus or CD_BUSES[0]), "bus": bus or CD_BUSES[0]}
+    bus = bus or usual_cd_bus(session, instance)
+    return None, {"slot": free_slot(session, instance, bus), "bus": bus}
 
 
 def _names(names: Any) -> Message:

@@ -39,6 +39,11 @@ def free_slot(session: Session, instance: Instance, bus: str, slot: str = "") ->
     return free[0]
 
 
+def has_free(session: Session, instance: Instance, bus: str) -> bool:
+    """Whether the bus has a free slot."""
+    return not set(slots_of(bus)) <= _taken(session, instance)
+
+
 def refuse_taken(session: Session, instance: Instance, slot: str) -> None:
     """Raises `Conflict` where something has the slot, or is about to."""
     if slot in _taken(session, instance):
