@@ -96,6 +96,10 @@ def test_the_preview_says_what_it_contains_and_becomes_and_changes_nothing(lab: 
         assert any("d2.vmdk becomes a disk of 1 GiB on sata (sdi)" in e for e in effects)
         assert any("e1000" in e for e in effects)
         assert effects[-1] == "It is not started."
+        inside = [e for e in effects if "SSH host keys" in e or "new MACs" in e or "guest agent" in e]
+        assert len(inside) == 3, "what cannot be changed in a guest of which nobody knows is said"
+        without = [e.render("en") for e in service.import_appliance(ctx, upload(ctx, ova(Wanted(nics=())))).effects]
+        assert not [e for e in without if "new MACs" in e]
     assert lab.rows(Instance) == []
 
 

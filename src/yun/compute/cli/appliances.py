@@ -84,17 +84,20 @@ def _looked_at(file: Path) -> tuple[Path | Packed, Appliance]:
 
 
 def _show(found: Appliance) -> None:
+    from yun.compute.service.appliances import unchanged
+
     columns: list[Any] = [
         (_("Name"), "name"), (_("System"), lambda r: r["os"] or "–"), (_("vCPUs"), "vcpus"),
         (_("Memory"), lambda r: format_size(r["memory_mib"] * MIB)), (_("Firmware"), "firmware"),
         (_("Disks"), lambda r: ", ".join(f"{d['file']} {format_size(d['capacity'])} ({d['bus']})" for d in r["disks"])),
         (_("Network cards"), lambda r: ", ".join(r["nics"]) or "–"), (_("Manifest"), "checked"),
         (_("Warnings"), lambda r: " ".join(r["warnings"]) or "–"),
+        (_("Stays as it is"), lambda r: " ".join(r["unchanged"])),
     ]  # fmt: skip
     row = {
         "name": found.name, "os": found.os, "vcpus": found.vcpus, "memory_mib": found.memory_mib,
         "firmware": found.firmware, "nics": list(found.nics), "checked": found.checked,
         "disks": [{"file": d.file, "capacity": d.capacity, "bus": d.bus} for d in found.disks],
-        "warnings": [say(w) for w in found.warnings],
+        "warnings": [say(w) for w in found.warnings], "unchanged": [say(w) for w in unchanged(found)],
     }  # fmt: skip
     output(row, columns)

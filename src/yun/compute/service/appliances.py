@@ -195,6 +195,21 @@ def _ports(ctx: Context, row: Instance, appliance: Appliance, wish: ImportWish) 
     return found
 
 
+def unchanged(appliance: Appliance) -> tuple[Message, ...]:
+    """What stays in its guest as it was where it came from: nobody knows whether it has a cloud-init or an agent."""
+    return (
+        _("Nothing inside its guest is changed: host name, users and passwords, SSH host keys and machine ID stay as "
+          "they were where it came from, and no keys or user data of this cloud reach it."),
+        *((
+            _("Its network cards have new MACs and get their addresses by DHCP: a guest with a fixed address, or with "
+              "settings bound to its old MACs, is reached only by screen and serial console until that is changed "
+              "inside."),
+        ) if appliance.nics else ()),
+        _("Where a guest agent answers once it runs, its password can be set from here; without one that too is done "
+          "inside."),
+    )  # fmt: skip
+
+
 def _effects(plan: Plan) -> tuple[Message, ...]:
     row = plan.row
     disks = zip(plan.appliance.disks, plan.disks, plan.places, strict=True)
@@ -210,6 +225,7 @@ def _effects(plan: Plan) -> tuple[Message, ...]:
             _("A network card ({model}) in {network}.", model=p.port.model, network=p.network.name) for p in plan.ports
         ),
         *plan.appliance.warnings,
+        *unchanged(plan.appliance),
         *((_("Its disks are held against the manifest while they are read."),) if plan.appliance.checked else ()),
         _("It is not started."),
     )  # fmt: skip
