@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 from types import ModuleType
 
-ROOMS = ("operations", "identity", "hosts", "storage", "images", "network", "compute", "functions")
+ROOMS = ("operations", "identity", "hosts", "storage", "images", "network", "compute", "functions", "snapshots")
 
 
 def furniture(name: str) -> list[ModuleType]:

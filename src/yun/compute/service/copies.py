@@ -136,18 +136,29 @@ def plan_copy(
 
     Raises as planning a volume and a port does, and `Conflict` for a taken name.
     """
+    planned = tuple(_plan_disk(ctx, disk, name, first=number == 0) for number, disk in enumerate(disks))
+    return plan_around(
+        ctx, source, name, values=values, network_name=network_name, planned=planned, same_project=same_project
+    )
+
+
+def plan_around(
+    ctx: Context, source: Instance, name: str, *, values: dict[str, Any], network_name: str | None,
+    planned: tuple[tuple[str, VolumePlan, dict[str, Any]], ...], same_project: bool,
+) -> Copy:  # fmt: skip
+    """The same with disks that are planned already, each with whose copy it is and its place."""
     session, project_id = ctx.session, str(ctx.project_id)
     refuse_taken(session, project_id, name)
     instance_id = new_id(Instance.PREFIX)
     taken = taken_over(session, Instance, source.id, OWN)
+    taken = {**taken, **values}
     # Which of the host's processors a machine has to itself was decided for that one machine.
     taken["hardware"] = {name: value for name, value in taken["hardware"].items() if name != "pins"}
     row = Instance(
-        **{**taken, **values}, id=instance_id, uuid=as_uuid(instance_id),
+        **taken, id=instance_id, uuid=as_uuid(instance_id),
         project_id=project_id, name=name, hostname=hostname_for(name, instance_id), state=State.BUILDING,
         protected=False, renew_identity=True, mended_at=[],
     )  # fmt: skip
-    planned = tuple(_plan_disk(ctx, disk, name, first=number == 0) for number, disk in enumerate(disks))
     ports = tuple(_plan_ports(ctx, source, row, network_name, same_project=same_project))
     row.boot_order = _order(ctx.session, source, planned, ports)
     return Copy(row, planned, ports, *_plan_drives(ctx, source, row, same_project=same_project))
