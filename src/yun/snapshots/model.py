@@ -87,7 +87,7 @@ class Snapshot(Row, Base):
     consistency: Mapped[str] = mapped_column(sa.String(20), default="")
     pause_ms: Mapped[float | None]
     memory_path: Mapped[str] = mapped_column(sa.String(300), default="")
-    memory_bytes: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    memory_bytes: Mapped[int] = mapped_column(default=0)
     nvram: Mapped[bool] = mapped_column(default=False)
     tpm: Mapped[bool] = mapped_column(default=False)
     pool_path: Mapped[str] = mapped_column(sa.String(200), default="")

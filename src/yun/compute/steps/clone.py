@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -54,9 +55,28 @@ def _own(row: Instance) -> list[str]:
 # ── freezing ──
 
 
-def _settle_freeze(
-    op: Op, output: Any, source_id: str, given: list[dict[str, Any]], whole: bool, still: Sequence[str] = ()
-) -> None:
+@dataclass(frozen=True)
+class Manner:
+    """How disks are frozen. ``whole``: with those of the ``still`` volumes, which stay as they are, they are all that
+    the machine has. ``quiesce``: its agent is asked to bring the file systems to rest. ``memory``: where the image of
+    what a machine that is up has in memory goes, of the same moment; empty for none."""
+
+    whole: bool = True
+    still: tuple[str, ...] = ()
+    quiesce: bool = True
+    memory: str = ""
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """What disks became: the layers by volume, in what condition they are, how long the guest stood still for it."""
+
+    layers: dict[str, str]
+    consistency: str
+    pause_ms: float | None = None
+
+
+def settle_freeze(op: Op, source_id: str, given: list[dict[str, Any]]) -> None:
     """The source is never put back: what was begun is completed where the machine writes to the new files already,
     and they are removed where it does not. Either way it goes on with all it has written."""
     freezes = freezing.as_freezes(given)
@@ -77,40 +97,59 @@ def _settle_freeze(
         freezing.take_away(op, each)
 
 
+def _settle_freeze(
+    op: Op, output: Any, source_id: str, given: list[dict[str, Any]], whole: bool, still: Sequence[str] = ()
+) -> None:
+    settle_freeze(op, source_id, given)
+
+
 @step(undo=_settle_freeze)
 def freeze_source(
     op: Op, source_id: str, given: list[dict[str, Any]], whole: bool, still: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """The ``given`` disks of the instance (``whole``: with those of the ``still`` volumes, which it only reads, all it
-    has) are frozen layers, and it writes to new heads on them, at this moment if it runs. What a machine that is off
-    has not written to since it was frozen last stays as it is: the layer below has it all, so that a template which is
-    cloned again and again grows no chain.
+    """`freeze` with the guest's help where it gives it: ``layers`` and ``consistency``."""
+    done = freeze(op, source_id, given, Manner(whole, tuple(still)))
+    return {"layers": done.layers, "consistency": done.consistency}
 
-    ``layers`` maps its volumes to what they became; ``consistency`` is `STOPPED`, `RESTED` or `TORN`. All disks are
-    frozen at one moment. Whatever an earlier try of this step reached is found out and gone on from. Raises `Conflict`
-    where the disks have changed since it was asked for.
+
+def freeze(op: Op, source_id: str, given: list[dict[str, Any]], manner: Manner) -> Frozen:
+    """The ``given`` disks of the instance are frozen layers, and it writes to new heads on them, at this moment if it
+    runs. What a machine that is off has not written to since it was frozen last stays as it is: the layer below has it
+    all, so that a template which is cloned again and again grows no chain.
+
+    The consistency is `STOPPED`, `RESTED` or `TORN`. All disks are frozen at one moment. Whatever an earlier try of
+    this reached is found out and gone on from. Raises `Conflict` where the disks have changed since it was asked for,
+    and where memory is to be kept of a machine that is off by now or whose earlier try lost it.
     """
     freezes = freezing.as_freezes(given)
-    _same_disks(op, source_id, freezes, whole, still)
+    _same_disks(op, source_id, freezes, manner.whole, manner.still)
     row, hypervisor = place(op, source_id)
     seen = hypervisor.state(row.uuid)
+    if manner.memory and seen.power not in UP:
+        raise Conflict(_("The instance {name} is off: there is nothing in its memory.", name=row.name))
     there = freezing.needless(op, freezes) if seen.power not in UP else {}
     freezes = [each for each in freezes if each.volume_id not in there]
     for each in freezes:
         freezing.lay(op, each)
-    how = STOPPED
+    how, pause = STOPPED, None
     if seen.power in UP:
         how = TORN  # the least that is true where an earlier try did it and its answer was lost
         if not _moved(op, hypervisor, row.uuid, source_id, freezes):
             heads = _heads(op, hypervisor, row.uuid, source_id, freezes)
-            rest = seen.agent and seen.power == Power.RUNNING
-            if heads and hypervisor.freeze_disks(row.uuid, heads, quiesce=rest):
+            rest = seen.agent and seen.power == Power.RUNNING and manner.quiesce
+            if manner.memory:
+                hypervisor.discard_memory(manner.memory)  # what an earlier try has left is of another moment
+                pause = hypervisor.freeze_with_memory(row.uuid, heads, manner.memory)
+            elif heads and hypervisor.freeze_disks(row.uuid, heads, quiesce=rest):
                 how = RESTED
+        elif manner.memory and hypervisor.memory_facts(manner.memory) is None:
+            raise Conflict(_("The memory of the instance {name} was not kept whole.", name=row.name),
+                           hint=_("Ask for it again."))  # fmt: skip
     if freezes:  # what an earlier try has begun is among them
         freezing.finish(op, freezes)
         if any(freezing.laid(op, each) for each in freezes):
             define_now(op, source_id)
-    return {"layers": there | {each.volume_id: each.layer_id for each in freezes}, "consistency": how}
+    return Frozen(there | {each.volume_id: each.layer_id for each in freezes}, how, pause)
 
 
 def _same_disks(op: Op, source_id: str, freezes: list[Freeze], whole: bool, still: Sequence[str]) -> None:

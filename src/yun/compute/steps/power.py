@@ -29,7 +29,12 @@ def start_now(op: Op, instance_id: str, *, event: str = "instance.started", once
     up then."""
     row, hypervisor = place(op, instance_id)
     switch_on(op, row, hypervisor, once=once)
-    boot_id = boot_of(op, row.host_id)
+    write_running(op, row, event=event, once=once)
+
+
+def write_running(op: Op, row: Instance, *, event: str, once: bool = True, state: State = State.RUNNING) -> None:
+    """The row of a machine that is up says so, and what it runs as."""
+    instance_id, boot_id = row.id, boot_of(op, row.host_id)
     with op.write() as session:
         row = load(session, instance_id)
         row.boot_id = boot_id
@@ -43,7 +48,7 @@ def start_now(op: Op, instance_id: str, *, event: str = "instance.started", once
         row.boot_once = "" if once else row.boot_once
         if event == "instance.started":
             row.mended_at = []
-        set_state(op, session, row, State.RUNNING, reason="user", event=event)
+        set_state(op, session, row, state, reason="user", event=event)
     note_places(op, instance_id)
 
 

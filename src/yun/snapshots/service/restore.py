@@ -80,17 +80,18 @@ def restore(ctx: Context, row: Snapshot, wish: RestoreWish) -> Intent:
     _fits(ctx.session, row, instance)
     kept = _present(ctx, row, instance) if wish.keep else None
     start = instance.state in LIVE if wish.start is None else wish.start
-    purge_at = kept_until(ctx.clock.now(), ctx.settings)
     arguments = {
         "snapshot_id": row.id, "instance_id": instance.id, "memory": memory, "start": start,
         "keep": kept.arguments if kept else None,
-        "heads": [_new_head(ctx.session, node, disk) for node, disk in way.heads],
-        "again": [{"volume_id": plan.volume_id, "of": node.volume_id} for node, plan in way.again],
-        "extra": [
-            {"volume_id": d.volume_id, "trash_id": new_id(TrashItem.PREFIX) if wish.added == REMOVE else ""}
-            for d in way.extra
-        ],
-        "purge_at": purge_at.isoformat(),
+        "disks": {
+            "heads": [_new_head(ctx.session, node, disk) for node, disk in way.heads],
+            "again": [{"volume_id": plan.volume_id, "of": node.volume_id} for node, plan in way.again],
+            "extra": [
+                {"volume_id": d.volume_id, "trash_id": new_id(TrashItem.PREFIX) if wish.added == REMOVE else ""}
+                for d in way.extra
+            ],
+            "purge_at": kept_until(ctx.clock.now(), ctx.settings).isoformat(),
+        },
     }  # fmt: skip
     return Intent(
         kind="snapshot.restore",
