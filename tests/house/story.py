@@ -49,7 +49,7 @@ IGNORED_TABLES = {
 IGNORED_COLUMNS = {
     "host_allocation.id", "role_grant.id", "pool.capacity_bytes",
     "revision", "created_at", "updated_at", "started_at", "seen_at", "checked_at", "facts", "boot_id", "mended_at",
-    "free_bytes", "used_bytes", "last_used_at", "reason", "agent",
+    "free_bytes", "used_bytes", "last_used_at", "reason", "agent", "taken_at", "pause_ms",
 }  # fmt: skip
 
 
@@ -223,11 +223,13 @@ def first_port(ctx: Context) -> Any:
 
 @dataclass(frozen=True)
 class Scene:
-    """How to ask for one kind of operation: what must be there first, and whether its success can be undone."""
+    """How to ask for one kind of operation: what must be there first, and whether its success can be undone. One that
+    ``grows`` leaves more behind each time that it is taken back and stands again."""
 
     ask: Ask
     first: tuple[Ask, ...] = ()
     undoable: bool = True
+    grows: bool = False
 
 
 USER = identity.NewUser(name="u1", password="long enough secret")

@@ -7,9 +7,11 @@ import pytest
 from tests.compute.conftest import Lab, both
 from tests.snapshots.conftest import Past
 from yun.base.errors import Conflict, Invalid, NotFound, YunError
+from yun.base.messages import _
 from yun.compute import service as compute
 from yun.compute.model import Instance
 from yun.compute.model import State as InstanceState
+from yun.operations.intent import Intent, Subject
 from yun.operations.model import State
 from yun.snapshots import service
 from yun.snapshots.model import Present, Snapshot, SnapshotDisk
@@ -137,7 +139,7 @@ def test_a_disk_that_grew_since_is_as_small_as_then(past: Past) -> None:
     past.take("first")
     with past.lab.asking() as ctx:
         was = storage.get_volume(ctx, "web").size_bytes
-    past.do(lambda ctx: compute.grow_volume(ctx, storage.get_volume(ctx, "web"), was + GIB))
+    past.do(lambda ctx: compute.grow(ctx, storage.get_volume(ctx, "web"), size_bytes=was + GIB))
     past.restore("first")
     with past.lab.asking() as ctx:
         assert storage.get_volume(ctx, "web").size_bytes == was
@@ -211,7 +213,7 @@ def test_a_purged_machine_takes_its_snapshots_along(past: Past) -> None:
     past.do(lambda ctx: compute.delete(ctx, compute.get(ctx, "web"), force=True))
     past.do(lambda ctx: compute.purge(ctx, compute.get(ctx, "web")))
     assert not past.lab.rows(Instance) and len(past.lab.rows(Snapshot)) == 2
-    past.lab.cloud.engine.submit_periodic("snapshot.tend")
+    past.do(lambda _ctx: Intent("snapshot.tend", _("Tend"), Subject("periodic", "snapshot.tend"), quiet=True))
     past.lab.drain()
     assert not past.lab.rows(Snapshot) and not past.lab.rows(Present)
     assert not [x for x in past.lab.rows(Layer) if not x.has_digest], "nor what only they needed"

@@ -19,14 +19,14 @@ def create(op: Op, snapshot_id: str, **plan: Any) -> Any:
 
 
 def _keep(
-    op: Op, snapshot_id: str, instance_id: str, freezes: list[dict[str, Any]], still: list[str], memory: bool,
+    op: Op, snapshot_id: str, instance_id: str, freezes: list[dict[str, Any]], apart: list[str], memory: bool,
     quiesce: bool, stand_still: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """A node of the present. With ``stand_still`` a running guest does so from then on: it is about to be another."""
     was = op.step(steps.begin, snapshot_id)
     if stand_still and was["power"] == InstanceState.RUNNING:
         op.step(compute.suspend, instance_id)
-    taken = op.step(steps.capture, snapshot_id, instance_id, freezes, still, memory, quiesce)
+    taken = op.step(steps.capture, snapshot_id, instance_id, freezes, apart, memory, quiesce)
     firmware = op.step(steps.keep_firmware, snapshot_id, instance_id)
     op.step(steps.finish, snapshot_id, taken, firmware, was["power"])
     return {"consistency": taken["consistency"], "pause_ms": taken["pause_ms"], "power": was["power"]}
@@ -49,7 +49,7 @@ def restore(
     op.step(steps.lay_heads, snapshot_id, heads)
     for new in again:
         op.step(storage.make_volume, new["volume_id"])
-    before = op.step(steps.turn, snapshot_id, instance_id, heads, again, extra)
+    before = op.step(steps.turn, snapshot_id, instance_id, disks)
     op.step(steps.bring_firmware, snapshot_id, instance_id, keep_id)
     op.step(compute.write_seed, instance_id)
     op.step(compute.redefine, instance_id)

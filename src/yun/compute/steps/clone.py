@@ -58,11 +58,12 @@ def _own(row: Instance) -> list[str]:
 @dataclass(frozen=True)
 class Manner:
     """How disks are frozen. ``whole``: with those of the ``still`` volumes, which stay as they are, they are all that
-    the machine has. ``quiesce``: its agent is asked to bring the file systems to rest. ``memory``: where the image of
+    the machine has; ``apart`` are disks that are left out of it. ``quiesce``: its agent is asked to bring the file systems to rest. ``memory``: where the image of
     what a machine that is up has in memory goes, of the same moment; empty for none."""
 
     whole: bool = True
     still: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
     quiesce: bool = True
     memory: str = ""
 
@@ -122,7 +123,7 @@ def freeze(op: Op, source_id: str, given: list[dict[str, Any]], manner: Manner) 
     and where memory is to be kept of a machine that is off by now or whose earlier try lost it.
     """
     freezes = freezing.as_freezes(given)
-    _same_disks(op, source_id, freezes, manner.whole, manner.still)
+    _same_disks(op, source_id, freezes, manner)
     row, hypervisor = place(op, source_id)
     seen = hypervisor.state(row.uuid)
     if manner.memory and seen.power not in UP:
@@ -152,14 +153,15 @@ def freeze(op: Op, source_id: str, given: list[dict[str, Any]], manner: Manner) 
     return Frozen(there | {each.volume_id: each.layer_id for each in freezes}, how, pause)
 
 
-def _same_disks(op: Op, source_id: str, freezes: list[Freeze], whole: bool, still: Sequence[str]) -> None:
+def _same_disks(op: Op, source_id: str, freezes: list[Freeze], manner: Manner) -> None:
     with op.read() as session:
         live = load(session, source_id).state in LIVE
         disks = storage.attachments_of(session, source_id)
     now = {disk.volume_id for disk in disks}
     read = {disk.volume_id for disk in disks if disk.attachment.readonly}
     wanted = {each.volume_id for each in freezes}
-    changed = not wanted <= now or (whole and wanted | set(still) != now) or not read.issuperset(still)
+    other = manner.whole and wanted | {*manner.still, *manner.apart} != now
+    changed = not wanted <= now or other or not read.issuperset(manner.still)
     if changed or (live and wanted & read):
         raise Conflict(_("The disks of the instance have changed meanwhile."), hint=_("Ask for it again."))
 

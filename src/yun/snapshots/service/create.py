@@ -147,7 +147,7 @@ def plan_node(ctx: Context, instance: Instance, wish: SnapshotWish, *, kind: Kin
     )  # fmt: skip
     arguments = {
         "snapshot_id": snapshot_id, "instance_id": instance.id, "freezes": freezes,
-        "still": [disk.volume_id for disk in left], "memory": wish.memory, "quiesce": wish.quiesce,
+        "apart": [disk.volume_id for disk in left], "memory": wish.memory, "quiesce": wish.quiesce,
     }  # fmt: skip
     return NodePlan(row, arguments, tuple(frozen), tuple(left))
 

@@ -13,6 +13,7 @@ from yun.base.errors import Conflict, Invalid
 from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.base.units import MIB, format_size
+from yun.compute.media.model import CdDrive
 from yun.compute.model import LIVE, SETTLED, Instance
 from yun.compute.service.look import must_be
 from yun.compute.service.power import HOST_SLOTS
@@ -27,7 +28,7 @@ from yun.snapshots.service.create import NodePlan, SnapshotWish, plan_node, refu
 from yun.snapshots.service.look import disks_of, get, instance_of, must_allow, taken
 from yun.storage import capacity
 from yun.storage import service as storage
-from yun.storage.model import Head, Layer, Pool, TrashItem
+from yun.storage.model import Attachment, Head, Layer, Pool, TrashItem
 from yun.storage.service import Disk, VolumePlan, kept_until
 
 DETACH, REMOVE = "detach", "remove"
@@ -85,7 +86,11 @@ def restore(ctx: Context, row: Snapshot, wish: RestoreWish) -> Intent:
         "keep": kept.arguments if kept else None,
         "disks": {
             "heads": [_new_head(ctx.session, node, disk) for node, disk in way.heads],
-            "again": [{"volume_id": plan.volume_id, "of": node.volume_id} for node, plan in way.again],
+            "again": [
+                {"volume_id": plan.volume_id, "of": node.volume_id, "attachment_id": new_id(Attachment.PREFIX)}
+                for node, plan in way.again
+            ],
+            "drives": [new_id(CdDrive.PREFIX) for _drive in row.drives],
             "extra": [
                 {"volume_id": d.volume_id, "trash_id": new_id(TrashItem.PREFIX) if wish.added == REMOVE else ""}
                 for d in way.extra

@@ -53,7 +53,7 @@ def begin(op: Op, session: Session, snapshot_id: str) -> dict[str, Any]:
 
 
 def _uncapture(
-    op: Op, output: Any, snapshot_id: str, instance_id: str, given: list[dict[str, Any]], still: Sequence[str],
+    op: Op, output: Any, snapshot_id: str, instance_id: str, given: list[dict[str, Any]], apart: Sequence[str],
     memory: bool, quiesce: bool,
 ) -> None:  # fmt: skip
     """The instance goes on with all it has written, on the files that it has by now; the image of its memory is
@@ -66,7 +66,7 @@ def _uncapture(
 
 @step(undo=_uncapture)
 def capture(
-    op: Op, snapshot_id: str, instance_id: str, given: list[dict[str, Any]], still: Sequence[str], memory: bool,
+    op: Op, snapshot_id: str, instance_id: str, given: list[dict[str, Any]], apart: Sequence[str], memory: bool,
     quiesce: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """The ``given`` disks of the instance are frozen files, and with ``memory`` what its guest has in memory is in one,
@@ -75,7 +75,7 @@ def capture(
     An earlier try that froze the disks and whose memory image did not survive is a `Conflict`: then nothing is kept.
     """
     path = _memory_path(op, snapshot_id) if memory else ""
-    taken = freezes.freeze(op, instance_id, given, freezes.Manner(True, tuple(still), quiesce, path))
+    taken = freezes.freeze(op, instance_id, given, freezes.Manner(apart=tuple(apart), quiesce=quiesce, memory=path))
     facts = None
     if memory:
         _row, hypervisor = place(op, instance_id)

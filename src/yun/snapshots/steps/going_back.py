@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from yun.base.errors import Conflict
-from yun.base.ids import as_uuid
+from yun.base.ids import as_uuid, new_id
 from yun.base.messages import _
 from yun.compute import places as compute_places
 from yun.compute.media.model import CdDrive
@@ -91,10 +91,9 @@ def lay_heads(op: Op, snapshot_id: str, heads: list[dict[str, Any]]) -> None:
 
 
 def _turn_back(
-    op: Op, session: Session, output: Any, snapshot_id: str, instance_id: str, heads: list[dict[str, Any]],
-    again: list[dict[str, str]], extra: list[dict[str, str]],
-) -> None:  # fmt: skip
-    for new in again:
+    op: Op, session: Session, output: Any, snapshot_id: str, instance_id: str, disks: dict[str, Any]
+) -> None:
+    for new in disks["again"]:
         session.execute(sa.delete(Attachment).where(Attachment.volume_id == new["volume_id"]))
     session.flush()
     for volume_id, was in output["heads"].items():
@@ -103,19 +102,17 @@ def _turn_back(
     for volume_id, kept in output["extra"].items():
         session.add(Attachment(**{**kept, "volume_id": volume_id, "instance_id": instance_id}))
     _have_definition(op, session, instance_id, output["definition"])
-    _have_drives(session, instance_id, output["drives"])
+    _have_drives(session, instance_id, output["drives"], [new_id(CdDrive.PREFIX) for _drive in output["drives"]])
     grow_from(session, instance_id, output["present"])
     session.flush()
 
 
 @tx_step(undo=_turn_back)
-def turn(
-    op: Op, session: Session, snapshot_id: str, instance_id: str, heads: list[dict[str, Any]],
-    again: list[dict[str, str]], extra: list[dict[str, str]],
-) -> dict[str, Any]:  # fmt: skip
+def turn(op: Op, session: Session, snapshot_id: str, instance_id: str, disks: dict[str, Any]) -> dict[str, Any]:
     """The rows say what the snapshot kept: files, places, size of disks; the definition; the CD drives; and that the
-    present grows from it. ``again`` are volumes for disks that are no longer there, ``extra`` disks that are let go.
-    What they said before is the output."""
+    present grows from it. Of ``disks``, ``again`` are volumes for those that are no longer there, ``extra`` those that
+    are let go. What they said before is the output."""
+    heads, again, extra = disks["heads"], disks["again"], disks["extra"]
     row, instance = session.get_one(Snapshot, snapshot_id), load(session, instance_id)
     nodes = {disk.volume_id: disk for disk in disks_of(session, snapshot_id)}
     now = {disk.volume_id: disk for disk in storage.attachments_of(session, instance_id)}
@@ -148,11 +145,11 @@ def turn(
         _placed(session, disk.volume_id, node.place)
     for new in again:
         session.add(Attachment(
-            volume_id=new["volume_id"], instance_id=instance_id, instance_name=instance.name, kept=False,
+            id=new["attachment_id"], volume_id=new["volume_id"], instance_id=instance_id, instance_name=instance.name, kept=False,
             **nodes[new["of"]].place,
         ))  # fmt: skip
     _have_definition(op, session, instance_id, _renamed(row.definition, {n["of"]: n["volume_id"] for n in again}))
-    _have_drives(session, instance_id, row.drives)
+    _have_drives(session, instance_id, row.drives, disks["drives"])
     grow_from(session, instance_id, snapshot_id)
     emit(
         session, "snapshot.restored", subject=subject_of(row), project_id=row.project_id, operation_id=op.id,
@@ -197,15 +194,15 @@ def _have_definition(op: Op, session: Session, instance_id: str, values: dict[st
     )  # fmt: skip
 
 
-def _have_drives(session: Session, instance_id: str, drives: list[dict[str, Any]]) -> None:
+def _have_drives(session: Session, instance_id: str, drives: list[dict[str, Any]], ids: list[str]) -> None:
     """The CD drives are these; a CD whose file is gone is out of its drive."""
     if drives == drives_of(session, instance_id):
         return
     session.execute(sa.delete(CdDrive).where(CdDrive.instance_id == instance_id))
-    for drive in drives:
+    for identifier, drive in zip(ids, drives, strict=True):
         gone = drive["layer_id"] and session.get(Layer, drive["layer_id"]) is None
         empty = {"layer_id": None, "image_id": None, "image_name": ""} if gone else {}
-        session.add(CdDrive(instance_id=instance_id, **{**drive, **empty}))
+        session.add(CdDrive(id=identifier, instance_id=instance_id, **{**drive, **empty}))
     session.flush()
 
 
