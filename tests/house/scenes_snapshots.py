@@ -54,7 +54,8 @@ MORE: dict[str, Scene] = {
     "snapshot.restore with UEFI, TPM and a CD": Scene(back(), (*RICH, take(memory=True)), grows=True),
     "snapshot.restore with disks that came and went": Scene(
         back(added="remove"),
-        (instance(), DISK, take(), lambda ctx: compute.detach(ctx, storage.get_volume(ctx, "m1-vdb")), DISK), grows=True,
+        (instance(), DISK, take(), lambda ctx: compute.detach(ctx, storage.get_volume(ctx, "m1-vdb")), DISK),
+        grows=True,
     ),
     "snapshot.restore_as in full": Scene(
         of(service.restore_as, NewFromSnapshot("m2", full=True, start=False)), (instance(), take())

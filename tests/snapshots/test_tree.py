@@ -30,11 +30,13 @@ def test_a_running_machine_is_kept_and_goes_on(lab: Lab) -> None:
     before = past.head()
     past.take("first", note=" before the upgrade ")
     row = past.row("first")
-    assert (row.state, row.power, row.consistency, row.note) == ("available", "running", "quiesced", "before the upgrade")
+    assert (row.state, row.power, row.consistency) == ("available", "running", "quiesced")
+    assert row.note == "before the upgrade"
     assert row.definition["memory_mib"] == lab.row().memory_mib
     disk = lab.rows(SnapshotDisk)[0]
     layer = next(x for x in lab.rows(Layer) if x.id == disk.layer_id)
-    assert layer.path == before.path and past.head().layer_id == layer.id
+    assert layer.path == before.path
+    assert past.head().layer_id == layer.id
     assert [hold.holder for hold in lab.rows(LayerHold) if hold.layer_id == layer.id] == [f"snapshot:{row.id}"]
     assert (lab.row().state, lab.domain().boots) == (InstanceState.RUNNING, 1), "it went on"
     assert past.tree() == ([(0, "first")], "first")
@@ -50,17 +52,20 @@ def test_one_goes_back_and_back_again_and_nothing_is_lost(lab: Lab) -> None:
     past.take("first")
     past.write("two ")
     done = past.restore("first", start=True)
-    assert "two" not in past.reads() and "one" in past.reads()
+    assert "two" not in past.reads()
+    assert "one" in past.reads()
     assert past.tree() == ([(0, "first"), (1, "before-first")], "first")
     assert lab.row().state == InstanceState.RUNNING
     past.write("three ")
     past.restore("before-first")
-    assert "two" in past.reads() and "three" not in past.reads()
+    assert "two" in past.reads()
+    assert "three" not in past.reads()
     nodes, here = past.tree()
     assert nodes == [(0, "first"), (1, "before-first"), (1, "before-before-first")]
     assert here == "before-first"
     past.restore("before-before-first")
-    assert "three" in past.reads() and "two" not in past.reads()
+    assert "three" in past.reads()
+    assert "two" not in past.reads()
     assert lab.operation(done).undoable
 
 
@@ -82,7 +87,8 @@ def test_what_is_off_stays_off_and_a_disk_that_was_not_written_to_is_not_frozen_
     past.take("first")
     past.take("again")
     layers = {d.snapshot_id: d.layer_id for d in lab.rows(SnapshotDisk)}
-    assert len(layers) == 2 and len(set(layers.values())) == 1, "both have the same frozen file"
+    assert len(layers) == 2
+    assert len(set(layers.values())) == 1, "both have the same frozen file"
     past.write("two ")
     past.restore("again")
     assert lab.row().state == InstanceState.STOPPED
@@ -95,12 +101,14 @@ def test_without_keeping_the_present_it_is_lost_and_that_is_said(past: Past) -> 
     past.write("two ")
     with past.lab.asking() as ctx:
         intent = service.restore(ctx, service.get(ctx, "first"), RestoreWish(keep=False))
-    assert not intent.undoable and intent.destroys
+    assert not intent.undoable
+    assert intent.destroys
     past.restore("first", keep=False)
     assert "two" not in past.reads()
     assert past.tree() == ([(0, "first")], "first")
     there = {f for f in past.files if "/heads/" in f}
-    assert there == {past.head().path} | {x.path for x in past.lab.rows(Layer) if "/heads/" in x.path}, "no file is left"
+    frozen = {x.path for x in past.lab.rows(Layer) if "/heads/" in x.path}
+    assert there == {past.head().path} | frozen, "no file is left"
 
 
 def test_a_disk_that_was_added_since_stays_as_a_volume_or_goes_to_the_trash(past: Past) -> None:
@@ -154,7 +162,8 @@ def test_disks_can_be_left_out_and_then_stay_as_they_are(past: Past) -> None:
     past.write("more ", "data")
     past.write("two ")
     past.restore("system")
-    assert "two" not in past.reads() and "more" in past.reads("data")
+    assert "two" not in past.reads()
+    assert "more" in past.reads("data")
     with pytest.raises(Invalid, match="no disk") as refused, past.lab.asking() as ctx:
         service.create(ctx, compute.get(ctx, "web"), SnapshotWish("other", without=("vdz",)))
     assert "without" in refused.value.fields
@@ -167,9 +176,11 @@ def test_a_snapshot_becomes_a_new_machine_with_name_size_and_place_of_its_own(pa
     done = past.restore_as("first", "copy", memory_mib=512)
     new, old = past.lab.row("copy"), past.lab.row()
     assert (new.state, new.memory_mib) == (InstanceState.RUNNING, 512)
-    assert "one" in past.reads("copy") and "two" not in past.reads("copy")
+    assert "one" in past.reads("copy")
+    assert "two" not in past.reads("copy")
     assert "two" in past.reads(), "the machine it is of goes on"
-    assert new.uuid != old.uuid and new.renew_identity
+    assert new.uuid != old.uuid
+    assert new.renew_identity
     past.restore_as("first", "alone", full=True, start=False)
     assert past.head("alone").layer_id is None
     assert past.lab.row("alone").state == InstanceState.STOPPED
@@ -212,10 +223,12 @@ def test_a_purged_machine_takes_its_snapshots_along(past: Past) -> None:
     past.take("second")
     past.do(lambda ctx: compute.delete(ctx, compute.get(ctx, "web"), force=True))
     past.do(lambda ctx: compute.purge(ctx, compute.get(ctx, "web")))
-    assert not past.lab.rows(Instance) and len(past.lab.rows(Snapshot)) == 2
+    assert not past.lab.rows(Instance)
+    assert len(past.lab.rows(Snapshot)) == 2
     past.do(lambda _ctx: Intent("snapshot.tend", _("Tend"), Subject("periodic", "snapshot.tend"), quiet=True))
     past.lab.drain()
-    assert not past.lab.rows(Snapshot) and not past.lab.rows(Present)
+    assert not past.lab.rows(Snapshot)
+    assert not past.lab.rows(Present)
     assert not [x for x in past.lab.rows(Layer) if not x.has_digest], "nor what only they needed"
     assert not past.lab.rows(Volume)
 
@@ -225,7 +238,8 @@ def test_a_disk_of_a_snapshot_is_taken_as_a_volume(past: Past) -> None:
     past.take("first")
     past.write("two ")
     past.do(lambda ctx: service.take_disk(ctx, service.get(ctx, "first"), "vda", name="rescue"))
-    assert "one" in past.reads("rescue") and "two" not in past.reads("rescue")
+    assert "one" in past.reads("rescue")
+    assert "two" not in past.reads("rescue")
     with pytest.raises(Invalid), past.lab.asking() as ctx:
         service.take_disk(ctx, service.get(ctx, "first"), "vdx")
 
@@ -237,7 +251,7 @@ def test_two_are_compared(past: Past) -> None:
     past.take("b")
     with past.lab.asking() as ctx:
         found = service.compare(ctx, service.get(ctx, "a"), service.get(ctx, "b"))
-    assert list(found["definition"]) == ["flavor_id", "flavor_name", "memory_mib"] or "memory_mib" in found["definition"]
+    assert "memory_mib" in found["definition"]
     assert found["disks"][0]["slot"] == "vda"
     assert found["disks"][0]["first_bytes"] == 0 < found["disks"][0]["second_bytes"]
 

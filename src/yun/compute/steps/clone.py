@@ -58,8 +58,9 @@ def _own(row: Instance) -> list[str]:
 @dataclass(frozen=True)
 class Manner:
     """How disks are frozen. ``whole``: with those of the ``still`` volumes, which stay as they are, they are all that
-    the machine has; ``apart`` are disks that are left out of it. ``quiesce``: its agent is asked to bring the file systems to rest. ``memory``: where the image of
-    what a machine that is up has in memory goes, of the same moment; empty for none."""
+    the machine has; ``apart`` are disks that are left out of it. ``quiesce``: its agent is asked to bring the file
+    systems to rest. ``memory``: where the image of what a machine that is up has in memory goes, of the same moment;
+    empty for none."""
 
     whole: bool = True
     still: tuple[str, ...] = ()

@@ -145,8 +145,8 @@ def turn(op: Op, session: Session, snapshot_id: str, instance_id: str, disks: di
         _placed(session, disk.volume_id, node.place)
     for new in again:
         session.add(Attachment(
-            id=new["attachment_id"], volume_id=new["volume_id"], instance_id=instance_id, instance_name=instance.name, kept=False,
-            **nodes[new["of"]].place,
+            id=new["attachment_id"], volume_id=new["volume_id"], instance_id=instance_id, instance_name=instance.name,
+            kept=False, **nodes[new["of"]].place,
         ))  # fmt: skip
     _have_definition(op, session, instance_id, _renamed(row.definition, {n["of"]: n["volume_id"] for n in again}))
     _have_drives(session, instance_id, row.drives, disks["drives"])
