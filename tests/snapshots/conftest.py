@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-import tests.snapshots._shim  # noqa
 from tests.compute.conftest import Lab
 from tests.compute.conftest import lab as _lab
 from yun.compute import service as compute

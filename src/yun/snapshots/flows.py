@@ -15,7 +15,8 @@ from yun.storage import steps as storage
 @operation("snapshot.create")
 def create(op: Op, snapshot_id: str, **plan: Any) -> Any:
     """Freeze disks and memory at one moment, keep the firmware's, write it down."""
-    return {"snapshot_id": snapshot_id, **_keep(op, snapshot_id, **plan)}
+    kept = _keep(op, snapshot_id, **plan)
+    return {"snapshot_id": snapshot_id, "consistency": kept["consistency"], "pause_ms": kept["pause_ms"]}
 
 
 def _keep(
@@ -29,7 +30,7 @@ def _keep(
     taken = op.step(steps.capture, snapshot_id, instance_id, freezes, apart, memory, quiesce)
     firmware = op.step(steps.keep_firmware, snapshot_id, instance_id)
     op.step(steps.finish, snapshot_id, taken, firmware, was["power"])
-    return {"consistency": taken["consistency"], "pause_ms": taken["pause_ms"], "power": was["power"]}
+    return {**taken, "power": was["power"]}
 
 
 @operation("snapshot.restore")
@@ -85,6 +86,30 @@ def restore_as(
     else:
         op.step(compute.finish_stopped, instance_id)
     return {"instance_id": instance_id, "snapshot_id": snapshot_id}
+
+
+@operation("snapshot.fork")
+def fork(op: Op, keep: dict[str, Any], copies: list[dict[str, Any]]) -> Any:
+    """Keep the moment, let every fork go on from it, then let go of it: what its disks were is below them now."""
+    ids, snapshot_id = [copy["instance_id"] for copy in copies], keep["snapshot_id"]
+    plans = op.step(steps.begin_fork, snapshot_id, ids)
+    kept = _keep(op, **keep)
+    made = {v["volume_id"]: kept["layers"][v["of"]] for copy in copies for v in copy["volumes"]}
+    op.step(compute.stand_on, made)
+    op.together([
+        *((steps.give_firmware, snapshot_id, i) for i in ids),
+        *((storage.make_volume, volume_id) for volume_id in made),
+        *((network.plug_port, port_id, plans[i]["host_id"]) for i in ids for port_id in plans[i]["ports"]),
+        *((compute.write_seed, i) for i in ids),
+    ])  # fmt: skip
+    op.together([(compute.define, i) for i in ids])
+    op.together([(steps.wake_fork, snapshot_id, i) for i in ids])
+    renewed = op.together([(steps.be_oneself, i) for i in ids])
+    where = op.step(steps.begin_purge, snapshot_id, True)
+    op.point_of_no_return()
+    op.step(steps.remove_kept, snapshot_id, where)
+    op.step(steps.forget, snapshot_id)
+    return {"instance_ids": ids, "pause_ms": kept["pause_ms"], "renewed": [each["done"] for each in renewed]}
 
 
 @operation("snapshot.update")

@@ -15,7 +15,7 @@ from yun.base.permissions import declare
 
 declare(
     "snapshot", list="reader", show="reader", create="member", update="member", delete="member", purge="member",
-    restore="member", restore_as="member", take_disk="member",
+    restore="member", restore_as="member", take_disk="member", fork="member",
 )  # fmt: skip
 
 
@@ -28,15 +28,18 @@ class State(StrEnum):
 
 
 class Kind(StrEnum):
-    """Who took a node, and why: somebody, or a restore that kept what was there before."""
+    """Who took a node, and why: somebody, a restore that kept what was there before, or a
+    fork for as long as it lasts."""
 
     MANUAL = "manual"
     PRESENT = "present"
+    FORK = "fork"
 
 
 KINDS: dict[str, Message] = {
     Kind.MANUAL: _("taken by hand"),
     Kind.PRESENT: _("kept before a restore"),
+    Kind.FORK: _("kept while forks are made"),
 }
 
 CONSISTENCIES: dict[str, Message] = {
@@ -65,7 +68,8 @@ class Snapshot(Row, Base):
 
     ``power`` is what the instance was then (``running``, ``paused``, ``stopped``). ``memory_path`` names the image of
     its memory (``memory_bytes`` long), empty without. ``pause_ms`` is how long its guest stood still for it.
-    ``definition`` are columns of the instance as they were, ``cards`` its ports (id and MAC), ``drives`` its CD drives;
+    ``definition`` are columns of the instance as they were, ``running`` the ``running_…`` ones of one that was up,
+    ``cards`` its ports (id and MAC), ``drives`` its CD drives;
     ``nvram`` and ``tpm`` tell whether what these keep was kept too. ``left`` are disks that it had and that are not in
     the node. An instance that is purged takes its nodes along (`snapshot.tend`).
     """
@@ -92,6 +96,7 @@ class Snapshot(Row, Base):
     tpm: Mapped[bool] = mapped_column(default=False)
     pool_path: Mapped[str] = mapped_column(sa.String(200), default="")
     definition: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    running: Mapped[dict[str, Any]] = mapped_column(default=dict)
     cards: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
     drives: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
     left: Mapped[list[str]] = mapped_column(default=list)

@@ -32,19 +32,24 @@ def start_now(op: Op, instance_id: str, *, event: str = "instance.started", once
     write_running(op, row, event=event, once=once)
 
 
-def write_running(op: Op, row: Instance, *, event: str, once: bool = True, state: State = State.RUNNING) -> None:
-    """The row of a machine that is up says so, and what it runs as."""
+def write_running(
+    op: Op, row: Instance, *, event: str, once: bool = True, state: State = State.RUNNING,
+    running: dict[str, Any] | None = None,
+) -> None:  # fmt: skip
+    """The row of a machine that is up says so, and what it runs as: what its row says, unless it goes on from a memory
+    that knows it otherwise (``running``: vcpus, memory_mib, hardware)."""
     instance_id, boot_id = row.id, boot_of(op, row.host_id)
     with op.write() as session:
         row = load(session, instance_id)
         row.boot_id = boot_id
-        if row.state not in (State.RUNNING, State.PAUSED) or row.started_at is None:
+        if running is not None or row.state not in (State.RUNNING, State.PAUSED) or row.started_at is None:
             row.started_at = datetime.now(UTC)
-            row.running_vcpus, row.running_memory_mib = row.vcpus, row.memory_mib
-            row.running_hardware = {
+            told = running or {"vcpus": row.vcpus, "memory_mib": row.memory_mib, "hardware": {
                 **row.hardware, "firmware": row.firmware, "memory_mib": row.memory_mib,
                 **({"boot_order": row.boot_order} if row.boot_order else {}),
-            }  # fmt: skip
+            }}  # fmt: skip
+            row.running_vcpus, row.running_memory_mib = told["vcpus"], told["memory_mib"]
+            row.running_hardware = told["hardware"]
         row.boot_once = "" if once else row.boot_once
         if event == "instance.started":
             row.mended_at = []

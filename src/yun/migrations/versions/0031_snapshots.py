@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column('tpm', sa.Boolean(), nullable=False),
         sa.Column('pool_path', sa.String(length=200), nullable=False),
         sa.Column('definition', JSON, nullable=False),
+        sa.Column('running', JSON, nullable=False),
         sa.Column('cards', JSON, nullable=False),
         sa.Column('drives', JSON, nullable=False),
         sa.Column('left', JSON, nullable=False),

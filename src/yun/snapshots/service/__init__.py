@@ -1,6 +1,7 @@
 """The verbs of snapshots."""
 
 from yun.snapshots.service.create import SnapshotWish, create, subject_of, take_disk, update
+from yun.snapshots.service.fork import ForkWish, fork
 from yun.snapshots.service.look import (
     DEFINITION,
     Node,
@@ -21,6 +22,7 @@ from yun.snapshots.service.restore_as import NewFromSnapshot, restore_as
 __all__ = [
     "ADDED",
     "DEFINITION",
+    "ForkWish",
     "NewFromSnapshot",
     "Node",
     "RestoreWish",
@@ -30,6 +32,7 @@ __all__ = [
     "create",
     "delete",
     "disks_of",
+    "fork",
     "get",
     "instance_of",
     "list_snapshots",

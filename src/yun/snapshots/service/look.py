@@ -15,7 +15,7 @@ from yun.base.messages import _
 from yun.base.paging import Page, paginate
 from yun.compute.model import Instance
 from yun.compute.names import is_id
-from yun.snapshots.model import ALLOWED, Present, Snapshot, SnapshotDisk, State
+from yun.snapshots.model import ALLOWED, Kind, Present, Snapshot, SnapshotDisk, State
 from yun.storage.model import Layer
 
 SORTS = {"name": Snapshot.name, "created_at": Snapshot.created_at, "memory_bytes": Snapshot.memory_bytes}
@@ -79,7 +79,7 @@ def list_snapshots(
 ) -> Page[Snapshot]:  # fmt: skip
     """A page of the snapshots that the actor may see, those in the trash left out; ``q`` is a part of a name or note,
     or of an instance's name. Raises `Invalid` for an unknown sort or cursor."""
-    query = sa.select(Snapshot).where(Snapshot.state != State.TRASHED)
+    query = sa.select(Snapshot).where(Snapshot.state != State.TRASHED, Snapshot.kind != Kind.FORK)
     if instance is not None:
         query = query.where(Snapshot.instance_id == instance.id)
     if ctx.project_id is not None:
@@ -136,13 +136,13 @@ def tree(ctx: Context, instance: Instance) -> Tree:
     ctx.may("snapshot.list", instance.project_id)
     query = sa.select(Snapshot).where(Snapshot.instance_id == instance.id).order_by(Snapshot.created_at, Snapshot.id)
     rows = {row.id: row for row in ctx.session.scalars(query)}
-    living = [row for row in rows.values() if row.state != State.TRASHED]
+    living = [row for row in rows.values() if shown(row)]
 
     def above(snapshot_id: str | None) -> str | None:
         seen: set[str] = set()
         while snapshot_id is not None and snapshot_id in rows and snapshot_id not in seen:
             seen.add(snapshot_id)
-            if rows[snapshot_id].state != State.TRASHED:
+            if shown(rows[snapshot_id]):
                 return snapshot_id
             snapshot_id = rows[snapshot_id].parent_id
         return None
@@ -161,6 +161,11 @@ def tree(ctx: Context, instance: Instance) -> Tree:
         nodes.append(Node(row, parents[row.id], depth, own, shared, len(below)))
         open_ += [(each, depth + 1) for each in reversed(below)]
     return Tree(tuple(nodes), above(present_of(ctx.session, instance.id)))
+
+
+def shown(row: Snapshot) -> bool:
+    """Whether a node stands in its tree: not in the trash, and not a fork's for as long as that lasts."""
+    return row.state != State.TRASHED and row.kind != Kind.FORK
 
 
 def sizes_of(session: Session, rows: Sequence[Snapshot]) -> dict[str, tuple[int, int]]:

@@ -14,7 +14,9 @@ from yun.compute.media.model import CdDrive
 from yun.compute.model import LIVE
 from yun.compute.service.copies import OWN_DRIVE, OWN_PLACE, taken_over
 from yun.compute.spec import FIRMWARE
+from yun.compute.steps import begin_copies
 from yun.compute.steps import clone as freezes
+from yun.compute.steps.rows import unbuild
 from yun.compute.steps.shared import load, place
 from yun.network.service import ports_of
 from yun.operations.events import emit
@@ -41,6 +43,18 @@ def _unbegin(op: Op, session: Session, output: Any, snapshot_id: str) -> None:
     if row is not None:
         session.delete(row)
         session.flush()
+
+
+def _unbegin_fork(op: Op, session: Session, output: Any, snapshot_id: str, instance_ids: list[str]) -> None:
+    for instance_id in reversed(instance_ids):
+        unbuild(op, session, (output or {}).get(instance_id), instance_id)
+    _unbegin(op, session, None, snapshot_id)
+
+
+@tx_step(undo=_unbegin_fork)
+def begin_fork(op: Op, session: Session, snapshot_id: str, instance_ids: list[str]) -> dict[str, Any]:
+    """What each fork is to be built of, by id. Undo removes their rows and the moment's."""
+    return dict(begin_copies.call(op, session, instance_ids))
 
 
 @tx_step(undo=_unbegin)
@@ -155,6 +169,12 @@ def finish(
     row.nvram, row.tpm = firmware["nvram"], firmware["tpm"]
     row.memory_bytes = int(taken["memory_bytes"])
     row.definition = {name: getattr(instance, name) for name in DEFINITION}
+    if power in LIVE:
+        row.running = {
+            "vcpus": instance.running_vcpus or instance.vcpus,
+            "memory_mib": instance.running_memory_mib or instance.memory_mib,
+            "hardware": instance.running_hardware,
+        }
     row.cards = [{"id": port.id, "mac": port.mac} for port in ports_of(session, instance.id)]
     row.drives = drives_of(session, instance.id)
     for disk in storage.attachments_of(session, instance.id):

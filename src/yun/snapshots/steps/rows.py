@@ -69,11 +69,13 @@ def trash(op: Op, session: Session, snapshot_id: str, trash_id: str, purge_at: s
 
 
 @tx_step()
-def begin_purge(op: Op, session: Session, snapshot_id: str) -> dict[str, str] | None:
+def begin_purge(op: Op, session: Session, snapshot_id: str, anyhow: bool = False) -> dict[str, str] | None:
     """From now on nothing that touched the snapshot can be undone. Where what it keeps lies; None for one that is gone
-    or was brought back meanwhile while its instance still is there."""
+    or, unless it goes ``anyhow``, was brought back meanwhile while its instance still is there."""
     row = session.get(Snapshot, snapshot_id)
-    if row is None or (row.state != State.TRASHED and session.get(Instance, row.instance_id) is not None):
+    if row is None:
+        return None
+    if not anyhow and row.state != State.TRASHED and session.get(Instance, row.instance_id) is not None:
         return None
     close_undo(session, "snapshot", snapshot_id)
     host_id = session.scalar(sa.select(Pool.host_id).where(Pool.path == row.pool_path))

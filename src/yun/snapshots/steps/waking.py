@@ -52,10 +52,7 @@ def _refuse_unfit(hypervisor: Hypervisor, spec: DomainSpec, kept: Snapshot) -> N
 
 def _spec_of_then(session: Session, kept: Snapshot, settings: Settings) -> DomainSpec:
     """The machine as it was then, on the frozen files themselves."""
-    row = load(session, kept.instance_id)
-    session.expunge(row)
-    for name, value in kept.definition.items():
-        setattr(row, name, value)
+    row = _as_it_ran(session, load(session, kept.instance_id), kept)
     disks = []
     for node in disks_of(session, kept.id):
         layer = session.get_one(Layer, node.layer_id)
@@ -64,6 +61,19 @@ def _spec_of_then(session: Session, kept: Snapshot, settings: Settings) -> Domai
     spec = spec_of(session, row, settings)
     kept_slots = {disk.slot for disk in disks}
     return replace(spec, disks=(*disks, *(d for d in spec.disks if d.slot not in kept_slots and d.device == "cdrom")))
+
+
+def _as_it_ran(session: Session, row: Instance, kept: Snapshot) -> Instance:
+    """The instance as it ran then, which is not always what it was defined as for its next start. No row any more."""
+    session.expunge(row)
+    for name, value in kept.definition.items():
+        setattr(row, name, value)
+    hardware = dict(kept.running.get("hardware") or {})
+    if hardware:
+        row.vcpus, row.memory_mib = kept.running["vcpus"], hardware.pop("memory_mib", kept.running["memory_mib"])
+        row.firmware, row.boot_order = hardware.pop("firmware", row.firmware), hardware.pop("boot_order", [])
+        row.hardware = hardware
+    return row
 
 
 # ── off ──
@@ -80,10 +90,10 @@ def _on_again(op: Op, output: Any, instance_id: str, keep_id: str | None, was: l
         memory = kept.memory_path if kept is not None else ""
     if memory and hypervisor.state(row.uuid).power not in UP:
         _wake(op, hypervisor, instance_id, str(keep_id), paused=was[0] == InstanceState.PAUSED)
-    elif not memory:
+    elif memory:  # an earlier try has woken it
+        write_running(op, row, event="instance.started", once=False, state=InstanceState(was[0]))
+    else:
         start_now(op, instance_id, once=False)
-        return
-    write_running(op, row, event="instance.started", once=False, state=InstanceState(was[0]))
 
 
 @step(undo=_on_again)
@@ -112,7 +122,7 @@ def _off_again(op: Op, output: Any, snapshot_id: str, instance_id: str, *_rest: 
 def go_on_from(op: Op, snapshot_id: str, instance_id: str, memory: bool, start: bool) -> str:
     """The instance runs: its guest goes on from the snapshot's ``memory``, or boots where ``start`` says so. What it is
     now, as one word. Undo switches it off."""
-    row, hypervisor = place(op, instance_id)
+    _row, hypervisor = place(op, instance_id)
     if not memory:
         if start:
             start_now(op, instance_id)
@@ -120,9 +130,7 @@ def go_on_from(op: Op, snapshot_id: str, instance_id: str, memory: bool, start: 
     with op.read() as session:
         paused = session.get_one(Snapshot, snapshot_id).power == InstanceState.PAUSED
     _wake(op, hypervisor, instance_id, snapshot_id, paused=paused)
-    state = InstanceState.PAUSED if paused else InstanceState.RUNNING
-    write_running(op, row, event="instance.started", state=state)
-    return str(state)
+    return str(InstanceState.PAUSED if paused else InstanceState.RUNNING)
 
 
 def _wake(op: Op, hypervisor: Hypervisor, instance_id: str, snapshot_id: str, *, paused: bool) -> None:
@@ -131,15 +139,41 @@ def _wake(op: Op, hypervisor: Hypervisor, instance_id: str, snapshot_id: str, *,
     with op.read() as session:
         row, kept = load(session, instance_id), session.get_one(Snapshot, snapshot_id)
         now = spec_of(session, row, op.settings)
-    then, gone, new = _cards_of_then(now, kept)
+        ran = spec_of(session, _as_it_ran(session, row, kept), op.settings)
+    then, gone, new = _cards_of_then(ran, kept)
     _refuse_unfit(hypervisor, then, kept)
     hypervisor.wake(then, kept.memory_path, paused=paused)
     hypervisor.define(now)
     for nic in new:
-        hypervisor.attach_nic(row.uuid, nic)
+        hypervisor.attach_nic(now.uuid, nic)
     if not paused:
         for nic in gone:
             _unplug(op, hypervisor, row, nic)
+    row, _same = place(op, instance_id)
+    state = InstanceState.PAUSED if paused else InstanceState.RUNNING
+    write_running(op, row, event="instance.started", once=False, state=state, running=kept.running)
+
+
+@step(undo=_off_again)
+def wake_fork(op: Op, snapshot_id: str, instance_id: str) -> None:
+    """The fork goes on from the moment's memory: as the guest knows them, the source's cards are in it first, with
+    their cables pulled; they are taken out, and its own are plugged in. Undo switches it off."""
+    _row, hypervisor = place(op, instance_id)
+    with op.read() as session:
+        row, kept = load(session, instance_id), session.get_one(Snapshot, snapshot_id)
+        now = spec_of(session, row, op.settings)
+        ran = spec_of(session, _as_it_ran(session, row, kept), op.settings)
+    if hypervisor.state(now.uuid).power not in UP:
+        then, _gone, _new = _cards_of_then(replace(ran, nics=(), genid=now.uuid), kept)
+        _refuse_unfit(hypervisor, then, kept)
+        hypervisor.wake(then, kept.memory_path)
+    hypervisor.define(now)
+    for card in kept.cards:
+        _unplug(op, hypervisor, row, NicSpec(mac=card["mac"], port_uuid="", link_up=False))
+    for nic in now.nics:
+        hypervisor.attach_nic(now.uuid, nic)
+    row, _same = place(op, instance_id)
+    write_running(op, row, event="instance.started", running=kept.running)
 
 
 def _cards_of_then(spec: DomainSpec, kept: Snapshot) -> tuple[DomainSpec, list[NicSpec], list[NicSpec]]:

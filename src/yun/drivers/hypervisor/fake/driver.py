@@ -7,10 +7,10 @@ from collections.abc import Callable
 from yun.drivers.hypervisor.fake.asking import FakeAsking
 from yun.drivers.hypervisor.fake.boots import FakeBoots
 from yun.drivers.hypervisor.fake.console import FakeConsole
-from yun.drivers.hypervisor.fake.copies import FakeCopies
 from yun.drivers.hypervisor.fake.definitions import FakeDefinitions
 from yun.drivers.hypervisor.fake.limits import FakeLimits
 from yun.drivers.hypervisor.fake.look import FakeLook
+from yun.drivers.hypervisor.fake.memory import FakeMemories
 from yun.drivers.hypervisor.fake.nics import FakeNics
 from yun.drivers.hypervisor.fake.places import FakePlaces
 from yun.drivers.hypervisor.fake.power import FakePower
@@ -19,8 +19,8 @@ from yun.drivers.hypervisor.fake.size import FakeSize
 
 
 class FakeHypervisor(
-    FakeDefinitions, FakePower, FakeCopies, FakePulls, FakeLimits, FakeNics, FakePlaces, FakeSize, FakeBoots, FakeLook,
-    FakeConsole, FakeAsking,
+    FakeDefinitions, FakePower, FakeMemories, FakePulls, FakeLimits, FakeNics, FakePlaces, FakeSize, FakeBoots,
+    FakeLook, FakeConsole, FakeAsking,
 ):  # fmt: skip
     """The driver on a `FakeWorld`; ``timeout`` in seconds as the real one's. ``files`` is the disk store whose files
     its machines write to, where the house has one."""

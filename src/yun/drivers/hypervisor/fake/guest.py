@@ -8,6 +8,7 @@ import struct
 import threading
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 from yun.drivers.hypervisor.fake.agent import FakeAgent
 from yun.drivers.hypervisor.fake.spice import link
@@ -20,7 +21,8 @@ PROMPT = b"$ "
 
 class FakeGuest:
     """What runs in a fake domain. ``pressed`` and ``agent_calls`` record what it was asked; ``mounts``
-    says by slot where a disk besides the first one is mounted, ``inside`` is its agent."""
+    says by slot where a disk besides the first one is mounted, ``inside`` is its agent. ``memory`` is what it holds
+    only there: a boot begins with nothing."""
 
     def __init__(self) -> None:
         self.title = ""
@@ -29,6 +31,7 @@ class FakeGuest:
         self.addresses: dict[str, list[str]] = {}
         self.mounts: dict[str, str] = {}
         self.inside = FakeAgent()
+        self.memory: dict[str, Any] = {}
         self._lock = threading.RLock()
         self._port = threading.Lock()
         self._serial: socket.socket | None = None
@@ -40,8 +43,13 @@ class FakeGuest:
     def power_on(self, title: str) -> None:
         """Boot: the serial port prints a log-in prompt."""
         self.title, self._on = title, True
+        self.memory = {}
         self.inside.reboot()
         self._print(f"\r\nFake Linux ttyS0\r\n{title} login: ".encode())
+
+    def wake(self, title: str, memory: dict[str, Any]) -> None:
+        """Go on from what it held in memory; nothing is printed."""
+        self.title, self._on, self.memory = title, True, memory
 
     def reboot(self) -> None:
         """Boot again; whoever holds the ports keeps them."""

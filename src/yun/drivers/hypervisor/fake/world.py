@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from yun.drivers.hypervisor.disk import DiskFormat
 from yun.drivers.hypervisor.fake.guest import FakeGuest
@@ -92,6 +92,7 @@ class FakeWorld:
         self.logs: dict[str, bytes] = {}
         self.sizes: dict[str, int] = {}
         self.tpms: dict[str, str] = {}
+        self.memories: dict[str, Any] = {}
         self.host_devices: list[HostDevice] = list(DEVICES)
         self.copy_looks = 3
         self.pulls: dict[tuple[str, str], FakePull] = {}

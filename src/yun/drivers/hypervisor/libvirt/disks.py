@@ -94,7 +94,7 @@ def freeze(domain: Any, heads: Mapping[str, str], *, quiesce: bool) -> bool:
         libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT
         | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA
     )  # fmt: skip
-    text = _freeze_xml(domain, heads)
+    text = freeze_xml(domain, heads)
     if quiesce:
         with contextlib.suppress(libvirt.libvirtError):  # without an answer in time the guest is not waited for
             domain.agentSetResponseTimeout(QUIESCE_SECONDS, 0)
@@ -108,7 +108,8 @@ def freeze(domain: Any, heads: Mapping[str, str], *, quiesce: bool) -> bool:
     return False
 
 
-def _freeze_xml(domain: Any, heads: Mapping[str, str]) -> str:
+def freeze_xml(domain: Any, heads: Mapping[str, str]) -> str:
+    """What libvirt is told to freeze: these slots, and no others."""
     root = ET.Element("domainsnapshot")
     disks = ET.SubElement(root, "disks")
     for disk in ET.fromstring(domain.XMLDesc(0)).iterfind("./devices/disk"):

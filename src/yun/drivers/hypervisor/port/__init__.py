@@ -21,6 +21,7 @@ from yun.drivers.hypervisor.port.answers import (
     GuestFacts,
     GuestFileSystem,
     HypervisorFacts,
+    MemoryFacts,
     PluggedDisk,
     PluggedNic,
     Power,
@@ -32,6 +33,7 @@ from yun.drivers.hypervisor.port.copies import Rewrites
 from yun.drivers.hypervisor.port.definitions import Definitions
 from yun.drivers.hypervisor.port.disks import PlugsDisks
 from yun.drivers.hypervisor.port.look import Looks
+from yun.drivers.hypervisor.port.memory import Remembers
 from yun.drivers.hypervisor.port.nics import PlugsNics
 from yun.drivers.hypervisor.port.places import HasPlaces, Places
 from yun.drivers.hypervisor.port.power import Switches
@@ -51,6 +53,7 @@ __all__ = [
     "HypervisorFacts",
     "IoLimits",
     "Kept",
+    "MemoryFacts",
     "NicSpec",
     "Places",
     "PluggedDisk",
@@ -61,8 +64,8 @@ __all__ = [
 
 
 class Hypervisor(
-    Definitions, Switches, PlugsDisks, Rewrites, PlugsNics, GivesDevices, HasPlaces, Sizes, Boots, Looks, Consoles,
-    AsksGuests, Protocol,
+    Definitions, Switches, PlugsDisks, Rewrites, Remembers, PlugsNics, GivesDevices, HasPlaces, Sizes, Boots, Looks,
+    Consoles, AsksGuests, Protocol,
 ):  # fmt: skip
     """One host's virtual machines."""
 

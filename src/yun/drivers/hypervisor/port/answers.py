@@ -133,3 +133,22 @@ class HypervisorFacts:
     cpu_model: str
     cpus: int
     memory_mib: int
+
+
+@dataclass(frozen=True)
+class MemoryFacts:
+    """What a finished image of a guest's memory is of: the domain's ``uuid``, its full ``machine`` type, size, disks
+    (``slots``) and cards (``macs``, in lower case). ``cpu`` is its processor model, for comparison only; ``emulator``
+    the QEMU that wrote it (``7.2.22``), ``host_cpu`` the processor that it ran on, both empty where nobody noted it.
+    ``file_bytes`` is how long the image is."""
+
+    uuid: str
+    machine: str
+    memory_mib: int
+    vcpus: int
+    file_bytes: int
+    cpu: str = ""
+    host_cpu: str = ""
+    emulator: str = ""
+    slots: tuple[str, ...] = ()
+    macs: tuple[str, ...] = ()

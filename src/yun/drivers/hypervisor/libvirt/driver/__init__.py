@@ -7,14 +7,14 @@ from collections.abc import Callable
 from yun.drivers.hypervisor.libvirt.driver.asking import AsksAgents
 from yun.drivers.hypervisor.libvirt.driver.console import OpensConsoles
 from yun.drivers.hypervisor.libvirt.driver.copies import RewritesDisks
-from yun.drivers.hypervisor.libvirt.driver.definitions import DefinesDomains
 from yun.drivers.hypervisor.libvirt.driver.devices import PlugsDevices
+from yun.drivers.hypervisor.libvirt.driver.memory import RemembersDomains
 from yun.drivers.hypervisor.libvirt.driver.power import SwitchesDomains
 from yun.drivers.hypervisor.libvirt.driver.size import SizesDomains
 
 
 class LibvirtHypervisor(
-    DefinesDomains, SwitchesDomains, PlugsDevices, RewritesDisks, SizesDomains, OpensConsoles, AsksAgents
+    RemembersDomains, SwitchesDomains, PlugsDevices, RewritesDisks, SizesDomains, OpensConsoles, AsksAgents
 ):
     """One host's virtual machines through libvirt at ``uri``; calls end within ``timeout`` seconds."""
 
