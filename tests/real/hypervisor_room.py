@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
@@ -11,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pycdlib
 
@@ -137,6 +139,27 @@ class LibvirtRoom(Room):
             owner = file.parent.stat()
             assert (file.stat().st_uid, file.stat().st_gid) == (owner.st_uid, owner.st_gid)
         return "".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in kept)
+
+    def memory(self) -> str:
+        return str(self.folder / f"{new_id('snp')}.memory")
+
+    def cut_off(self, memory: str) -> None:
+        with open(memory, "r+b") as file:
+            file.truncate(Path(memory).stat().st_size - 1)
+
+    def note(self, uuid: str, word: str) -> None:
+        assert self.inside(uuid, f"mkdir -p /run/mem; mount -t tmpfs none /run/mem; echo {word} >/run/mem/word") == ""
+
+    def noted(self, uuid: str) -> str:
+        return self.inside(uuid, "cat /run/mem/word").strip()
+
+    def inside(self, uuid: str, command: str) -> str:
+        """What a command prints in a guest with an agent."""
+        words = {"path": "/bin/sh", "arg": ["-c", command], "capture-output": True}
+        started = self.driver.agent(uuid, "guest-exec", words)
+        found: dict[str, Any] = {}
+        until(lambda: found.update(self.driver.agent(uuid, "guest-exec-status", started)) or found["exited"])  # type: ignore[call-overload]
+        return base64.b64decode(found.get("out-data", "")).decode()
 
     def crash(self, uuid: str) -> None:
         self.host.run("kill", "-9", self._qemu(uuid))

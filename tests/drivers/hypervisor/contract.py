@@ -24,6 +24,7 @@ from tests.drivers.hypervisor.disk_contract import DiskContract
 from tests.drivers.hypervisor.foreign_contract import ForeignContract
 from tests.drivers.hypervisor.guest_contract import GuestContract
 from tests.drivers.hypervisor.limit_contract import LimitContract
+from tests.drivers.hypervisor.memory_contract import MemoryContract
 from tests.drivers.hypervisor.nic_contract import NicContract
 from tests.drivers.hypervisor.screen_contract import ScreenContract
 from yun.base.errors import DriverError
@@ -72,6 +73,22 @@ class Room(ABC):
     def tpm(self, uuid: str) -> str:
         """A mark of what is kept for the machine's TPM; empty for nothing."""
 
+    @abstractmethod
+    def memory(self) -> str:
+        """A path for an image of memory, of which there is none yet."""
+
+    @abstractmethod
+    def cut_off(self, memory: str) -> None:
+        """An image of memory loses its end."""
+
+    @abstractmethod
+    def note(self, uuid: str, word: str) -> None:
+        """A guest with an agent keeps a word in its memory alone."""
+
+    @abstractmethod
+    def noted(self, uuid: str) -> str:
+        """The word that a guest keeps in its memory."""
+
     def lost_disk(self) -> str:
         """The path of a disk that is not there."""
         return f"/nonexistent-{new_id('hed')}.qcow2"
@@ -112,7 +129,7 @@ def missing() -> str:
 
 class Contract(
     BoardContract, BootContract, DeviceContract, DiskContract, ForeignContract, GuestContract, LimitContract,
-    NicContract, ScreenContract,
+    MemoryContract, NicContract, ScreenContract,
 ):  # fmt: skip
     """What every hypervisor driver does."""
 

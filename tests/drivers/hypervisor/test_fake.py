@@ -45,6 +45,18 @@ class FakeRoom(Room):
         self.world.missing_files.add(path)
         return path
 
+    def memory(self) -> str:
+        return f"/pool/seeds/{new_id('snp')}.memory"
+
+    def cut_off(self, memory: str) -> None:
+        self.world.memories[memory].broken = True
+
+    def note(self, uuid: str, word: str) -> None:
+        self.world.domains[uuid].guest.memory["word"] = word
+
+    def noted(self, uuid: str) -> str:
+        return str(self.world.domains[uuid].guest.memory["word"])
+
     def crash(self, uuid: str) -> None:
         self.world.crash(uuid)
 

@@ -88,7 +88,9 @@ class FakeAgent:
         return {}
 
     def _execute(self, words: list[str], title: str, feed: bytes) -> int:
-        if words[:2] == ["/bin/sh", "-c"]:
+        if words[:2] == ["/bin/sh", "-c"] and "/etc/machine-id" in words[2]:  # it becomes somebody else
+            words = ["true", *words[4:]]
+        elif words[:2] == ["/bin/sh", "-c"]:
             words = words[4:] if words[3:4] == ["sh"] else ["kill", *words[4:]]
         number = next(self._numbers)
         if words[0] == "kill":
@@ -136,7 +138,7 @@ def _process(words: list[str], title: str) -> FakeProcess:
             return FakeProcess(0.0, out=f"Linux {title} 6.1.0-fake\n".encode() if rest else b"Linux\n")
         case "sleep":
             return FakeProcess(time.monotonic() + float(rest[0]), out=b"tired\n")
-        case "/bin/sh" if any("/etc/machine-id" in word for word in rest):  # becomes somebody else
+        case "true":
             return FakeProcess(0.0)
         case "false":
             return FakeProcess(0.0, code=1)

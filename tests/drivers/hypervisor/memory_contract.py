@@ -1,0 +1,118 @@
+"""What every hypervisor driver does with guests' memory; joined to the contract of machines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from yun.base.errors import DriverError
+from yun.base.ids import as_uuid, new_id
+from yun.drivers.hypervisor.port import DiskSpec, NicSpec, Power
+
+if TYPE_CHECKING:
+    from tests.drivers.hypervisor.contract import Room
+
+MIB = 1024 * 1024
+
+
+class MemoryContract:
+    """Memory of the booted guest, and of machines that are paused, off or gone."""
+
+    def test_a_guest_goes_on_from_its_memory_and_another_one_too(self, room: Room) -> None:
+        from tests.drivers.hypervisor.contract import until
+
+        until(lambda: room.driver.state(room.booted).agent, 240)
+        there = room.driver.disks(room.booted)["vda"]
+        frozen, size = there.path, there.size
+        head, memory = room.head_on(frozen, size), room.memory()
+        room.note(room.booted, "one")
+        pause = room.driver.freeze_with_memory(room.booted, {"vda": head}, memory)
+        assert pause is not None
+        assert 0 < pause < 20_000
+        assert room.driver.disks(room.booted)["vda"].path == head
+        assert room.driver.state(room.booted).power is Power.RUNNING
+        room.note(room.booted, "two")
+        facts = room.driver.memory_facts(memory)
+        assert facts is not None
+        assert (facts.uuid, facts.memory_mib, facts.vcpus) == (room.booted, room.booted_spec.memory_mib, 1)
+        identifier = new_id("ins")
+        for _twice in range(2):
+            disks = tuple(
+                replace(d, path=room.head_on(frozen, size)) if d.slot == "vda" else d for d in room.booted_spec.disks
+            )
+            twin = replace(
+                room.booted_spec, uuid=as_uuid(identifier), name=identifier, title="twin", disks=disks,
+                genid=as_uuid(new_id("ins")), serial_socket=room.booted_spec.serial_socket + "2",
+                serial_log=room.booted_spec.serial_log + "2", metadata={"id": identifier},
+            )  # fmt: skip
+            assert room.driver.unfit(twin, memory) is None
+            room.driver.wake(twin, memory)
+            room.driver.wake(twin, memory)
+            until(lambda: room.driver.state(twin.uuid).agent, 60)  # noqa: B023
+            assert room.noted(twin.uuid) == "one", "it goes on from that moment"
+            assert room.noted(room.booted) == "two", "and the first one from its own"
+            assert room.driver.disks(twin.uuid)["vda"].path == disks[0].path
+            assert identifier in room.driver.xml(twin.uuid, live=True)
+            assert disks[0].path in room.driver.xml(twin.uuid, live=False)
+            room.driver.destroy(twin.uuid)
+        room.driver.undefine(twin.uuid)
+        for _again in range(2):
+            room.driver.discard_memory(memory)
+        assert room.driver.memory_facts(memory) is None
+
+    def test_a_paused_machine_is_kept_and_comes_back_paused_or_goes_on(self, room: Room) -> None:
+        disk = room.blank_disk(16 * MIB)
+        spec = room.spec(disks=(DiskSpec("vda", disk),))
+        uuid, memory = room.made(spec, running=True), room.memory()
+        room.driver.suspend(uuid)
+        head = room.head_on(disk, 16 * MIB)
+        assert room.driver.freeze_with_memory(uuid, {"vda": head}, memory) is None
+        assert room.driver.state(uuid).power is Power.PAUSED
+        assert room.driver.disks(uuid)["vda"].path == head
+        with pytest.raises(DriverError):
+            room.driver.freeze_with_memory(uuid, {"vda": room.head_on(head, 16 * MIB)}, memory)
+        assert room.driver.disks(uuid)["vda"].path == head, "nothing changed"
+        assert room.driver.memory_facts(memory) is not None
+        for paused, power in ((True, Power.PAUSED), (False, Power.RUNNING)):
+            room.driver.destroy(uuid)
+            new = room.head_on(disk, 16 * MIB)
+            room.driver.wake(replace(spec, disks=(DiskSpec("vda", new),)), memory, paused=paused)
+            assert room.driver.state(uuid).power is power
+            assert room.driver.disks(uuid)["vda"].path == new
+            assert new in room.driver.xml(uuid, live=False)
+        room.driver.destroy(uuid)
+        room.driver.discard_memory(memory)
+
+    def test_what_does_not_fit_is_refused_and_leaves_the_machine_off(self, room: Room) -> None:
+        disk = room.blank_disk(16 * MIB)
+        spec = room.spec(disks=(DiskSpec("vda", disk),))
+        uuid, memory = room.made(spec, running=True), room.memory()
+        head = room.head_on(disk, 16 * MIB)
+        room.driver.freeze_with_memory(uuid, {"vda": head}, memory)
+        room.driver.destroy(uuid)
+        now = replace(spec, disks=(DiskSpec("vda", room.head_on(disk, 16 * MIB)),))
+        assert room.driver.unfit(now, memory) is None
+        others = (
+            replace(now, memory_mib=128), replace(now, vcpus=2), replace(now, disks=()),
+            replace(now, nics=(NicSpec("52:54:00:00:00:01", as_uuid(new_id("prt"))),)),
+        )  # fmt: skip
+        for other in others:
+            assert room.driver.unfit(other, memory) is not None
+        room.cut_off(memory)
+        assert room.driver.memory_facts(memory) is None
+        assert room.driver.unfit(now, memory) is not None
+        with pytest.raises(DriverError) as caught:
+            room.driver.wake(now, memory)
+        assert not caught.value.retryable
+        assert room.driver.state(uuid).power is Power.STOPPED
+        room.driver.discard_memory(memory)
+
+    def test_a_machine_that_is_off_has_nothing_in_memory(self, room: Room) -> None:
+        disk, memory = room.blank_disk(16 * MIB), room.memory()
+        uuid = room.machine(disks=(DiskSpec("vda", disk),))
+        with pytest.raises(DriverError) as caught:
+            room.driver.freeze_with_memory(uuid, {"vda": room.head_on(disk, 16 * MIB)}, memory)
+        assert not caught.value.retryable
+        assert room.driver.memory_facts(memory) is None
