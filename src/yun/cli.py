@@ -37,6 +37,7 @@ LAZY = {
     "function": (
         "yun.functions.cli:function", _("Network functions: firewalls, reverse proxies, VPN gateways as instances."),
     ),
+    "snapshot": ("yun.snapshots.cli:snapshot", _("Snapshots: keep an instance's state, go back to it.")),
     "host": ("yun.compute.cli:host", _("Hypervisor hosts and their services.")),
     "project": ("yun.identity.cli:project", _("Projects and their members.")),
     "user": ("yun.identity.cli:user", _("Users.")),

@@ -18,6 +18,7 @@ from yun.snapshots.service.look import (
 from yun.snapshots.service.remove import delete, purge, purge_intent
 from yun.snapshots.service.restore import ADDED, RestoreWish, restore
 from yun.snapshots.service.restore_as import NewFromSnapshot, restore_as
+from yun.snapshots.service.view import free_name, shown, shown_tree
 
 __all__ = [
     "ADDED",
@@ -33,6 +34,7 @@ __all__ = [
     "delete",
     "disks_of",
     "fork",
+    "free_name",
     "get",
     "instance_of",
     "list_snapshots",
@@ -41,6 +43,8 @@ __all__ = [
     "purge_intent",
     "restore",
     "restore_as",
+    "shown",
+    "shown_tree",
     "sizes_of",
     "subject_of",
     "take_disk",

@@ -57,7 +57,9 @@ def get(ctx: Context, reference: str) -> Snapshot:
         whose, _slash, name = reference.rpartition("/")
         query = query.where(Snapshot.name == name)
         if whose:
-            query = query.where(sa.or_(Snapshot.instance_id == whose, Snapshot.instance_name == whose))
+            named = sa.select(Instance.id).where(Instance.name == whose)
+            gone = sa.and_(Snapshot.instance_name == whose, Snapshot.instance_id.not_in(sa.select(Instance.id)))
+            query = query.where(sa.or_(Snapshot.instance_id == whose, Snapshot.instance_id.in_(named), gone))
         if ctx.project_id is not None:
             query = query.where(Snapshot.project_id == ctx.project_id)
     found = [row for row in ctx.session.scalars(query.limit(100)) if ctx.sees(row.project_id)]
