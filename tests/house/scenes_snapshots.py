@@ -8,7 +8,7 @@ from tests.house.scenes_media import insert
 from tests.house.story import Ask, Scene, instance, on
 from yun.compute import service as compute
 from yun.snapshots import service
-from yun.snapshots.service import NewFromSnapshot, RestoreWish, SnapshotWish
+from yun.snapshots.service import ForkWish, NewFromSnapshot, RestoreWish, SnapshotWish
 from yun.storage import service as storage
 
 
@@ -44,6 +44,9 @@ SCENES: dict[str, Scene] = {
         of(service.purge), (instance(), take(memory=True), take("s2"), of(service.delete)), undoable=False
     ),
 }
+SCENES["snapshot.fork"] = Scene(
+    lambda ctx: service.fork(ctx, compute.get(ctx, "m1"), ForkWish("f{n}", count=2)), (instance(), DISK)
+)
 MORE: dict[str, Scene] = {
     "snapshot.create of one that is off": Scene(take(), (instance(start=False),)),
     "snapshot.create with UEFI, TPM and a CD": Scene(take(memory=True), RICH),

@@ -39,7 +39,8 @@ NO_COMMAND = {
     "profile.show": "`yun whoami`", "profile.set_password": "REST and the panel's settings",
     "session.list": "REST and the panel's settings", "session.logout": "the panel's settings",
     "user.logout": "REST and the panel", "project.list_members": "`yun project show` lists them",
-    "snapshot.restore_as": "`yun snapshot restore --as`", "volume.purge": "`yun trash purge`", "security_group.add_rule": "`yun security-group add-rule`",
+    "snapshot.restore_as": "`yun snapshot restore --as`",
+    "volume.purge": "`yun trash purge`", "security_group.add_rule": "`yun security-group add-rule`",
 }  # fmt: skip
 
 

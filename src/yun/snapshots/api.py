@@ -75,6 +75,16 @@ class NewInstance(Body):
     start: bool = True
 
 
+class Forking(Body):
+    """Which instance is forked, and what the forks are."""
+
+    instance: Word = Field(description="By name or id; it must run or be paused.")
+    name: Word = Field(description="`{n}` stands for the number, `{n:02d}` for it with leading zeros.")
+    count: int = Field(1, description="How many at once.")
+    network: Word | None = Field(None, description="Another network for their first card.")
+    isolated: bool = Field(False, description="The cables of their cards are pulled.")
+
+
 class DiskWish(Body):
     """Which disk, and what the volume is to be called."""
 
@@ -117,6 +127,13 @@ def create_snapshot(ctx: Ctx, body: NewSnapshot, dry_run: bool = False) -> JSONR
     return answer(
         ctx, intent, dry_run=dry_run, status=201, row=lambda: _show(ctx, service.get(ctx, intent.subject.id))
     )
+
+
+@router.post("/fork", summary="Fork a running instance", status_code=202)
+def fork(ctx: Ctx, body: Forking, dry_run: bool = False) -> JSONResponse:
+    """Copies that go on from this moment with the same memory, each an instance of its own; the instance goes on."""
+    wish = service.ForkWish(**body.model_dump(exclude={"instance"}))
+    return answer(ctx, service.fork(ctx, compute.get(ctx, body.instance), wish), dry_run=dry_run)
 
 
 @router.get("/tree", summary="Show an instance's tree of snapshots")

@@ -93,6 +93,18 @@ def show(client: Client, ref: str) -> None:
     output(client.get(_at(ref)), SHEET)
 
 
+@snapshot.command("fork", help=_("Fork a running instance: copies that go on from this moment with its memory."))
+@click.argument("instance")
+@click.argument("name")
+@option("--count", type=int, default=1, help=_("How many; {n} in the name stands for the number."))
+@option("--network", help=_("Another network for their first card."))
+@option("--isolated", is_flag=True, help=_("Pull the cables of their cards."))
+@pass_client
+def fork(client: Client, instance: str, name: str, **rest: Any) -> None:
+    """Fork."""
+    client.change("POST", "/snapshots/fork", {"instance": instance, "name": name, **rest})
+
+
 # ── the tree ──
 
 

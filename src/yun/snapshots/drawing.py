@@ -36,7 +36,7 @@ def drawn(nodes: Sequence[tuple[str, str | None]], present: str | None) -> list[
     main = _way(parents, home)
     children.setdefault(home, []).append(None)
     lines: list[Line] = []
-    open_ = [Line(root) for root in reversed(sorted(children[None], key=lambda one: one is None or one in main))]
+    open_ = [Line(root) for root in sorted(children[None], key=lambda one: one is None or one in main)[::-1]]
     while open_:
         line = open_.pop()
         below = children.get(line.id, []) if line.id is not None else []

@@ -81,29 +81,15 @@ def restore(ctx: Context, row: Snapshot, wish: RestoreWish) -> Intent:
     _fits(ctx.session, row, instance)
     kept = _present(ctx, row, instance) if wish.keep else None
     start = instance.state in LIVE if wish.start is None else wish.start
-    arguments = {
-        "snapshot_id": row.id, "instance_id": instance.id, "memory": memory, "start": start,
-        "keep": kept.arguments if kept else None,
-        "disks": {
-            "heads": [_new_head(ctx.session, node, disk) for node, disk in way.heads],
-            "again": [
-                {"volume_id": plan.volume_id, "of": node.volume_id, "attachment_id": new_id(Attachment.PREFIX)}
-                for node, plan in way.again
-            ],
-            "drives": [new_id(CdDrive.PREFIX) for _drive in row.drives],
-            "extra": [
-                {"volume_id": d.volume_id, "trash_id": new_id(TrashItem.PREFIX) if wish.added == REMOVE else ""}
-                for d in way.extra
-            ],
-            "purge_at": kept_until(ctx.clock.now(), ctx.settings).isoformat(),
-        },
-    }  # fmt: skip
+    told = {"memory": memory, "start": start, "keep": kept.arguments if kept else None}
     return Intent(
         kind="snapshot.restore",
         title=_("Restore instance {instance} to snapshot {name}", instance=instance.name, name=row.name),
         subject=instance_subject(instance),
         project_id=instance.project_id,
-        arguments=arguments,
+        arguments={
+            "snapshot_id": row.id, "instance_id": instance.id, **told, "disks": _parts(ctx, row, wish, way),
+        },
         keys=(
             Key(f"instance:{instance.id}"), Key(f"snapshot:{row.id}"), Key(f"host:{instance.host_id}", HOST_SLOTS),
             *(Key(f"volume:{d.volume_id}") for d in way.extra),
@@ -123,6 +109,23 @@ def restore(ctx: Context, row: Snapshot, wish: RestoreWish) -> Intent:
         no_undo=None if wish.keep else _("What it was before is not kept."),
         deadline=900.0 + (instance.memory_mib + row.definition.get("memory_mib", 0)) / 50,
     )  # fmt: skip
+
+
+def _parts(ctx: Context, row: Snapshot, wish: RestoreWish, way: Way) -> dict[str, Any]:
+    """What the operation is told of the disks and drives, every new id chosen."""
+    return {
+        "heads": [_new_head(ctx.session, node, disk) for node, disk in way.heads],
+        "again": [
+            {"volume_id": plan.volume_id, "of": node.volume_id, "attachment_id": new_id(Attachment.PREFIX)}
+            for node, plan in way.again
+        ],
+        "drives": [new_id(CdDrive.PREFIX) for _drive in row.drives],
+        "extra": [
+            {"volume_id": d.volume_id, "trash_id": new_id(TrashItem.PREFIX) if wish.added == REMOVE else ""}
+            for d in way.extra
+        ],
+        "purge_at": kept_until(ctx.clock.now(), ctx.settings).isoformat(),
+    }
 
 
 @opposite("snapshot.restore")
