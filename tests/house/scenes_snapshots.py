@@ -45,7 +45,7 @@ SCENES: dict[str, Scene] = {
     ),
 }
 SCENES["snapshot.fork"] = Scene(
-    lambda ctx: service.fork(ctx, compute.get(ctx, "m1"), ForkWish("f{n}", count=2)), (instance(), DISK)
+    lambda ctx: service.fork(ctx, compute.get(ctx, "m1"), ForkWish("f{n}", count=2)), (instance(), DISK), grows=True
 )
 MORE: dict[str, Scene] = {
     "snapshot.create of one that is off": Scene(take(), (instance(start=False),)),
