@@ -19,6 +19,17 @@ log = logger(__name__)
 AGENT_WAIT, LOOK_EVERY, SCRIPT_SECONDS = 10.0, 0.1, 60.0
 RENEW = r"""
 name=$1; shift
+again() {  # the program called $1 begins anew, with the words that it was started with; without one it is false
+  found=1
+  for one in /proc/[0-9]*; do
+    [ "$(cat "$one/comm" 2>/dev/null)" = "$1" ] || continue
+    words=$(tr '\000' ' ' <"$one/cmdline")
+    kill "${one#/proc/}"; sleep 0.2
+    $words >/dev/null 2>&1 </dev/null &
+    found=0
+  done
+  return $found
+}
 was=$(cat /etc/hostname 2>/dev/null || hostname)
 echo "$name" >/etc/hostname
 hostname "$name" 2>/dev/null || echo "$name" >/proc/sys/kernel/hostname
@@ -33,13 +44,18 @@ if ls /etc/ssh/ssh_host_*_key >/dev/null 2>&1 && command -v ssh-keygen >/dev/nul
   ssh-keygen -A >/dev/null
   systemctl try-restart ssh sshd 2>/dev/null || { [ -f /run/sshd.pid ] && kill -HUP "$(cat /run/sshd.pid)"; }
 fi
+if ls /etc/dropbear/dropbear_*_host_key >/dev/null 2>&1; then
+  rm -f /etc/dropbear/dropbear_*_host_key
+  again dropbear
+fi
 for mac in "$@"; do
   for card in /sys/class/net/*; do
     [ "$(cat "$card/address" 2>/dev/null)" = "$mac" ] || continue
     card=${card##*/}
     ip link set "$card" up
-    if command -v udhcpc >/dev/null; then udhcpc -i "$card" -b -t 5 >/dev/null 2>&1 </dev/null &
-    elif command -v networkctl >/dev/null && networkctl status "$card" 2>/dev/null | grep -q configured; then :
+    if networkctl status "$card" 2>/dev/null | grep -q '(configured)'; then :
+    elif again udhcpc || again dhclient || again dhcpcd; then :
+    elif command -v udhcpc >/dev/null; then udhcpc -b -i "$card" >/dev/null 2>&1 </dev/null &
     elif command -v dhclient >/dev/null; then dhclient -nw "$card" >/dev/null 2>&1 </dev/null &
     elif command -v dhcpcd >/dev/null; then dhcpcd -b "$card" >/dev/null 2>&1 </dev/null &
     fi
