@@ -75,6 +75,10 @@ class MemoryContract:
             room.driver.freeze_with_memory(uuid, {"vda": room.head_on(head, 16 * MIB)}, memory)
         assert room.driver.disks(uuid)["vda"].path == head, "nothing changed"
         assert room.driver.memory_facts(memory) is not None
+        again = room.memory()
+        assert room.driver.freeze_with_memory(uuid, {"vda": room.head_on(head, 16 * MIB)}, again) is None
+        assert room.driver.state(uuid).power is Power.PAUSED
+        room.driver.discard_memory(again)
         for paused, power in ((True, Power.PAUSED), (False, Power.RUNNING)):
             room.driver.destroy(uuid)
             new = room.head_on(disk, 16 * MIB)

@@ -54,6 +54,8 @@ def freeze(domain: Any, heads: Mapping[str, str], memory: str) -> float | None:
         | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_LIVE
     )  # fmt: skip
     ran = domain.state()[0] == libvirt.VIR_DOMAIN_RUNNING
+    if not ran:
+        _fresh(domain)
     try:
         with _watched(domain) as moments:
             domain.snapshotCreateXML(ET.tostring(root, encoding="unicode"), flags)
@@ -64,6 +66,17 @@ def freeze(domain: Any, heads: Mapping[str, str], memory: str) -> float | None:
     os.chmod(memory, 0o600)
     _note(domain.connect(), memory)
     return pause
+
+
+def _fresh(domain: Any) -> None:
+    """QEMU keeps a paused guest only once: afterwards it takes it for one that has gone elsewhere, until it has run. So
+    one that was kept already since it was paused runs for an instant."""
+    import libvirt_qemu  # type: ignore[import-untyped]
+
+    told = json.loads(libvirt_qemu.qemuMonitorCommand(domain, json.dumps({"execute": "query-status"}), 0))
+    if told["return"]["status"] == "postmigrate":
+        domain.resume()
+        domain.suspend()
 
 
 @contextmanager

@@ -18,7 +18,8 @@ class Remembers(Protocol):
         moment is in the new file ``memory``; the domain goes on as it was.
 
         For how many milliseconds the guest stood still, as the daemon's own events tell; None for one that was paused,
-        and where it is not known. All or nothing: whatever fails, the guest goes on with its old files, and no image is
+        and where it is not known. A paused domain that was kept already since it was paused runs for an instant before
+        it is kept again. All or nothing: whatever fails, the guest goes on with its old files, and no image is
         left. `DriverError` (not retryable) where a device of the domain cannot be kept. Repeating it is a
         `DriverError`: look with `disks` first, and ask for `memory_facts`.
         """
