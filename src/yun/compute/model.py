@@ -120,9 +120,12 @@ DOING: dict[str, Message] = {
     "move": _("moving a disk…"),
     "add_host_device": _("adding a host device…"),
     "remove_host_device": _("removing a host device…"),
+    "snapshot.create": _("taking a snapshot…"),
+    "restore": _("being restored…"),
+    "restore_as": _("creating…"),
     "undo": _("being undone…"),
 }
-"""What is shown in the place of a state while a verb is being done."""
+"""What is shown in the place of a state while a verb is being done; a whole kind goes before its verb."""
 
 
 REASONS: dict[str, Message] = {
@@ -144,9 +147,9 @@ REASONS: dict[str, Message] = {
 """Why an instance is in its state, by the word that its row keeps."""
 
 
-def doing(verb: str) -> Message:
-    """What an open operation's verb is called while it lasts."""
-    return DOING.get(verb, _("working…"))
+def doing(kind: str) -> Message:
+    """What an open operation of a kind is called while it lasts."""
+    return DOING.get(kind) or DOING.get(kind.rpartition(".")[2]) or _("working…")
 
 
 class OnCrash(StrEnum):

@@ -32,6 +32,7 @@ PLACES = {
     "security_group": "/networks/security-groups/",
     "load_balancer": "/networks/load-balancers/",
     "function": "/functions/",
+    "snapshot": "/snapshots/",
     "pool": "/pools/",
     "host": "/hosts/",
     "user": "/users/",

@@ -13,6 +13,7 @@ from yun.base.messages import Message, _
 from yun.base.query import finished
 from yun.base.units import MIB, parse_size
 from yun.operations.intent import Intent
+from yun.operations.pages import PLACES
 from yun.operations.service import submit
 from yun.storage import service
 from yun.storage.api import show_pools, show_volumes
@@ -157,9 +158,12 @@ def trash(
     page, fault = searched(ctx, q, TRASH, lambda words: service.list_trash(
         ctx, q=words, kind=kind or None, sort=sort, cursor=cursor
     ))  # fmt: skip
-    live, filters = "trash volume instance image", {"q": q, "kind": kind}
+    live, filters = "trash volume instance image snapshot", {"q": q, "kind": kind}
     listing = Listing("/trash", page, sort=sort, filters=filters, cursor=cursor, live=live, fault=fault)
-    return render(ctx, "storage/trash.html", listing=listing, kinds=("instance", "volume", "image"))
+    return render(
+        ctx, "storage/trash.html", listing=listing, places=PLACES,
+        kinds=("instance", "volume", "image", "snapshot"),
+    )
 
 
 def _restoring(ctx: Context, item: TrashItem) -> tuple[Intent, bool]:

@@ -39,6 +39,26 @@ def nav(
     ENTRIES[name] = Entry(name, title, url, icon, order, section, permission, more)
 
 
+TABS: dict[str, list[Entry]] = {}
+
+
+def tab(noun: str, name: str, title: Message, *, after: str, permission: str | None = None) -> None:
+    """Register a tab that a room above adds to the page of a lower room's thing, such as ``instance``, right of that
+    room's tab ``after``. Its address is the thing's followed by ``name``; the room that adds it has the route."""
+    TABS.setdefault(noun, []).append(Entry(name, title, after, "", 0, noun, permission))
+
+
+def with_tabs(ctx: Context, noun: str, own: list[tuple[str, Message]], project_id: str) -> list[tuple[str, Message]]:
+    """The (name, title) pairs of a thing's own tabs together with those that other rooms add and the actor may see."""
+    found = list(own)
+    for entry in TABS.get(noun, ()):
+        if entry.permission and not ctx.allowed(entry.permission, project_id):
+            continue
+        place = next((n for n, (name, _title) in enumerate(found, 1) if name == entry.url), len(found))
+        found.insert(place, (entry.name, entry.title))
+    return found
+
+
 COMMANDS: dict[str, Entry] = {}
 
 

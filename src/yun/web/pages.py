@@ -46,14 +46,14 @@ from yun.base.paging import Page
 from yun.web import assets, filters, navigation, problem, switches
 from yun.web.api import Ctx, Opened, Route
 from yun.web.compression import Compressed
-from yun.web.navigation import command, nav
+from yun.web.navigation import command, nav, tab
 from yun.web.request import THEME_COOKIE, Asker, current, enter, is_htmx, leave
 from yun.web.security import inside
 from yun.web.typed import FormData, Typed, number, ticked, word, words
 
 __all__ = [
     "Ctx", "FormData", "Listing", "PageRoute", "Typed", "accepted", "command", "done", "fault_of", "go", "inside",
-    "live_preview", "nav", "number", "plan", "preview", "render", "ticked", "toast", "welcome",
+    "live_preview", "nav", "number", "plan", "preview", "render", "tab", "ticked", "toast", "welcome",
     "without_project", "word", "words",
 ]  # fmt: skip
 

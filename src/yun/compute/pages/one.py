@@ -27,11 +27,11 @@ from yun.operations.pages import history_of, shown
 from yun.operations.service import get as get_operation
 from yun.operations.service import submit
 from yun.web.edits import changed
+from yun.web.navigation import with_tabs
 from yun.web.pages import Ctx, PageRoute, Typed, accepted, number, preview, render, ticked, word, words
 from yun.web.typed import listed
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
-Tab = Literal["overview", "console", "serial", "guest", "disks", "network", "activity", "settings"]
 Verb = Literal[
     "start", "stop", "reboot", "pause", "resume", "delete", "tend", "purge", "kill", "reset", "thaw", "trim",
     "sync_time",
@@ -59,27 +59,34 @@ VERBS: dict[str, Callable[[Context, Instance], Intent]] = {
 def tabs_of(ctx: Context, item: dict[str, Any]) -> list[tuple[str, str, str]]:
     """The tabs of an instance as (address, title, name)."""
     base = f"/instances/{item['id']}"
-    titles = [
+    own = [
         ("overview", _("Overview")), ("console", _("Screen")), ("serial", _("Serial console")),
         ("guest", _("Guest")), ("disks", _("Disks")),
         ("network", _("Network")), ("activity", _("Activity")), ("settings", _("Settings")),
     ]  # fmt: skip
     if not ctx.allowed("instance.console", item["project_id"]):
-        titles = [t for t in titles if t[0] not in ("console", "serial")]
+        own = [t for t in own if t[0] not in ("console", "serial")]
+    titles = with_tabs(ctx, "instance", own, item["project_id"])
     return [(base if n == "overview" else f"{base}/{n}", title.render(ctx.locale), n) for n, title in titles]
 
 
-def _page(ctx: Context, ref: str, tab: Tab, **values: Any) -> Response:
-    row = service.get(ctx, ref)
+def frame(ctx: Context, row: Instance) -> dict[str, Any]:
+    """What the top of every page of an instance is drawn from (`compute/frame.html`), whichever room has the tab."""
     item = dressed(ctx, [row])[0]
     whole = service.detail(ctx, row)
     item |= {part: whole[part] for part in ("ports", "disks", "drives", "host_devices")}
     task = shown(ctx, get_operation(ctx, item["task"]["operation_id"])) if item["task"] else None
-    live = "" if tab in ("console", "serial", "settings") else f"instance:{row.id} operation"
-    return render(
-        ctx, f"compute/{TEMPLATES.get(tab, tab)}.html", item=item, row=row, tab=tab, tabs=tabs_of(ctx, item), live=live,
-        task=task, trashed=row.state == State.TRASHED, **values,
-    )  # fmt: skip
+    return {
+        "item": item, "row": row, "tabs": tabs_of(ctx, item), "task": task, "trashed": row.state == State.TRASHED,
+        "live": f"instance:{row.id} operation",
+    }  # fmt: skip
+
+
+def _page(ctx: Context, ref: str, tab: str, **values: Any) -> Response:
+    top = frame(ctx, service.get(ctx, ref))
+    if tab in ("console", "serial", "settings"):
+        top["live"] = ""
+    return render(ctx, f"compute/{TEMPLATES.get(tab, tab)}.html", tab=tab, **top, **values)
 
 
 @router.get("/instances/{ref}")

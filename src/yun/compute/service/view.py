@@ -122,7 +122,7 @@ def tasks(session: Session, ids: Sequence[str], locale: str) -> dict[str, dict[s
             keys[key],
             {
                 "operation_id": identifier, "kind": kind, "verb": kind.rpartition(".")[2], "state": state,
-                "progress": progress, "doing": doing(kind.rpartition(".")[2]).render(locale),
+                "progress": progress, "doing": doing(kind).render(locale),
                 "title": Message.from_json(title).render(locale),
                 "text": Message.from_json(text).render(locale) if text else "",
             },
