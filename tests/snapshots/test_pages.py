@@ -57,7 +57,7 @@ def test_a_snapshot_is_taken_in_the_dialog(past: Past, browser: Browser) -> None
     wrong = page.post(f"{place}/preview", data={**typed, "name": ""})
     assert "name" in told(wrong)["yun:marks"]["fields"]
     assert past.tree() == ([], ""), "a preview takes nothing"
-    assert page.post(place, data=typed).status_code == 204
+    assert page.post(f"{place}/new", data=typed).status_code == 204
     past.lab.drain()
     row = past.row("before")
     assert (row.state, row.note, bool(row.memory_path)) == (State.AVAILABLE, "why", True)
@@ -100,7 +100,7 @@ def test_the_way_back_is_chosen_in_the_dialog(past: Past, browser: Browser) -> N
 
 def test_a_disk_that_was_added_since_is_asked_for(past: Past, browser: Browser) -> None:
     past.take("early")
-    past.do(lambda ctx: compute.add_disk(ctx, compute.get(ctx, "web"), compute.DiskWish(new_bytes=2**30, name="data")))
+    past.do(lambda ctx: compute.add_disk(ctx, compute.get(ctx, "web"), size_bytes=2**30, name="data"))
     page = browser()
     place = f"/snapshots/{past.row('early').id}/restore"
     assert "Disks added since: data" in page.get(place).text

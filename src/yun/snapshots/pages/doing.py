@@ -72,7 +72,7 @@ def create_dialog(ctx: Ctx, ref: str) -> Response:
     base = f"/instances/{row.id}/snapshots"
     live = row.state in LIVE
     return render(
-        ctx, "snapshots/create_dialog.html", row=row, action=base, preview_url=f"{base}/preview",
+        ctx, "snapshots/create_dialog.html", row=row, action=f"{base}/new", preview_url=f"{base}/preview",
         name=service.free_name(ctx.session, row.id), live=live, memory=live and _memory_can_be_kept(ctx, row),
         agent=row.agent and row.state == InstanceState.RUNNING,
         disks=storage.attachments_of(ctx.session, row.id),
@@ -96,7 +96,7 @@ def plan_new(ctx: Ctx, ref: str, typed: Typed) -> Response:
     return live_preview(ctx, lambda: _new(ctx, ref, typed))
 
 
-@router.post("/instances/{ref}/snapshots")
+@router.post("/instances/{ref}/snapshots/new")
 def create(ctx: Ctx, ref: str, typed: Typed) -> Response:
     """Take it."""
     return accepted(ctx, submit(ctx, _new(ctx, ref, typed)))

@@ -69,7 +69,7 @@ def get(ctx: Context, reference: str) -> Snapshot:
         raise Conflict(
             _("Several snapshots are called {name}.", name=reference[:120]),
             hint=_("Name one by its instance too: {names}", names=", ".join(
-                sorted(f"{row.instance_name}/{row.name}" for row in found)[:5])),
+                sorted(f"{name_now(ctx.session, row)}/{row.name}" for row in found)[:5])),
         )  # fmt: skip
     ctx.may("snapshot.show", found[0].project_id)
     return found[0]
@@ -92,9 +92,11 @@ def list_snapshots(
     else:
         ctx.may("snapshot.list")
     for word in q.split():
-        query = query.where(sa.or_(*(
-            column.icontains(word, autoescape=True) for column in (Snapshot.name, Snapshot.note, Snapshot.instance_name)
-        )))  # fmt: skip
+        named = sa.select(Instance.id).where(Instance.name.icontains(word, autoescape=True))
+        columns = (Snapshot.name, Snapshot.note, Snapshot.instance_name)
+        query = query.where(sa.or_(
+            *(column.icontains(word, autoescape=True) for column in columns), Snapshot.instance_id.in_(named)
+        ))  # fmt: skip
     return paginate(ctx.session, query, sorts=SORTS, key=Snapshot.id, sort=sort, cursor=cursor, limit=limit)
 
 
@@ -115,6 +117,12 @@ def disks_of(session: Session, snapshot_id: str) -> list[SnapshotDisk]:
 def instance_of(session: Session, row: Snapshot) -> Instance | None:
     """The instance that the node is of, trashed ones too; None where it has been purged."""
     return session.get(Instance, row.instance_id)
+
+
+def name_now(session: Session, row: Snapshot) -> str:
+    """What the instance of a node is called now, or was called last where it has been purged."""
+    found = session.scalar(sa.select(Instance.name).where(Instance.id == row.instance_id))
+    return found if found is not None else row.instance_name
 
 
 def present_of(session: Session, instance_id: str) -> str | None:
