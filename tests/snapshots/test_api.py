@@ -34,11 +34,11 @@ def test_a_snapshot_is_taken_shown_changed_deleted_and_purged(past: Past, api: T
     past.lab.drain()
     shown = api.get("/snapshots/clean").json()
     assert shown["id"] == made.json()["id"]
-    told = {name: shown[name] for name in ("name", "note", "instance", "state", "power", "memory", "is_present", "kind")}
-    assert told == {
+    wanted = {
         "name": "clean", "note": "why", "instance": "web", "state": "available", "power": "running", "memory": True,
         "is_present": True, "kind": "manual",
     }  # fmt: skip
+    assert {name: shown[name] for name in wanted} == wanted
     assert [disk["slot"] for disk in shown["disks"]] == ["vda"]
     assert shown["own_bytes"] >= shown["memory_bytes"] > 0
     changed = api.patch("/snapshots/web%2Fclean", json={"name": "tidy", "note": ""})

@@ -8,7 +8,8 @@ from yun.snapshots.drawing import Line, drawn
 
 
 def picture(nodes: list[tuple[str, str | None]], present: str | None) -> list[str]:
-    return [f"{line.lane}{'/' if line.off else '|' if line.up else ' '}{line.id or '*'}" for line in drawn(nodes, present)]
+    lines = drawn(nodes, present)
+    return [f"{line.lane}{'/' if line.off else '|' if line.up else ' '}{line.id or '*'}" for line in lines]
 
 
 def test_a_chain_is_one_column_however_long() -> None:

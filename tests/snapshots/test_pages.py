@@ -151,7 +151,8 @@ def test_the_list_one_snapshot_and_two_against_each_other(past: Past, browser: B
     past.write("more")
     past.take("second", memory=True)
     listed = page.get("/snapshots?q=why").text
-    assert "first" in listed and ">second<" not in listed
+    assert ">first<" in listed
+    assert ">second<" not in listed
     assert "Nothing matches." in page.get("/snapshots?q=nothing").text
     assert page.get("/snapshots?sort=name").text.index(">first<") < page.get("/snapshots?sort=name").text.index(
         ">second<"
