@@ -11,7 +11,7 @@ from yun.compute.model import Instance, State
 from yun.compute.steps.boot import switch_on
 from yun.compute.steps.definition import define_back, define_now
 from yun.compute.steps.freezing import thaw_politely
-from yun.compute.steps.room import note_places
+from yun.compute.steps.room import seen, write_places
 from yun.compute.steps.shared import boot_of, load, may_pass, notice_key, place, set_state, write_seen
 from yun.drivers.hypervisor.port import Hypervisor, Power
 from yun.operations.events import raise_notice
@@ -39,6 +39,7 @@ def write_running(
     """The row of a machine that is up says so, and what it runs as: what its row says, unless it goes on from a memory
     that knows it otherwise (``running``: vcpus, memory_mib, hardware)."""
     instance_id, boot_id = row.id, boot_of(op, row.host_id)
+    places = seen(op.drivers.on(row.host_id).hypervisor, row)
     with op.write() as session:
         row = load(session, instance_id)
         row.boot_id = boot_id
@@ -54,7 +55,8 @@ def write_running(
         if event == "instance.started":
             row.mended_at = []
         set_state(op, session, row, state, reason="user", event=event)
-    note_places(op, instance_id)
+        if places is not None:
+            write_places(session, row, places)
 
 
 def _power_back_off(op: Op, output: Any, instance_id: str, was: list[str]) -> None:

@@ -40,19 +40,27 @@ def note_places(op: Op, instance_id: str, *, leaving: bool = False) -> None:
     next start; not where one is ``leaving``, whose row is still there. A hypervisor that does not answer is no reason
     to fail: each plugging looks for itself."""
     row, hypervisor = place(op, instance_id)
+    places = seen(hypervisor, row)
+    if places is not None:
+        with op.write() as session:
+            write_places(session, load(session, instance_id), places, leaving=leaving)
+
+
+def seen(hypervisor: Hypervisor, row: Instance) -> Places | None:
+    """The places of the machine; None where it does not run, or the hypervisor does not answer."""
     try:
-        places = hypervisor.places(row.uuid)
+        return hypervisor.places(row.uuid)
     except DriverError as error:
-        log.info("the places of %s are not known: %s", instance_id, error)
-        return
-    if places is None:
-        return
-    with op.write() as session:
-        row = load(session, instance_id)
-        if not leaving:
-            _waiting(session, row, places.taken)
-        if row.places != (now := kept(places)):
-            _write(session, Instance, instance_id, places=now)
+        log.info("the places of %s are not known: %s", row.id, error)
+        return None
+
+
+def write_places(session: Session, row: Instance, places: Places, *, leaving: bool = False) -> None:
+    """The rows say what was seen."""
+    if not leaving:
+        _waiting(session, row, places.taken)
+    if row.places != (now := kept(places)):
+        _write(session, Instance, row.id, places=now)
 
 
 def _waiting(session: Session, row: Instance, taken: frozenset[str]) -> None:
