@@ -90,16 +90,16 @@ class LibvirtRoom(Room):
         subprocess.run(
             ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", "qcow2", str(disk)], check=True
         )
-        self.booted_spec = self.spec(
-            memory_mib=128,
-            disks=(
+        made: dict[str, object] = {
+            "memory_mib": 128,
+            "disks": (
                 DiskSpec("vda", str(disk), cache="unsafe"),
                 DiskSpec("sdg", "", device="cdrom", bus="scsi", readonly=True, discard=False),
             ),
-            serial_socket=str(self.folder / "serial" / "tiny.sock"),
-            serial_log=str(self.folder / "log" / "tiny.log"),
-            **changes,
-        )
+            "serial_socket": str(self.folder / "serial" / "tiny.sock"),
+            "serial_log": str(self.folder / "log" / "tiny.log"),
+        }
+        self.booted_spec = self.spec(**made | changes)
         self.booted = self.made(self.booted_spec, running=True)
         return self.booted
 

@@ -9,7 +9,8 @@ import pytest
 
 from yun.base.errors import DriverError
 from yun.base.ids import as_uuid, new_id
-from yun.drivers.hypervisor.port import DiskSpec, NicSpec, Power
+from yun.drivers.hypervisor.board import Board
+from yun.drivers.hypervisor.port import DiskSpec, DomainSpec, NicSpec, Power
 
 if TYPE_CHECKING:
     from tests.drivers.hypervisor.contract import Room
@@ -120,3 +121,74 @@ class MemoryContract:
             room.driver.freeze_with_memory(uuid, {"vda": room.head_on(disk, 16 * MIB)}, memory)
         assert not caught.value.retryable
         assert room.driver.memory_facts(memory) is None
+
+    def test_memory_alone_is_kept_and_nothing_of_it_where_a_head_is_missing(self, room: Room) -> None:
+        disk = room.blank_disk(16 * MIB)
+        spec = room.spec(disks=(DiskSpec("vda", disk),))
+        uuid, memory = room.made(spec, running=True), room.memory()
+        with pytest.raises(DriverError) as caught:
+            room.driver.freeze_with_memory(uuid, {"vda": room.head_on(disk, 16 * MIB), "vdb": room.lost_disk()}, memory)
+        assert not caught.value.retryable
+        assert room.driver.memory_facts(memory) is None
+        assert room.driver.disks(uuid)["vda"].path == disk
+        assert room.driver.freeze_with_memory(uuid, {}, memory) is not None
+        assert room.driver.disks(uuid)["vda"].path == disk
+        assert room.driver.memory_facts(memory) is not None
+        room.driver.destroy(uuid)
+        room.driver.discard_memory(memory)
+
+    def test_a_machine_that_goes_on_in_place_can_have_another_generation(self, room: Room) -> None:
+        spec = room.spec()
+        uuid, memory = room.made(spec, running=True), room.memory()
+        room.driver.freeze_with_memory(uuid, {}, memory)
+        room.driver.destroy(uuid)
+        now = replace(spec, genid=as_uuid(new_id("ins")), title="later")
+        assert room.driver.unfit(now, memory) is None
+        room.driver.wake(now, memory)
+        assert room.driver.state(uuid).power is Power.RUNNING
+        for live in (True, False):
+            xml = room.driver.xml(uuid, live=live)
+            assert f"<genid>{now.genid}</genid>" in xml
+            assert "<title>later</title>" in xml
+        room.driver.destroy(uuid)
+        room.driver.discard_memory(memory)
+
+    def test_a_machine_that_runs_from_other_files_is_not_woken(self, room: Room) -> None:
+        disk = room.blank_disk(16 * MIB)
+        spec = room.spec(disks=(DiskSpec("vda", disk),))
+        uuid, memory = room.made(spec, running=True), room.memory()
+        room.driver.freeze_with_memory(uuid, {"vda": room.head_on(disk, 16 * MIB)}, memory)
+        running = room.driver.disks(uuid)
+        with pytest.raises(DriverError) as caught:
+            room.driver.wake(replace(spec, disks=(DiskSpec("vda", room.head_on(disk, 16 * MIB)),)), memory)
+        assert not caught.value.retryable
+        assert room.driver.disks(uuid) == running
+        room.driver.destroy(uuid)
+        room.driver.discard_memory(memory)
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"machine": "pc"}, {"board": Board(cpu_model="Nehalem")}, {"board": Board(rng=False)},
+            {"board": Board(video="virtio")}, {"board": Board(memory_max_mib=128)}, {"board": Board(max_vcpus=2)},
+            {"firmware": "uefi"}, {"board": Board(watchdog="i6300esb")},
+            {"disks": (DiskSpec("vda", "/x"), DiskSpec("vdb", "/y"))}, {"disks": (DiskSpec("vda", "/x", bus="scsi"),)},
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_another_board_does_not_fit_and_the_reason_is_told(self, room: Room, changes: dict[str, object]) -> None:
+        spec, memory = self._kept(room)
+        assert room.driver.unfit(spec, memory) is None
+        why = room.driver.unfit(replace(spec, **changes), memory)  # type: ignore[arg-type]
+        assert why is not None
+        assert why.render("en") != why.render("zh")
+
+    def _kept(self, room: Room) -> tuple[DomainSpec, str]:
+        """A machine that is off, and an image of it; made once."""
+        if not hasattr(room, "kept_memory"):
+            spec = room.spec(disks=(DiskSpec("vda", room.blank_disk(16 * MIB)),))
+            uuid, memory = room.made(spec, running=True), room.memory()
+            room.driver.freeze_with_memory(uuid, {}, memory)
+            room.driver.destroy(uuid)
+            room.kept_memory = (spec, memory)  # type: ignore[attr-defined]
+        return room.kept_memory  # type: ignore[attr-defined,no-any-return]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,6 +15,8 @@ from yun.drivers.hypervisor import memory as rules
 from yun.drivers.hypervisor.fake.copies import FakeCopies
 from yun.drivers.hypervisor.fake.limits import refuse_impossible
 from yun.drivers.hypervisor.fake.world import ACTIVE, FakeDomain
+from yun.drivers.hypervisor.libvirt.domain_xml import domain_xml
+from yun.drivers.hypervisor.libvirt.memory.fitting import difference
 from yun.drivers.hypervisor.port import DomainSpec, MemoryFacts, Power
 
 EMULATOR, HOST_CPU, PAUSE_MS = "7.2.22", "fake", 5.0
@@ -41,7 +44,11 @@ class FakeMemories(FakeCopies):
                 raise DriverError(_("A device of the host that the machine has cannot be kept."), private=uuid)
             if memory in self.world.memories:
                 raise DriverError(_("The hypervisor refused: {reason}", reason=f"{memory} is there"))
-            self.freeze_disks(uuid, heads, quiesce=False)
+            if self.world.memory_full:
+                reason = f"unable to write {memory}: No space left on device"
+                raise DriverError(_("The hypervisor refused: {reason}", reason=reason))
+            if heads:
+                self.freeze_disks(uuid, heads, quiesce=False)
             self.world.memories[memory] = FakeMemory(domain.live, copy.deepcopy(domain.guest.memory))
             return PAUSE_MS if domain.power is Power.RUNNING else None
 
@@ -63,14 +70,25 @@ class FakeMemories(FakeCopies):
 
     def unfit(self, spec: DomainSpec, memory: str) -> Message | None:
         with self._call("unfit", spec.uuid):
-            return rules.unfit(spec, self._facts(memory), EMULATOR, HOST_CPU)
+            return self._unfit(spec, memory)
+
+    def _unfit(self, spec: DomainSpec, memory: str) -> Message | None:
+        why = rules.unfit(spec, self._facts(memory), EMULATOR, HOST_CPU)
+        if why is not None:
+            return why
+        then, now = domain_xml(self.world.memories[memory].live), domain_xml(spec)
+        return difference(ET.fromstring(then), ET.fromstring(now))
 
     def wake(self, spec: DomainSpec, memory: str, *, paused: bool = False) -> None:
         with self._call("wake", spec.uuid):
             domain = self.world.domains.get(spec.uuid)
             if domain is not None and domain.power in ACTIVE:
+                now = self._plugged(domain)
+                if any(d.slot not in now or now[d.slot].path != d.path for d in spec.disks if d.device == "disk"):
+                    raise DriverError(_("The machine is running."), private=spec.uuid)
+                domain.spec = spec
                 return
-            why = rules.unfit(spec, self._facts(memory), EMULATOR, HOST_CPU)
+            why = self._unfit(spec, memory)
             if why is not None:
                 raise DriverError(_("The hypervisor refused: {reason}", reason=why))
             refuse_impossible(spec)

@@ -98,6 +98,8 @@ class FakeWorld:
         self.pulls: dict[tuple[str, str], FakePull] = {}
         self.pull_looks = 2
         self.backings: dict[str, str] = {}
+        self.memory_full = False
+        """Whether the disk is full on which images of memory are written."""
         self.boot_seconds = boot_seconds
         self.cpus, self.memory_mib = cpus, memory_mib
         self.calls: Counter[str] = Counter()
@@ -137,6 +139,7 @@ class FakeWorld:
             self._faults.clear()
             self._slow.clear()
             self.missing_files.clear()
+            self.memory_full = False
         self.away = False
 
     def crash(self, uuid: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from yun.drivers.hypervisor.libvirt.driver.asking import AsksAgents
 from yun.drivers.hypervisor.libvirt.driver.console import OpensConsoles
 from yun.drivers.hypervisor.libvirt.driver.copies import RewritesDisks
+from yun.drivers.hypervisor.libvirt.driver.definitions import DefinesDomains
 from yun.drivers.hypervisor.libvirt.driver.devices import PlugsDevices
 from yun.drivers.hypervisor.libvirt.driver.memory import RemembersDomains
 from yun.drivers.hypervisor.libvirt.driver.power import SwitchesDomains
@@ -14,8 +15,9 @@ from yun.drivers.hypervisor.libvirt.driver.size import SizesDomains
 
 
 class LibvirtHypervisor(
-    RemembersDomains, SwitchesDomains, PlugsDevices, RewritesDisks, SizesDomains, OpensConsoles, AsksAgents
-):
+    DefinesDomains, SwitchesDomains, PlugsDevices, RewritesDisks, RemembersDomains, SizesDomains, OpensConsoles,
+    AsksAgents,
+):  # fmt: skip
     """One host's virtual machines through libvirt at ``uri``; calls end within ``timeout`` seconds."""
 
     def subscribe(self, nudge: Callable[[str], None]) -> None:
