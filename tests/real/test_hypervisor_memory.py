@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -165,3 +167,42 @@ def test_a_machine_that_grew_goes_on_with_its_cards(room: LibvirtRoom) -> None:
     assert room.driver.nics(uuid)[second.mac].link_up
     room.driver.destroy(uuid)
     room.driver.discard_memory(memory)
+
+
+@pytest.mark.parametrize("after", [0.03, 0.08, 0.15])
+def test_a_daemon_that_dies_meanwhile_loses_neither_guest_nor_disks(room: LibvirtRoom, after: float) -> None:
+    before = room.driver.disks(room.booted)["vda"]
+    head, memory = room.head_on(before.path, before.size), room.memory()
+    told: list[BaseException | float | None] = []
+
+    def freeze() -> None:
+        try:
+            told.append(room.driver.freeze_with_memory(room.booted, {"vda": head}, memory))
+        except DriverError as error:
+            told.append(error)
+
+    thread = threading.Thread(target=freeze)
+    thread.start()
+    time.sleep(after)
+    room.signal_libvirtd(signal.SIGKILL)
+    thread.join(60)
+    room.start_daemons()
+    until(lambda: _ready(room), 30)
+    if isinstance(told[0], DriverError):
+        assert told[0].retryable
+    else:
+        assert room.driver.memory_facts(memory) is not None
+    now = room.driver.disks(room.booted)["vda"].path
+    assert now in (before.path, head)
+    until(lambda: room.driver.state(room.booted).power is Power.RUNNING)
+    at = _count(room, room.booted)
+    until(lambda: _count(room, room.booted) > at)
+    room.driver.discard_memory(memory)
+    _say(f"killed after {after} s: {told[0]}; on its {'old' if now == before.path else 'new'} file")
+
+
+def _ready(room: LibvirtRoom) -> bool:
+    try:
+        return room.driver.state(room.booted).agent
+    except DriverError:
+        return False

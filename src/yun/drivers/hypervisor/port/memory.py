@@ -18,11 +18,13 @@ class Remembers(Protocol):
         moment is in the new file ``memory``; the domain goes on as it was.
 
         For how many milliseconds the guest stood still, by the hypervisor's own clock; None for one that was paused,
-        and where it is not known. One that changes its memory faster than it is written stands still for the rest. A paused domain that was kept already since it was paused runs for an instant before
-        it is kept again. All or nothing: whatever fails, the guest goes on with its old files, and no image is
-        left; after a retryable error that says that the daemon was lost, `disks` and `memory_facts` tell what became of
-        it. `DriverError` (not retryable) where a device of the domain cannot be kept. Repeating it is a
-        `DriverError`: look with `disks` first, and ask for `memory_facts`.
+        and where it is not known. One that changes its memory faster than it is written stands still for the rest. A
+        paused domain that was kept already since it was paused runs for an instant before it is kept again.
+
+        All or nothing: whatever fails, the guest goes on with its old files, and no image is left; after a retryable
+        error that says that the daemon was lost, `disks` and `memory_facts` tell what became of it. `DriverError` (not
+        retryable) where a device of the domain cannot be kept. Repeating it is a `DriverError`: look with `disks`
+        first, and ask for `memory_facts`.
         """
         ...
 
