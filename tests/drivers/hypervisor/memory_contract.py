@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from tests.drivers.hypervisor.contract import Room
 
 MIB = 1024 * 1024
+
+
+def _generation(room: Room, uuid: str, *, live: bool) -> str:
+    return ET.fromstring(room.driver.xml(uuid, live=live)).findtext("genid") or ""
 
 
 class MemoryContract:
@@ -137,19 +142,25 @@ class MemoryContract:
         room.driver.destroy(uuid)
         room.driver.discard_memory(memory)
 
-    def test_a_machine_that_goes_on_in_place_can_have_another_generation(self, room: Room) -> None:
+    @pytest.mark.parametrize("told", [False, True])
+    def test_a_machine_that_goes_on_in_place_is_of_another_generation(self, room: Room, told: bool) -> None:
         spec = room.spec()
         uuid, memory = room.made(spec, running=True), room.memory()
+        was = _generation(room, uuid, live=True)
         room.driver.freeze_with_memory(uuid, {}, memory)
-        room.driver.destroy(uuid)
-        now = replace(spec, genid=as_uuid(new_id("ins")), title="later")
-        assert room.driver.unfit(now, memory) is None
-        room.driver.wake(now, memory)
-        assert room.driver.state(uuid).power is Power.RUNNING
-        for live in (True, False):
-            xml = room.driver.xml(uuid, live=live)
-            assert f"<genid>{now.genid}</genid>" in xml
-            assert "<title>later</title>" in xml
+        seen = {was}
+        for _twice in range(2):
+            room.driver.destroy(uuid)
+            now = replace(spec, genid=as_uuid(new_id("ins")) if told else "", title="later")
+            assert room.driver.unfit(now, memory) is None
+            room.driver.wake(now, memory)
+            assert room.driver.state(uuid).power is Power.RUNNING
+            generation = _generation(room, uuid, live=True)
+            assert generation not in seen, "its guest is told that it has gone back"
+            seen.add(generation)
+            assert _generation(room, uuid, live=False) == (now.genid or uuid)
+            for live in (True, False):
+                assert "<title>later</title>" in room.driver.xml(uuid, live=live)
         room.driver.destroy(uuid)
         room.driver.discard_memory(memory)
 

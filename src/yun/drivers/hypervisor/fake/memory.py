@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import uuid4
 
 from yun.base.errors import DriverError
 from yun.base.messages import Message, _
@@ -96,7 +97,9 @@ class FakeMemories(FakeCopies):
             if domain is None:
                 domain = self.world.domains[spec.uuid] = FakeDomain(spec)
             domain.spec = spec
-            domain.live = replace(spec, memory_mib=image.live.memory_mib, vcpus=image.live.vcpus)
+            domain.live = replace(
+                spec, memory_mib=image.live.memory_mib, vcpus=image.live.vcpus, genid=str(uuid4())
+            )
             domain.begun_mib = image.live.memory_mib
             domain.power, domain.reason = (Power.PAUSED if paused else Power.RUNNING), "user"
             # Nobody waits for its agent: it was there already, and is again as soon as the guest goes on.

@@ -45,9 +45,9 @@ class Remembers(Protocol):
 
         Precondition: every writable disk stands on what was frozen with the image. One that runs with these files
         already stays as it is; one that runs with others is a `DriverError`. Where ``spec`` has another UUID than the
-        image it becomes a domain of its own beside the first, with the name, generation (``genid``) and mark of
-        ``spec``; another generation can be given in place, too. The guest has the MACs of the image until a card is
-        taken out. A try that fails leaves it off, with a `DriverError`.
+        image it becomes a domain of its own beside the first, with the name and mark of ``spec``. Its guest sees a
+        generation (``genid``) that nobody had before, in place too, whatever ``spec`` says of its next start; it has
+        the MACs of the image until a card is taken out. A try that fails leaves it off, with a `DriverError`.
         """
         ...
 

@@ -60,9 +60,14 @@ def wake(conn: Any, spec: DomainSpec, memory: str, *, paused: bool) -> None:
     told = image.read_xml(memory)
     assert told is not None
     then = ET.fromstring(told)
-    # libvirt takes no other name, UUID or generation than the header's: it is given a header that says ours.
-    anew = any(then.findtext(tag) != now.findtext(tag) for tag in ("name", "uuid", "genid"))
-    xml = ET.tostring(woken(then, now), encoding="unicode")
+    # The guest sees a generation that libvirt makes anew each time that it goes on from an image. It takes no other
+    # name or UUID than the header's: where they differ it is given a header that says ours.
+    anew = any(then.findtext(tag) != now.findtext(tag) for tag in ("name", "uuid"))
+    was = then.findtext("genid")
+    wanted = woken(then, now)
+    if not anew and (genid := wanted.find("genid")) is not None:
+        genid.text = was
+    xml = ET.tostring(wanted, encoding="unicode")
     # First the definition: a machine without one would be gone as soon as it stops.
     conn.defineXML(text).setAutostart(int(spec.autostart))
     flags = libvirt.VIR_DOMAIN_SAVE_PAUSED if paused else libvirt.VIR_DOMAIN_SAVE_RUNNING
