@@ -164,8 +164,7 @@ def test_the_list_one_snapshot_and_two_against_each_other(past: Past, browser: B
     both = page.get(f"/snapshots/compare?id={ids[0]}&id={ids[1]}").text
     assert both.index("first") < both.index("second"), "the older one first"
     assert "written" in both
-    fault = page.get(f"/snapshots/compare?id={ids[0]}", headers={"HX-Request": "true", "HX-Target": "dialog"})
-    assert "Tick two snapshots" in fault.text
+    assert "Tick two snapshots" in page.get(f"/snapshots/compare?id={ids[0]}").text
 
 
 def test_snapshots_go_to_the_trash_one_by_one_or_many_at_once_and_come_back(past: Past, browser: Browser) -> None:
@@ -205,3 +204,16 @@ def test_a_reader_sees_and_changes_nothing(past: Past, browser: Browser) -> None
         assert page.get(f"{place}/{verb}").status_code == 403, verb
     stranger = browser(Actor("user", "usr_x", "x", {"prj_elsewhere": "admin"}))
     assert stranger.get(place).status_code == 404
+
+
+def test_a_running_instance_is_forked_in_the_form(past: Past, browser: Browser) -> None:
+    page = browser()
+    place = f"/instances/{past.lab.row().id}/snapshots"
+    assert f'href="{place}/fork"' in page.get(place).text
+    assert 'value="web-2"' in page.get(f"{place}/fork").text
+    typed = {"name": "twin-{n}", "count": "2", "isolated": "true"}
+    plan = page.post(f"{place}/fork/preview", data=typed).text
+    assert "2 forks go on from this moment: twin-1, twin-2." in plan
+    assert page.post(f"{place}/fork", data=typed).headers["location"].endswith("/instances")
+    past.lab.drain()
+    assert [past.lab.row(name).state for name in ("twin-1", "twin-2")] == ["running", "running"]

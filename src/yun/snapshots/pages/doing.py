@@ -214,6 +214,45 @@ def restore_as(ctx: Ctx, ref: str, typed: Typed) -> Response:
     return accepted(ctx, operation, location=f"/instances/{operation.subject_id}")
 
 
+# ── forks ──
+
+
+@router.get("/instances/{ref}/snapshots/fork")
+def fork_form(ctx: Ctx, ref: str) -> Response:
+    """Fields left, what would happen right."""
+    row = compute.get(ctx, ref)
+    ctx.may("snapshot.fork", row.project_id)
+    here = ctx.project_id == row.project_id
+    base = f"/instances/{row.id}/snapshots/fork"
+    return render(
+        ctx, "snapshots/fork.html", row=row, action=base, preview_url=f"{base}/preview",
+        name=compute.free_name(ctx, row.name) if here else f"{row.name}-2",
+        networks=network.list_of(ctx, Network, sort="name", limit=200).items if here else [],
+    )  # fmt: skip
+
+
+def _forked(ctx: Context, ref: str, form: FormData) -> Intent:
+    count = number(form, "count")
+    return service.fork(ctx, compute.get(ctx, ref), service.ForkWish(
+        name=word(form, "name") or "", count=1 if count is None else count, network=word(form, "network"),
+        isolated=ticked(form, "isolated"),
+    ))  # fmt: skip
+
+
+@router.post("/instances/{ref}/snapshots/fork/preview")
+def plan_fork(ctx: Ctx, ref: str, typed: Typed) -> Response:
+    """What forking it would do."""
+    return live_preview(ctx, lambda: _forked(ctx, ref, typed))
+
+
+@router.post("/instances/{ref}/snapshots/fork")
+def fork(ctx: Ctx, ref: str, typed: Typed) -> Response:
+    """Fork it, and show the only fork or all instances."""
+    one = (number(typed, "count") or 1) == 1
+    operation = submit(ctx, _forked(ctx, ref, typed))
+    return accepted(ctx, operation, location=f"/instances/{operation.subject_id}" if one else "/instances")
+
+
 # ── a single disk ──
 
 

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from yun.base.context import Context
-from yun.base.errors import Invalid
 from yun.base.messages import Message, _
 from yun.base.units import MIB, format_size
 from yun.compute import service as compute
@@ -56,9 +55,9 @@ def tree(ctx: Ctx, ref: str) -> Response:
 
 @router.get("/snapshots/compare")
 def compare(ctx: Ctx, ids: Annotated[list[str], Query(alias="id", max_length=500)] = []) -> Response:  # noqa: B006
-    """What differs between two."""
+    """What differs between two; where not two are ticked, that is said."""
     if len(ids) != 2:
-        raise Invalid(_("Tick two snapshots to compare them."), fields={"id": _("two")})
+        return render(ctx, "snapshots/compare.html", found=None)
     one, other = sorted((service.get(ctx, i) for i in ids), key=lambda row: row.created_at)
     found = service.compare(ctx, one, other)
     changes = [
