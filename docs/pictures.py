@@ -39,14 +39,16 @@ PAGES = {
     "recorded-packets": "/networks/captures", "physical-networks": "/networks/physical",
     "port-forwarding": "/networks/port-forwardings", "peerings": "/networks/peerings",
     "address-sets": "/networks/address-sets", "service-chains": "/networks/service-chains", "reach": "/networks/reach",
+    "all-snapshots": "/snapshots",
 }  # fmt: skip
 # Pages of one instance, below its address; and dialogs, opened on the page before the stroke.
 TABS = {
     "instance": "", "guest": "/guest", "disks": "/disks", "cards": "/network", "settings": "/settings",
-    "hardware": "/hardware", "clone": "/clone", "boot-order": "/boot-order",
+    "hardware": "/hardware", "clone": "/clone", "boot-order": "/boot-order", "snapshots": "/snapshots",
 }  # fmt: skip
 DIALOGS = {
     "detach": ("/disks", "/volumes/{data}/detach/preview"), "insert": ("/disks", "/instances/{web}/drives/insert"),
+    "take-snapshot": ("/snapshots", "/instances/{web}/snapshots/new"),
     "drop": ("/settings", "/instances/{web}/drop-pending/preview"),
 }  # fmt: skip
 FOR_DOCS = {
@@ -102,6 +104,11 @@ class Scene:
         self.do("add-nic", {"network": "lab"})
         self.do("insert", {"image": "virtio-win"})
         self.do("resize", {"vcpus": 4, "memory_mib": 4096})
+        for name in ("fresh", "before-upgrade"):
+            self.settle()
+            self.ask("POST", "/snapshots", {"instance": self.web, "name": name, "memory": name != "fresh"})
+        self.settle()
+        self.ask("POST", "/snapshots/fresh/restore", {})
         web = [row["id"] for row in self.ask("GET", "/instances?q=tag:web%20state:running&limit=3")["items"]]
         self.ask("POST", "/load-balancers", {
             "name": "shop", "floating_ip": "new", "listeners": [{"port": 80, "member_port": 8080}],
@@ -124,12 +131,16 @@ class Scene:
         with urllib.request.urlopen(asked, timeout=30) as answer:
             return json.load(answer)
 
-    def do(self, verb: str, body: Any) -> None:
-        """A change of the machine, once the one before it has ended."""
+    def settle(self) -> None:
+        """Wait until nothing is being done to the machine."""
         for _attempt in range(100):
             if self.ask("GET", f"/instances/{self.web}")["task"] is None:
                 break
             time.sleep(0.2)
+
+    def do(self, verb: str, body: Any) -> None:
+        """A change of the machine, once the one before it has ended."""
+        self.settle()
         self.ask("POST", f"/instances/{self.web}/{verb}", body)
 
 

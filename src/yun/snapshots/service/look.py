@@ -195,20 +195,27 @@ def sizes_of(session: Session, rows: Sequence[Snapshot]) -> dict[str, tuple[int,
         sa.select(SnapshotDisk.layer_id, sa.func.count()).group_by(SnapshotDisk.layer_id)
     ):
         holders[layer_id] = count
-    found = {}
+    found, whole = {}, _sums({i: (row.parent_id, int(row.file_bytes)) for i, row in layers.items()})
     for row in rows:
-        own, shared = row.memory_bytes, 0
-        for layer_id in held.get(row.id, ()):
-            at: str | None = layer_id
-            while at is not None and at in layers:
-                size = int(layers[at].file_bytes)
-                if at == layer_id and holders.get(at, 0) == 1:
-                    own += size
-                else:
-                    shared += size
-                at = layers[at].parent_id
-        found[row.id] = (own, shared)
+        tops = held.get(row.id, set())
+        alone = sum(int(layers[i].file_bytes) for i in tops if i in layers and holders.get(i, 0) == 1)
+        found[row.id] = (row.memory_bytes + alone, sum(whole.get(i, 0) for i in tops) - alone)
     return found
+
+
+def _sums(layers: dict[str, tuple[str | None, int]]) -> dict[str, int]:
+    """The size of each layer together with all that it stands on, of (parent, size) by id."""
+    sums: dict[str, int] = {}
+    for layer_id in layers:
+        way, at = [], layer_id
+        while at in layers and at not in sums:
+            way.append(at)
+            at = layers[at][0] or ""
+        total = sums.get(at, 0)
+        for each in reversed(way):
+            total += layers[each][1]
+            sums[each] = total
+    return sums
 
 
 def compare(ctx: Context, one: Snapshot, other: Snapshot) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,13 +14,17 @@ from yun.operations.answer import moment
 from yun.snapshots.model import CONSISTENCIES, KINDS, Present, Snapshot, SnapshotDisk
 from yun.snapshots.service.look import Tree, sizes_of, taken, tree
 
+Sizes = Mapping[str, tuple[int, int]]
 
-def shown(ctx: Context, rows: Sequence[Snapshot]) -> list[dict[str, Any]]:
+
+def shown(ctx: Context, rows: Sequence[Snapshot], sizes: Sizes | None = None) -> list[dict[str, Any]]:
     """Snapshots as JSON values: what each keeps, of which moment, what it takes alone (``own_bytes``) and together with
     others (``shared_bytes``), and whether its instance's present grew from it. ``instance`` is the instance's name as
-    it is now, or as it was last where it is gone for good (``instance_state`` is None then)."""
+    it is now, or as it was last where it is gone for good (``instance_state`` is None then). ``sizes`` are those of
+    `sizes_of`, where the caller knows them."""
     session = ctx.session
-    sizes, disks = sizes_of(session, rows), _disks(session, [row.id for row in rows])
+    sizes = sizes if sizes is not None else sizes_of(session, rows)
+    disks = _disks(session, [row.id for row in rows])
     ids = {row.instance_id for row in rows}
     query = sa.select(Instance.id, Instance.name, Instance.state).where(Instance.id.in_(ids))
     instances = {identifier: (name, state) for identifier, name, state in session.execute(query)}
@@ -64,7 +68,8 @@ def shown_tree(ctx: Context, instance: Instance) -> dict[str, Any]:
     the number of its ``children``, and as ``parent_id`` the node above it that is not in the trash; ``present`` is the
     node that the instance as it is now grew from."""
     found: Tree = tree(ctx, instance)
-    items = shown(ctx, [node.row for node in found.nodes])
+    sizes = {node.row.id: (node.own_bytes, node.shared_bytes) for node in found.nodes}
+    items = shown(ctx, [node.row for node in found.nodes], sizes)
     for item, node in zip(items, found.nodes, strict=True):
         item |= {
             "parent_id": node.parent_id, "depth": node.depth, "children": node.children,
