@@ -43,6 +43,8 @@ from yun.network.model import (
 )
 from yun.operations.intent import Intent
 from yun.operations.model import Operation
+from yun.snapshots import service as snapshots
+from yun.snapshots.model import Snapshot
 from yun.storage import service as storage
 from yun.storage.model import Pool, TrashItem, Volume
 from yun.web.request import Asker
@@ -53,11 +55,14 @@ THINGS: dict[str, Any] = {
     "/networks/service-chains/": ServiceChain, "/networks/": Network,
     "/subnets/": Subnet, "/flavors/": Flavor, "/hosts/": Host, "/users/": User, "/projects/": Project,
     "/tokens/": ApiToken, "/keys/": SshKey, "/operations/": Operation, "/trash/": TrashItem,
+    "/snapshots/": Snapshot,
 }  # fmt: skip
 OTHERS: dict[str, Any] = {
     "{rule_id}": SecurityRule, "{user}": User, "{interface}": RouterInterface, "{route}": RouterRoute,
 }  # fmt: skip
-TENANTS = ("/instances/", "/volumes/", "/networks/", "/subnets/", "/projects/", "/trash/", "/operations/")
+TENANTS = (
+    "/instances/", "/volumes/", "/networks/", "/subnets/", "/projects/", "/trash/", "/operations/", "/snapshots/",
+)  # fmt: skip
 STREAMS = ("/live", "/logout")
 MAY_REFUSE = (403, 404, 409, 422)  # a thing may be in a state in which a dialog makes no sense
 
@@ -72,6 +77,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     folder: Path = tmp_path_factory.mktemp("pages")
     made = Story.begin(Settings(state_dir=folder, fake=True))
     machine = made.do(told.instance("<img src=x onerror=alert(1)>机器")).subject_id
+    wish = snapshots.SnapshotWish("<img src=x>s", note="<img src=x>")
+    made.do(lambda ctx: snapshots.create(ctx, compute.get(ctx, machine), wish))
     made.do(lambda ctx: storage.create_volume(ctx, name="data", size_bytes=2**30))
     gone = made.do(lambda ctx: storage.create_volume(ctx, name="gone", size_bytes=2**30)).subject_id
     made.do(lambda ctx: storage.delete_volume(ctx, storage.get_volume(ctx, gone)))
