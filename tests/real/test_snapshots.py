@@ -22,7 +22,7 @@ IN_MEMORY = "mkdir -p /m; grep -q ' /m tmpfs' /proc/mounts || mount -t tmpfs non
 def inside(desk: Desk, name: str, command: str) -> str:
     """What a command prints in the guest, once its agent answers."""
     until(lambda: desk.shown(name)["agent"], 120)
-    done = desk.yun("instance", "run", name, "sh", "-c", command)["operation"]["result"]
+    done = desk.yun("instance", "run", name, "sh", "-c", f"{command}\ntrue")["operation"]["result"]
     return str(done["stdout"]).strip()
 
 
