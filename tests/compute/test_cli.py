@@ -212,3 +212,10 @@ def test_a_nouns_help_shows_every_verb_with_its_whole_line(run: Run) -> None:
 def test_states_in_tables_are_said_in_the_persons_language(run: Run) -> None:
     assert "可用" in run("--lang", "zh", "image", "list").stdout
     assert '"active"' in run("--lang", "zh", "-o", "json", "image", "list").stdout
+
+
+def test_a_disk_that_waits_for_the_next_start_is_shown_as_such(run: Run) -> None:
+    assert run("instance", "create", "web", "--image", "tiny", "--flavor", "tiny").exit_code == 0
+    assert run("instance", "add-disk", "web", "--size", "1M", "--bus", "sata").exit_code == 0
+    assert "sdh 1 MiB (from the next start on)" in run("instance", "show", "web").stdout
+    assert "sdh 1 MiB (下次启动后生效)" in run("--lang", "zh", "instance", "show", "web").stdout

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 from tests.compute.conftest import Lab, both
+from tests.compute.test_pages import browser  # noqa: F401 (a fixture)
 from tests.compute.test_tending import tend
 from yun.compute import service
 from yun.compute.definitions import definitions
@@ -61,7 +64,9 @@ def plugs(lab: Lab) -> Any:
 
 
 @both
-def test_what_a_full_machine_is_given_waits_for_its_next_start_as_the_preview_says(lab: Lab, plugs: Any) -> None:
+def test_what_a_full_machine_is_given_waits_for_its_next_start_as_the_preview_says(
+    lab: Lab, plugs: Any, browser: Callable[..., TestClient]  # noqa: F811
+) -> None:
     assert plugs.fill() > 5
     assert lab.row().places["own"] == 0
     assert FULL in plugs.says(service.add_disk, size_bytes=MIB)
@@ -72,6 +77,11 @@ def test_what_a_full_machine_is_given_waits_for_its_next_start_as_the_preview_sa
     waits = [d["slot"] for d in item["disks"] if d["waits"]] + [p["mac"] for p in item["ports"] if p["waits"]]
     assert len(waits) == 2
     assert not plugs.live() & set(waits)
+    page = browser()
+    for tab in ("disks", "network"):
+        assert page.get(f"/instances/{lab.row().id}/{tab}").text.count("from the next start on") == 1
+    form = page.post(f"/instances/{lab.row().id}/disks/new/preview", data={"size_bytes": "1M", "bus": "virtio"})
+    assert FULL in form.text
     with lab.asking() as ctx:
         told = definitions(ctx, service.get(ctx, "web"))
     assert all(name in told["next"] and name not in told["running"] for name in waits)

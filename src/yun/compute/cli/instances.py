@@ -53,7 +53,11 @@ def _on_crash(row: Any) -> str:
 
 
 def _disks(row: Any) -> str:
-    return ", ".join(f"{d['slot']} {format_size(d['size_bytes'])}" for d in row["disks"]) or "–"
+    from yun.web.command import say
+
+    later = f" ({say(_('from the next start on'))})"
+    told = (f"{d['slot']} {format_size(d['size_bytes'])}{later if d['waits'] else ''}" for d in row["disks"])
+    return ", ".join(told) or "–"
 
 
 def _image(row: Any) -> str:
