@@ -24,6 +24,12 @@ CHANGE_SUBNET: Ask = lambda ctx: network.update_subnet(  # noqa: E731
 LONE: Ask = lambda ctx: network.create_network(  # noqa: E731
     ctx, network.NewNetwork("n1", subnet=network.NewSubnet("10.9.0.0/24", routed=False))
 )
+WITH_GROUP: Ask = lambda ctx: network.create_network(  # noqa: E731
+    ctx, network.NewNetwork("shop", subnet=network.NewSubnet("10.9.0.0/24"), group=network.NewGroup(
+        allow=["ssh", "tcp:8000-8010", "own"],
+        rules=[network.NewRule(protocol="udp", port_min=53, remote="group:shop")],
+    )),
+)  # fmt: skip
 SIX: Ask = lambda ctx: network.create_subnet(  # noqa: E731
     ctx, network.get_network(ctx, "default"), network.NewSubnet("fd00:9::/64", name="six")
 )
@@ -87,6 +93,7 @@ MORE: dict[str, Scene] = {
         )),
         (BEYOND,),
     ),
+    "network.create with its router's leg and a group of its own": Scene(WITH_GROUP),
     "network.create of a way out": Scene(
         lambda ctx: network.create_network(ctx, network.NewNetwork(
             "uplink", subnet=network.NewSubnet("203.0.113.0/24"), physical="lan", external=True

@@ -30,6 +30,7 @@ from yun.network.model import (
     Port,
     PortAddress,
     PortForwarding,
+    PortSecurityGroup,
     Router,
     RouterInterface,
     RouterRoute,
@@ -103,7 +104,7 @@ def restore(session: Session, things: list[list[str]]) -> None:
 def forget(session: Session, noun: str, identifier: str) -> None:
     """The thing has no row any more, nor has what hangs on it; its addresses are free.
 
-    Raises `Conflict` where ports still stand on it, or forwarded ports on a floating IP.
+    Raises `Conflict` where ports still stand on it or are in it, and where forwarded ports stand on a floating IP.
     """
     row = session.get(MODELS[noun], identifier)
     if row is None:
@@ -119,6 +120,7 @@ def forget(session: Session, noun: str, identifier: str) -> None:
         session.flush()
         return
     elif noun == "security_group":
+        _refuse_group_used(session, row)
         for table in (SecurityHit, SecurityLogMark):
             session.execute(sa.delete(table).where(table.group_id == identifier))
         session.execute(sa.delete(SecurityRule).where(SecurityRule.group_id == identifier))
@@ -141,6 +143,17 @@ def forget(session: Session, noun: str, identifier: str) -> None:
     session.flush()
     session.delete(row)
     session.flush()
+
+
+def _refuse_group_used(session: Session, group: SecurityGroup) -> None:
+    """Raise `Conflict` where ports are in the group, or rules of others name it."""
+    joined = sa.select(PortSecurityGroup.port_id).where(PortSecurityGroup.group_id == group.id)
+    if session.scalar(joined.limit(1)) is not None:
+        raise Conflict(_("{name} is in use by ports.", name=group.name))
+    naming = sa.select(SecurityGroup.name).join(SecurityRule, SecurityRule.group_id == SecurityGroup.id)
+    others = naming.where(SecurityRule.remote_group_id == group.id, SecurityRule.group_id != group.id)
+    if (name := session.scalar(others.limit(1))) is not None:
+        raise Conflict(_("Rules of {names} name this group.", names=name))
 
 
 def _forget_subnet(session: Session, subnet: Subnet) -> None:

@@ -12,41 +12,13 @@ from yun.base.context import Context
 from yun.network import service
 from yun.network.api import reach, show
 from yun.network.model import SecurityGroup
-from yun.network.service import NewRule, group_changes, hits
+from yun.network.service import KNOWN, OWN, NewGroup, NewRule, group_changes, hits
 from yun.network.service.reach import of_group
 from yun.operations.answer import answer
 from yun.web.api import Ctx, Match, Route, tag
 
 router = APIRouter(route_class=Route, prefix="/security-groups", tags=["security groups"])
 Wide = Annotated[int, Field(ge=-(2**53), le=2**53)]
-
-
-class GroupBody(BaseModel):
-    """A security group to be made."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str = Field(max_length=400)
-    description: str = Field("", max_length=4000)
-
-
-class GroupChange(BaseModel):
-    """What is to change of a security group; what is left out stays."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str | None = Field(None, max_length=400)
-    description: str | None = Field(None, max_length=4000)
-    stateless: bool | None = Field(None, description="Follow no connections: answers need rules of their own.")
-
-
-class GroupCopy(BaseModel):
-    """How the copy of a security group is called."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str = Field(max_length=400)
-    description: str | None = Field(None, max_length=4000, description="The source's where left out.")
 
 
 class RuleBody(BaseModel):
@@ -66,6 +38,53 @@ class RuleBody(BaseModel):
     icmp_type: Wide | None = None
     icmp_code: Wide | None = None
     description: str = Field("", max_length=1000)
+
+
+class GroupWish(BaseModel):
+    """What a new security group lets in; it lets everything out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    description: str = Field("", max_length=4000)
+    allow: list[Annotated[str, Field(max_length=60)]] = Field(
+        default_factory=list, max_length=100, examples=[["ssh", "http", "tcp:8080"]],
+        description="From anybody, of both IP versions: " + ", ".join(f"`{w}`" for w in KNOWN) + ", `tcp:8080`, "
+        f"`udp:5000-5100`; `{OWN}`: all that comes from the group itself.",
+    )  # fmt: skip
+    rules: list[RuleBody] = Field(
+        default_factory=list, max_length=200,
+        description="Further rules; `group:` with the new name is the group itself.",
+    )
+
+    def wish(self, name: str) -> NewGroup:
+        """What the verb wants."""
+        rules = [NewRule(**rule.model_dump()) for rule in self.rules]
+        return NewGroup(name, self.description, self.allow, rules)
+
+
+class GroupBody(GroupWish):
+    """A security group to be made."""
+
+    name: str = Field(max_length=400)
+
+
+class GroupChange(BaseModel):
+    """What is to change of a security group; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(None, max_length=400)
+    description: str | None = Field(None, max_length=4000)
+    stateless: bool | None = Field(None, description="Follow no connections: answers need rules of their own.")
+
+
+class GroupCopy(BaseModel):
+    """How the copy of a security group is called."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(max_length=400)
+    description: str | None = Field(None, max_length=4000, description="The source's where left out.")
 
 
 class RuleChange(BaseModel):
@@ -101,8 +120,9 @@ def list_groups(
 
 @router.post("", summary="Create a security group", status_code=201)
 def create_group(ctx: Ctx, body: GroupBody, dry_run: bool = False) -> JSONResponse:
-    """It lets everything out and nothing in, until rules are added."""
-    intent = service.create_group(ctx, body.name, body.description)
+    """It lets everything out, and in what is said; nothing until rules are added where nothing is."""
+    wish = body.wish(body.name)
+    intent = service.create_group(ctx, wish.name, wish.description, allow=wish.allow, rules=wish.rules)
     made = intent.subject.id
     return answer(ctx, intent, dry_run=dry_run, status=201, row=lambda: _show(ctx, service.get_group(ctx, made)))
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from yun.base.context import Context
 from yun.network import service
 from yun.network.api import show
+from yun.network.api.groups import GroupWish
 from yun.network.model import Network, Subnet
 from yun.network.service import NetworkChanges, NewNetwork, NewSubnet, SubnetChanges
 from yun.operations.answer import answer
@@ -55,8 +56,14 @@ class SubnetBody(BaseModel):
         return NewSubnet(**self.model_dump())
 
 
+class OwnGroup(GroupWish):
+    """A security group that is made with a network."""
+
+    name: str = Field("", max_length=400, description="The network's name where left out.")
+
+
 class NetworkBody(BaseModel):
-    """A network to be made, with its first subnet if it is to have one."""
+    """A network to be made, with its first subnet and a security group if it is to have them."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -68,6 +75,7 @@ class NetworkBody(BaseModel):
     physical: str | None = Field(None, max_length=100, description="A physical network, for administrators.")
     vlan: int | None = Field(None, ge=-(2**53), le=2**53, description="Its tag there; null: none.")
     external: bool = Field(False, description="For routers and floating IPs of all projects, not for machines.")
+    security_group: OwnGroup | None = Field(None, description="One that is made in the same operation.")
 
 
 class NetworkPatch(BaseModel):
@@ -148,16 +156,23 @@ def list_networks(
 
 @router.post("/networks", summary="Create a network", status_code=201)
 def create_network(ctx: Ctx, body: NetworkBody, dry_run: bool = False) -> JSONResponse:
-    """A network, with its first subnet if the body has one."""
+    """A network, with its first subnet and a security group if the body has them: all of it or nothing."""
+    own = body.security_group
     new = NewNetwork(
         body.name, body.description, body.mtu, body.domain, body.subnet.new() if body.subnet else None,
-        body.physical, body.vlan, body.external,
+        body.physical, body.vlan, body.external, own.wish(own.name) if own else None,
     )  # fmt: skip
     intent = service.create_network(ctx, new)
-    made = intent.subject.id
-    return answer(
-        ctx, intent, dry_run=dry_run, status=201, row=lambda: _network(ctx, service.get_network(ctx, made))
-    )
+    made, group_id = intent.subject.id, intent.arguments.get("group_id")
+
+    def row() -> dict[str, Any]:
+        shown = _network(ctx, service.get_network(ctx, made))
+        if group_id is not None:
+            group = service.get_group(ctx, group_id)
+            shown["security_group"] = {"id": group.id, "name": group.name}
+        return shown
+
+    return answer(ctx, intent, dry_run=dry_run, status=201, row=row)
 
 
 @router.get("/networks/{ref}", summary="Show a network")

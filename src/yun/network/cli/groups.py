@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from yun.base.messages import _
-from yun.network.cli.shared import given, quote, reached
+from yun.network.cli.shared import ALLOW, given, quote, reached
 from yun.web.command import Group, failure, option, output, pass_client, searching
 
 if TYPE_CHECKING:
@@ -49,10 +49,11 @@ def show_group(client: Client, ref: str) -> None:
 @security_group.command("create", help=_("Create a security group."))
 @click.argument("name")
 @option("--description", help=_("A line about it."))
+@ALLOW
 @pass_client
-def create_group(client: Client, name: str, description: str | None) -> None:
+def create_group(client: Client, name: str, description: str | None, allow: tuple[str, ...]) -> None:
     """Create a security group."""
-    client.change("POST", "/security-groups", given(name=name, description=description))
+    client.change("POST", "/security-groups", given(name=name, description=description, allow=allow))
 
 
 @security_group.command("delete", help=_("Delete a security group."))

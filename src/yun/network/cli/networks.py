@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from yun.base.messages import _
-from yun.network.cli.shared import given, quote, subnet_body, told
+from yun.network.cli.shared import ALLOW, given, quote, subnet_body, told
 from yun.web.command import Group, option, output, pass_client, searching
 
 if TYPE_CHECKING:
@@ -64,12 +64,14 @@ def show_network(client: Client, ref: str) -> None:
 @option("--description", help=_("A line about it."))
 @option("--physical", metavar="NAME", help=_("Put it on a physical network."))
 @option("--vlan", type=int, help=_("Its VLAN tag there."))
+@option("--security-group", "group", metavar="NAME", help=_("Make a security group with it, all of it or nothing."))
+@ALLOW
 @option("--external", is_flag=True, default=None, help=_("For routers and floating IPs of all projects alone."))
 @pass_client
 def create_network(
     client: Client, name: str, cidr: str | None, gateway: str | None, dns: tuple[str, ...], domain: str | None,
     no_dhcp: bool, no_router: bool, mtu: int | None, description: str | None, physical: str | None, vlan: int | None,
-    external: bool | None,
+    external: bool | None, group: str | None, allow: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Create a network."""
     body = given(name=name, mtu=mtu, description=description, domain=domain)
@@ -77,6 +79,8 @@ def create_network(
     if cidr:
         said = told(dns, (), (), None, None)
         body["subnet"] = subnet_body(cidr, gateway, said, no_dhcp=no_dhcp, no_router=no_router)
+    if group is not None or allow:
+        body["security_group"] = given(name=group, allow=allow)
     client.change("POST", "/networks", body)
 
 

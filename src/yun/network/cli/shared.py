@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from yun.base.messages import _
+from yun.web.command import option
+
+ALLOW = option("--allow", multiple=True, metavar="WORD", help=_(
+    "What the new group lets in from anybody, such as ssh, http, ping or tcp:8080, or own for itself; may be repeated."
+))  # fmt: skip
+
 
 def quote(reference: str) -> str:
     """A reference as a part of an address."""

@@ -13,8 +13,13 @@ Values = dict[str, Any]
 
 
 @operation("network.create")
-def create_network(op: Op, network_id: str, targets: Targets) -> Any:
-    """Make a network, with its first subnet if it has one."""
+def create_network(op: Op, network_id: str, targets: Targets, group_id: str | None = None) -> Any:
+    """Make a network, with its first subnet and a security group if it has them."""
+    if group_id is not None:
+        things = [["network", network_id], ["security_group", group_id]]
+        op.step(steps.keep_all, things)
+        op.step(routing.follow_all, things, targets)
+        return {"network_id": network_id, "security_group_id": group_id}
     op.step(steps.keep, "network", network_id)
     op.step(routing.follow_new, "network", network_id, targets)
     return {"network_id": network_id}

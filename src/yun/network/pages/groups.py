@@ -30,30 +30,18 @@ from yun.web.pages import (
     preview,
     render,
     word,
+    words,
 )
 from yun.web.searching import searched
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
-WELL_KNOWN = (
-    ("", _("Own rule"), "", ""),
-    ("ssh", "SSH (22)", "tcp", "22"),
-    ("http", "HTTP (80)", "tcp", "80"),
-    ("https", "HTTPS (443)", "tcp", "443"),
-    ("ping", _("Ping (ICMP)"), "icmp", ""),
-    ("rdp", "RDP (3389)", "tcp", "3389"),
-    ("dns", "DNS (UDP 53)", "udp", "53"),
-    ("dns_tcp", "DNS (TCP 53)", "tcp", "53"),
-    ("ntp", "NTP (UDP 123)", "udp", "123"),
-    ("smtp", "SMTP (25)", "tcp", "25"),
-    ("mysql", "MySQL (3306)", "tcp", "3306"),
-    ("postgresql", "PostgreSQL (5432)", "tcp", "5432"),
-    ("redis", "Redis (6379)", "tcp", "6379"),
-    ("mongodb", "MongoDB (27017)", "tcp", "27017"),
-    ("nfs", "NFS (2049)", "tcp", "2049"),
-    ("wireguard", "WireGuard (UDP 51820)", "udp", "51820"),
-    ("all", _("Everything"), "any", ""),
-)
 TITLES: dict[str, Message] = {"name": _("Name"), "description": _("Description"), "stateless": _("Stateless")}
+
+
+def allowing() -> list[tuple[str, Message]]:
+    """What a new group may let in, by its word, with a title."""
+    usual = ("ssh", "ping", "http", "https", "rdp")
+    return [*((word, service.KNOWN[word][0]) for word in usual), (service.OWN, _("Everything from the same group"))]
 
 
 @router.get("/networks/security-groups")
@@ -72,13 +60,14 @@ def groups(ctx: Ctx, q: str = "", state: str = "", sort: str = "name", cursor: s
 def group_dialog(ctx: Ctx) -> Response:
     """The dialog for a group."""
     ctx.may("security_group.create")
-    return render(ctx, "network/group_dialog.html", action="/networks/security-groups")
+    return render(ctx, "network/group_dialog.html", action="/networks/security-groups", allowing=allowing())
 
 
 @router.post("/networks/security-groups")
 def create_group(ctx: Ctx, typed: Typed) -> Response:
     """Make a group."""
-    intent = service.create_group(ctx, word(typed, "name") or "", word(typed, "description") or "")
+    allow = words(typed, "allow")
+    intent = service.create_group(ctx, word(typed, "name") or "", word(typed, "description") or "", allow=allow)
     operation = submit(ctx, intent)
     return accepted(ctx, operation, location=f"/networks/security-groups/{operation.subject_id}")
 
@@ -193,19 +182,17 @@ def _choices(ctx: Context, group: SecurityGroup) -> dict[str, Any]:
     return {
         "others": service.list_of(inside, SecurityGroup, sort="name", limit=1000).items,
         "sets": service.list_of(inside, AddressSet, sort="name", limit=1000).items,
-        "known": WELL_KNOWN,
+        "known": [("", _("Own rule")), *((name, title) for name, (title, *_rest) in service.KNOWN.items())],
     }
 
 
 def _wish(form: FormData) -> service.NewRule:
-    known = {name: (protocol, port) for name, _title, protocol, port in WELL_KNOWN if name}
     kind = word(form, "kind") or ""
     remote = word(form, "remote_group") or word(form, "remote_set") or word(form, "remote")
     direction, family = word(form, "direction") or "ingress", word(form, "family") or "ipv4"
     description = word(form, "description") or ""
-    if kind in known:
-        protocol, port = known[kind]
-        least = int(port) if port else None
+    if kind in service.KNOWN:
+        _title, protocol, least = service.KNOWN[kind]
         return service.NewRule(direction, protocol, least, least, remote, family, description=description)
     return service.NewRule(
         direction, word(form, "protocol") or "tcp", number(form, "port_min"), number(form, "port_max"), remote, family,

@@ -12,6 +12,7 @@ from yun.network import service
 from yun.network.api import show
 from yun.network.model import Network, Port
 from yun.network.pages.changes import typed_ways
+from yun.network.pages.groups import allowing
 from yun.network.service.search import FIELDS
 from yun.operations.intent import Intent
 from yun.operations.service import submit
@@ -28,6 +29,7 @@ from yun.web.pages import (
     render,
     ticked,
     word,
+    words,
 )
 from yun.web.searching import searched
 from yun.web.typed import listed
@@ -61,7 +63,7 @@ def network_form(ctx: Ctx) -> Response:
     known = service.physical_names(ctx) if ctx.allowed("network.provide") else []
     return render(
         ctx, "network/network_form.html", action="/networks", preview_url="/networks/new/preview",
-        physical=[(name, name) for name in known],
+        physical=[(name, name) for name in known], allowing=allowing(),
     )  # fmt: skip
 
 
@@ -78,11 +80,18 @@ def new_subnet(form: FormData) -> service.NewSubnet:
     )  # fmt: skip
 
 
+def _new_group(form: FormData) -> service.NewGroup | None:
+    """The security group that is to come with it."""
+    if not ticked(form, "with_group"):
+        return None
+    return service.NewGroup(word(form, "security_group.name") or "", allow=words(form, "security_group.allow"))
+
+
 def _new_network(ctx: Context, form: FormData) -> Intent:
     subnet = new_subnet(form) if word(form, "cidr") else None
     new = service.NewNetwork(
         word(form, "name") or "", word(form, "description") or "", number(form, "mtu"), word(form, "network_domain"),
-        subnet, word(form, "physical"), number(form, "vlan"), ticked(form, "external"),
+        subnet, word(form, "physical"), number(form, "vlan"), ticked(form, "external"), _new_group(form),
     )  # fmt: skip
     return service.create_network(ctx, new)
 

@@ -75,7 +75,7 @@ from yun.network.service.forwarding import (
     get_forwarding,
     outside_address,
 )
-from yun.network.service.groups import NewRule, add_rule, create_group, delete_group, remove_rule, say
+from yun.network.service.groups import NewRule, add_rule, delete_group, remove_rule, say
 from yun.network.service.legs import add_interface, clear_gateway, interface_of, remove_interface, set_gateway
 from yun.network.service.look import (
     addresses_of,
@@ -102,6 +102,7 @@ from yun.network.service.look import (
     subnets_of,
 )
 from yun.network.service.networks import NewNetwork, create_network, create_subnet, delete_network, delete_subnet
+from yun.network.service.new_groups import KNOWN, OWN, NewGroup, create_group
 from yun.network.service.paths import floating_through, inner_choices, routers_on, routes_of
 from yun.network.service.peering import (
     NewPeering,
@@ -147,11 +148,11 @@ from yun.network.service.tags import tag_network
 from yun.network.service.topologies import topology
 
 __all__ = [
-    "MOST_HOPS", "NETWORK_TITLES", "ON_FAILURE", "PORT_NUMBERS", "PORT_TITLES", "SUBNET_TITLES", "ChainChanges",
-    "FloatingIpPlan", "NetworkChanges", "NewBalancer", "NewChain", "NewForwarding", "NewHop", "NewListener",
-    "NewNetwork", "NewPeering", "NewPhysical", "NewPort", "NewRouter", "NewRule", "NewSubnet", "PortChanges",
-    "PortPlan", "SubnetChanges", "accept_peering", "add_address", "add_interface", "add_listener", "add_member",
-    "add_route", "add_rule", "addresses_in", "addresses_of", "allocate", "associate", "backends_of",
+    "KNOWN", "MOST_HOPS", "NETWORK_TITLES", "ON_FAILURE", "OWN", "PORT_NUMBERS", "PORT_TITLES", "SUBNET_TITLES",
+    "ChainChanges", "FloatingIpPlan", "NetworkChanges", "NewBalancer", "NewChain", "NewForwarding", "NewGroup",
+    "NewHop", "NewListener", "NewNetwork", "NewPeering", "NewPhysical", "NewPort", "NewRouter", "NewRule", "NewSubnet",
+    "PortChanges", "PortPlan", "SubnetChanges", "accept_peering", "add_address", "add_interface", "add_listener",
+    "add_member", "add_route", "add_rule", "addresses_in", "addresses_of", "allocate", "associate", "backends_of",
     "behind_floating_ip", "capture", "capture_file", "card_now", "chains_of_ports", "chains_of_router",
     "change_listener", "clear_gateway", "create_balancer", "create_chain", "create_forwarding", "create_group",
     "create_network", "create_peering", "create_physical", "create_port", "create_record", "create_router",

@@ -27,6 +27,7 @@ RULE_COLUMNS = (
     "id", "group_id", "direction", "family", "protocol", "port_min", "port_max", "icmp_type", "icmp_code",
     "remote_cidr", "remote_group_id", "remote_set_id", "description",
 )  # fmt: skip
+GROUP_USE = "security_group_use"
 DIRECTIONS, FAMILIES = ("ingress", "egress"), ("ipv4", "ipv6")
 
 
@@ -45,37 +46,6 @@ class NewRule:
     icmp_type: int | None = None
     icmp_code: int | None = None
     description: str = ""
-
-
-def create_group(ctx: Context, name: str, description: str = "") -> Intent:
-    """A group of the context's project with two rules that let everything out. Raises `Invalid`, `Conflict`."""
-    project_id = look.project_of(ctx)
-    ctx.may("security_group.create")
-    clean = checks.name(name)
-    look.refuse_taken(ctx.session, SecurityGroup, clean, project_id=project_id)
-    group = SecurityGroup(
-        id=new_id(SecurityGroup.PREFIX),
-        project_id=project_id,
-        name=clean,
-        description=checks.description(description),
-        is_default=False,
-    )
-
-    def write(session: Session) -> None:
-        session.add(group)
-        session.flush()
-        session.add_all(outward(group.id))
-
-    return Intent(
-        kind="security_group.create",
-        title=_("Create security group {name}", name=clean),
-        subject=subject_of(group),
-        subjects=(use_of(group.id),),
-        project_id=project_id,
-        arguments={"group_id": group.id},
-        effects=(_("A security group {name} is made; it lets everything out and nothing in.", name=clean),),
-        write=write,
-    )
 
 
 def outward(group_id: str) -> list[SecurityRule]:
@@ -278,6 +248,8 @@ def _remote(
     elif remote[0].isdigit() or colon:
         clean = checks.filter_cidr(remote, "remote", family=family)
         return (None if clean.endswith("/0") else clean), None, None
+    if remote == group.name and kind != "set":
+        return None, group.id, None
     other = _named(ctx, remote, kind if colon else "")
     look.must_allow_state(other)
     if other.project_id != group.project_id:
@@ -322,7 +294,7 @@ def subject_of(group: SecurityGroup) -> Subject:
 
 def use_of(group_id: str) -> Subject:
     """What names a group: see `networks.tenancy`."""
-    return Subject("security_group_use", group_id)
+    return Subject(GROUP_USE, group_id)
 
 
 def _reach(session: Session, group: SecurityGroup) -> tuple[Message, ...]:

@@ -240,8 +240,10 @@ def _in_state(thing: Any, details: dict[str, Any]) -> Conflict:
     )
 
 
-def refuse_taken(session: Session, model: type[Any], name: str, **scope: str | None) -> None:
-    """Raise `Conflict` where another thing of the same scope has the name, in the trash too."""
+def refuse_taken(
+    session: Session, model: type[Any], name: str, *, field: str = "name", **scope: str | None
+) -> None:
+    """Raise `Conflict` naming ``field`` where another thing of the same scope has the name, in the trash too."""
     query = sa.select(model.state).where(model.name == name)
     for column, value in scope.items():
         query = query.where(getattr(model, column) == value)
@@ -252,7 +254,7 @@ def refuse_taken(session: Session, model: type[Any], name: str, **scope: str | N
     raise Conflict(
         _("The name {name} is taken.", name=name),
         hint=hint if state == TRASHED else None,
-        fields={"name": _("a name that is not taken")},
+        fields={field: _("a name that is not taken")},
     )
 
 

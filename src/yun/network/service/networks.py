@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -13,7 +14,8 @@ from yun.base.ids import new_id
 from yun.base.messages import Message, _
 from yun.network import checks
 from yun.network.model import TRASHED, LoadBalancer, Network, Port, Router, Subnet
-from yun.network.service import balancing, chaining, families, look, names, paths, physical
+from yun.network.service import balancing, chaining, families, groups, look, names, paths, physical
+from yun.network.service.new_groups import GroupPlan, NewGroup, plan_group
 from yun.network.service.rights import may_change
 from yun.network.service.subnets import NewSubnet, plan_subnet
 from yun.operations.intent import USER, Intent, Key, Subject
@@ -21,9 +23,9 @@ from yun.operations.intent import USER, Intent, Key, Subject
 
 @dataclass(frozen=True)
 class NewNetwork:
-    """A network to be made, with its first subnet if it has one. ``mtu`` in bytes, None: what the fabric carries;
-    ``domain`` is where its machines have names, None: the project's. ``physical`` puts it on a physical network, with
-    the tag ``vlan``; an ``external`` one is the whole cloud's, for routers and floating IPs alone."""
+    """A network to be made, with its first subnet and a security group if it has them. ``mtu`` in bytes, None: what the
+    fabric carries; ``domain`` is where its machines have names, None: the project's. ``physical`` puts it on a physical
+    network, with the tag ``vlan``; an ``external`` one is the whole cloud's, for routers and floating IPs alone."""
 
     name: str
     description: str = ""
@@ -33,6 +35,7 @@ class NewNetwork:
     physical: str | None = None
     vlan: int | None = None
     external: bool = False
+    group: NewGroup | None = None
 
 
 def subject_of(network: Network) -> Subject:
@@ -51,8 +54,8 @@ def tenant(network_id: str) -> Subject:
 
 
 def create_network(ctx: Context, new: NewNetwork) -> Intent:
-    """A network of the context's project, with its first subnet. Raises `Invalid` naming fields, `Conflict` where
-    the name is taken."""
+    """A network of the context's project, with its first subnet, and a security group that is called like it unless it
+    has a name. Raises `Invalid` naming fields, `Conflict` where a name is taken."""
     project_id = None if new.external else look.project_of(ctx)
     ctx.may("network.create")
     name = checks.name(new.name)
@@ -73,27 +76,46 @@ def create_network(ctx: Context, new: NewNetwork) -> Intent:
         vlan=place[1],
     )
     planned = plan_subnet(ctx, network, new.subnet) if new.subnet else None
+    group = _group(ctx, name, new)
 
     def write(session: Session) -> None:
         session.add(network)
         session.flush()
         if planned:
             planned.write(session)
+        if group:
+            group.write(session)
 
     keys, targets = reach(network.id, planned.router if planned else None)
+    arguments: dict[str, Any] = {"network_id": network.id, "targets": targets}
+    if group:
+        keys = (*keys, Key(f"security_group:{group.group.id}"))
+        arguments |= {"targets": [*targets, ["group", group.group.id]], "group_id": group.group.id}
     return Intent(
         kind="network.create",
-        title=_("Create network {name}", name=name),
+        title=_("Create network {name} with security group {group}", name=name, group=group.group.name) if group else
+        _("Create network {name}", name=name),
         subject=subject_of(network),
-        subjects=(tenancy(network.id),),
+        subjects=(tenancy(network.id), *((groups.subject_of(group.group), *group.subjects) if group else ())),
         project_id=project_id,
-        arguments={"network_id": network.id, "targets": targets},
+        arguments=arguments,
         keys=keys,
         effects=(
-            _("A network {name} is made.", name=name), *_placed(network), *(planned.effects if planned else ())
+            _("A network {name} is made.", name=name), *_placed(network), *(planned.effects if planned else ()),
+            *(group.effects if group else ()),
         ),
         write=write,
     )
+
+
+def _group(ctx: Context, name: str, new: NewNetwork) -> GroupPlan | None:
+    """The security group that comes with a network. Raises `Invalid` for one that machines cannot be on."""
+    if new.group is None:
+        return None
+    if new.external:
+        raise checks.refuse("security_group", _("No machine is on an external network."), _("none"))
+    wanted = new.group if new.group.name.strip() else replace(new.group, name=name)
+    return plan_group(ctx, wanted, under="security_group.")
 
 
 def _place(ctx: Context, new: NewNetwork) -> tuple[str | None, int | None]:

@@ -121,6 +121,7 @@ def create_port(ctx: Context, new: NewPort) -> Intent:
         kind="port.create",
         title=_("Create port {name} in {network}", name=port.name or port.address, network=plan.network.name),
         subject=_subject(port),
+        subjects=plan.subjects,
         project_id=project_id,
         arguments={"port_id": plan.id},
         keys=(Key(f"port:{plan.id}"),),

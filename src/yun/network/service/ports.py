@@ -29,8 +29,9 @@ from yun.network.model import (
     Subnet,
 )
 from yun.network.service import families, look, shares
+from yun.network.service.groups import GROUP_USE
 from yun.network.service.networks import tenant
-from yun.operations.intent import Subject
+from yun.operations.intent import USER, Subject
 
 DEFAULT = "default"
 MOST_GROUPS = 60
@@ -57,7 +58,8 @@ class PortPlan:
     @property
     def subjects(self) -> tuple[Subject, ...]:
         """What an operation touches that makes this port."""
-        return (Subject("port", self.port.id, self.port.address), tenant(self.network.id))
+        joined = (Subject(f"{GROUP_USE}{USER}", g.id) for g in self.groups if not g.is_default)
+        return (Subject("port", self.port.id, self.port.address), tenant(self.network.id), *joined)
 
     @property
     def effect(self) -> Message:

@@ -333,6 +333,19 @@ def keep(op: Op, session: Session, noun: str, identifier: str) -> None:
     rows.tell(session, noun, identifier, "created")
 
 
+def forget_all(op: Op, session: Session, output: Any, things: list[list[str]]) -> None:
+    """The things, and what came with them, have no row any more; the last one goes first."""
+    for noun, identifier in reversed(things):
+        rows.forget(session, noun, identifier)
+
+
+@tx_step(undo=forget_all)
+def keep_all(op: Op, session: Session, things: list[list[str]]) -> None:
+    """The things (noun, id) that came with the operation are there for good."""
+    for noun, identifier in things:
+        rows.tell(session, noun, identifier, "created")
+
+
 def restore(op: Op, session: Session, output: Any, noun: str, identifier: str) -> None:
     """The thing is out of the trash, and what went with it."""
     rows.restore(session, output or [[noun, identifier]])

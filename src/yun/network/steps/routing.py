@@ -30,6 +30,21 @@ def follow_new(op: Op, noun: str, identifier: str, targets: Targets) -> None:
     bring(op, targets)
 
 
+def withdraw_all(op: Op, output: Any, things: Targets, targets: Targets) -> None:
+    """What came with the operation has no row any more, and the engine follows."""
+    with op.write() as session:
+        for noun, identifier in reversed(things):
+            rows.forget(session, noun, identifier)
+    bring(op, targets)
+
+
+@step(undo=withdraw_all, retries=PATIENCE)
+def follow_all(op: Op, things: Targets, targets: Targets) -> None:
+    """The engine has all that came with the operation, in one transaction. After `keep_all`, as `follow_new` after
+    `keep`."""
+    bring(op, targets)
+
+
 def _tell(session: Session, router_id: str, at: Any) -> None:
     """A router whose parts changed has changed: its revision moves on."""
     router = session.get(Router, router_id)
