@@ -95,7 +95,7 @@ def as_new_ones(desk: Desk) -> None:
     desk.yun("trash", "purge", "rescue", "--yes")
     desk.yun("instance", "delete", "fresh", "--force")
     desk.yun("instance", "purge", "fresh", "--yes")
-    desk.yun("pool", "delete", "other", "--yes")
+    desk.yun("pool", "delete", "other")
 
 
 # ── the walk ──
