@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from yun.base.messages import Message, _
 from yun.web.client import Client, Target, find_target
-from yun.web.command import Group, Root, option, pass_client
+from yun.web.command import Group, Option, Root, option, pass_client
 from yun.web.output import output
 
 ROWS: list[dict[str, Any]] = [
@@ -217,6 +217,14 @@ def test_a_cloud_that_is_not_there_is_exit_code_nine(monkeypatch: pytest.MonkeyP
     shown = run("thing", "list")
     assert shown.exit_code == 9
     assert "does not answer" in shown.stderr
+
+
+def test_what_stands_for_a_value_is_in_the_persons_language_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YUN_LANG", "zh")
+    told = click.Command("paint", params=[Option(["--colour"], metavar=_("NAME"))])
+    said = CliRunner().invoke(told, ["--help"]).output
+    assert "Message(" not in said
+    assert "--colour 名称" in said
 
 
 def test_help_is_there_at_once() -> None:

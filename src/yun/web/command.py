@@ -181,11 +181,16 @@ class _Spoken:
 
 
 class Option(_Spoken, click.Option):
-    """An option whose ``help`` is a `Message`."""
+    """An option whose ``help`` is a `Message`, as its ``metavar`` may be."""
 
     def __init__(self, param_decls: Sequence[str] | None = None, *, help: Message | None = None, **rest: Any) -> None:
         super().__init__(param_decls, **rest)
         self._help = help
+
+    def make_metavar(self, *args: Any, **context: Any) -> str:
+        """What stands for its value in a help, in the person's language."""
+        told: Any = super().make_metavar(*args, **context)
+        return say(told) if isinstance(told, Message) else str(told)
 
 
 class Formatter(click.HelpFormatter):
@@ -296,7 +301,7 @@ class Root(Group):
 
 
 def option(*names: str, help: Message | None = None, **rest: Any) -> Callable[[Any], Any]:
-    """`click.option` with a `Message` as its help."""
+    """`click.option` with a `Message` as its help, and perhaps as its metavar."""
     return click.option(*names, cls=Option, help=help, **rest)
 
 
