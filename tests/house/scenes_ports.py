@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.house.scenes_networks import BOTH
 from tests.house.scenes_nics import first
-from tests.house.story import MAKE_NET, Ask, Scene, first_port, instance
+from tests.house.story import MAKE_GROUP, MAKE_NET, Ask, Scene, first_port, instance
 from yun.base.context import Context
 from yun.compute import service as compute
 from yun.network import service as network
@@ -65,6 +66,13 @@ SCENES: dict[str, Scene] = {
     ),
 }
 MORE: dict[str, Scene] = {
+    "port.create of many with an address of each family": Scene(
+        lambda ctx: network.create_port(ctx, network.NewPort(
+            network="n1", count=3, hostname="h{n}", groups=["g1"],
+            changes=network.PortChanges(name="p-{n:02d}", ingress_kbps=10_000),
+        )),
+        (MAKE_NET, BOTH, MAKE_GROUP),
+    ),
     "port.update that opens it": Scene(
         lambda ctx: network.update_port(ctx, port(ctx), network.PortChanges(port_security=False)),
         (MAKE_NET, MAKE_PORT),

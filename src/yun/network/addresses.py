@@ -54,6 +54,9 @@ _RANGES = (
     .where(AddressRange.subnet_id == _SUBNET, AddressRange.first <= _HIGH, AddressRange.last >= _LOW)
     .order_by(AddressRange.first)
 )
+_PLACES = sa.select(Reservation.place).where(
+    Reservation.subnet_id == _SUBNET, Reservation.place >= _LOW, Reservation.place <= _HIGH
+)
 _TAKEN = sa.select(sa.func.count()).where(
     Reservation.subnet_id == _SUBNET, Reservation.place >= _LOW, Reservation.place <= _HIGH
 )
@@ -92,6 +95,62 @@ def take(session: Session, subnet: Subnet, address: str, owner: tuple[str, str],
     values = {"subnet_id": subnet.id, "place": place, "owner_kind": owner[0], "owner_id": owner[1]}
     session.execute(_TAKE, values)
     return address_at(subnet, place)
+
+
+def choose_many(session: Session, subnet: Subnet, count: int) -> list[str]:
+    """So many addresses that can be had now, the lowest free ones of the pool; as `choose`, but read in one pass."""
+    planned: set[tuple[str, int]] = session.info.setdefault(PLANNED, set())
+    mine = {place for subnet_id, place in planned if subnet_id == subnet.id}
+    high = place_of(subnet, subnet.pool_end)
+    found: list[int] = []
+    floor, window = place_of(subnet, subnet.pool_start), max(256, 2 * count)
+    while len(found) < count:
+        floor = _gap(session, subnet, floor)
+        if floor > high:
+            raise _too_few(session, subnet, count)
+        last = min(floor + window - 1, high)
+        taken = set(session.scalars(_PLACES, {"subnet": subnet.id, "low": floor, "high": last})) | mine
+        for kept in ranges(session, subnet, floor, last):
+            taken |= set(range(max(kept.first, floor), min(kept.last, last) + 1))
+        found += [place for place in range(floor, last + 1) if place not in taken][: count - len(found)]
+        floor = last + 1
+    planned |= {(subnet.id, place) for place in found}
+    return [address_at(subnet, place) for place in found]
+
+
+def take_many(
+    session: Session, subnet: Subnet, wanted: list[tuple[str, tuple[str, str]]], *, fixed: bool = True
+) -> list[str]:
+    """Each address belongs to its owner (kind, id) from this transaction on, as `take`, in one statement.
+
+    Where somebody was faster, all of them are chosen anew unless they are ``fixed``; those taken are returned.
+    """
+    chosen = [address for address, _owner in wanted]
+    held = [_held(session, subnet, place_of(subnet, address)) for address in chosen]
+    for address, sure in zip(chosen, held, strict=True):
+        if not sure and _taken(session, subnet, place_of(subnet, address)):
+            if fixed:
+                raise _conflict(session, subnet, address)
+            chosen = choose_many(session, subnet, len(wanted))
+            break
+    session.flush()  # the subnet may be as new
+    session.execute(_TAKE, [
+        {"subnet_id": subnet.id, "place": place_of(subnet, address), "owner_kind": kind, "owner_id": owner}
+        for address, (_old, (kind, owner)) in zip(chosen, wanted, strict=True)
+    ])  # fmt: skip
+    return chosen
+
+
+def _too_few(session: Session, subnet: Subnet, count: int) -> NoCapacity:
+    numbers = {"total": total(subnet), "free": free(session, subnet)}
+    return NoCapacity(
+        _(
+            "The subnet {subnet} has {free} of {total} addresses left, {count} are needed.",
+            subnet=subnet.name or subnet.cidr, count=count, **numbers,
+        ),
+        hint=_("Purge what lies in the trash, or use another subnet."),
+        details={"subnet_id": subnet.id, **numbers},
+    )  # fmt: skip
 
 
 def refuse_taken(session: Session, subnet: Subnet, address: str, field: str = "address") -> None:
@@ -205,6 +264,17 @@ def new_mac(session: Session) -> str:
         mac = "52:54:00:" + ":".join(f"{b:02x}" for b in os.urandom(3))
         if not _used(session, mac):
             return mac
+
+
+def new_macs(session: Session, count: int) -> list[str]:
+    """So many MAC addresses as `new_mac` gives."""
+    found: set[str] = set()
+    while len(found) < count:
+        macs = {"52:54:00:" + ":".join(f"{b:02x}" for b in os.urandom(3)) for _n in range(count - len(found))}
+        used = {mac for table in (Port, RouterInterface)
+                for mac in session.scalars(sa.select(table.mac).where(table.mac.in_(macs)))}  # fmt: skip
+        found |= macs - used
+    return sorted(found)
 
 
 def _used(session: Session, mac: str) -> bool:

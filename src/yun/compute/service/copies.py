@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from yun.base.context import Context
-from yun.base.errors import Invalid
 from yun.base.ids import as_uuid, new_id
-from yun.base.messages import _
+from yun.base.naming import numbered
 from yun.compute.media.model import CdDrive
 from yun.compute.model import Instance, State
 from yun.compute.names import check_name, hostname_for
@@ -27,7 +25,6 @@ from yun.storage.model import Attachment
 from yun.storage.service import Disk, VolumePlan
 
 MOST_COPIES = 100
-NUMBER = re.compile(r"\{n(?::0?([1-9]))?\}")
 
 OWN = frozenset({
     "id", "uuid", "project_id", "name", "hostname", "state", "reason", "boot_id", "agent", "started_at",
@@ -63,29 +60,8 @@ def taken_over(session: Session, table: type[Any], identifier: str, own: frozens
 def names_for(pattern: str, count: int) -> list[str]:
     """``count`` names: ``{n}`` stands for the number, ``{n:02d}``-like with leading zeros; without one the number is
     added. Each is checked, and they differ. Raises `Invalid`."""
-    if not 1 <= count <= MOST_COPIES:
-        raise Invalid(
-            _("{count} copies at once are not possible.", count=count),
-            fields={"count": _("1 to {most}", most=MOST_COPIES)},
-        )
-    pattern = re.sub(r"\{n:(0?[1-9])d\}", r"{n:\1}", pattern)
-    if not pattern.strip():
-        return [check_name(pattern)]
-    if count > 1 and "{n" in NUMBER.sub("", pattern):
-        raise Invalid(
-            _("The number in a name is not written like that."),
-            fields={"name": _("{plain} for the number, {zeros} with leading zeros", plain="{n}", zeros="{n:02d}")},
-        )
-    if count > 1 and not NUMBER.search(pattern):
-        pattern = f"{pattern.strip()}-{{n}}"
-    made = []
-    for number in range(1, count + 1):
-        made.append(check_name(_numbered(pattern, number)))
-    return made
-
-
-def _numbered(pattern: str, number: int) -> str:
-    return NUMBER.sub(lambda found: f"{number:0{found[1] or 1}d}", pattern)
+    names = numbered(pattern, count, most=MOST_COPIES)
+    return [check_name(pattern)] if not pattern.strip() else [check_name(name) for name in names]
 
 
 @dataclass(frozen=True)

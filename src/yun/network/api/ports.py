@@ -57,13 +57,17 @@ class PortBody(PortWish):
     network: str | None = Field(None, max_length=400, description="Name or id; the project's default one.")
     addresses: list[str] = Field(default_factory=list, max_length=50, description="The first is what DHCP gives.")
     hostname: str = Field("", max_length=100, description="Its name in the network's DNS.")
+    count: int = Field(
+        1, ge=-BIG, le=BIG, description="So many alike, up to 100, all or none. `{n}` in `name` and `hostname` is the "
+        "number of each, `{n:02d}` with leading zeros; without it the number is added.",
+    )  # fmt: skip
 
     def new(self) -> NewPort:
         """What the verb wants."""
-        own = ("network", "addresses", "hostname", "security_groups", "mac")
+        own = ("network", "addresses", "hostname", "security_groups", "mac", "count")
         return NewPort(
             network=self.network, addresses=self.addresses, groups=self.security_groups, mac=self.mac,
-            hostname=self.hostname, changes=PortChanges(**self.wishes(*own)),
+            hostname=self.hostname, count=self.count, changes=PortChanges(**self.wishes(*own)),
         )  # fmt: skip
 
 
@@ -111,13 +115,19 @@ def list_ports(
 
 @router.post("", summary="Create a port", status_code=201)
 def create_port(ctx: Ctx, body: PortBody, dry_run: bool = False) -> JSONResponse:
-    """A port that is in no instance yet; its addresses and MAC are reserved."""
+    """A port that is in no instance yet; its addresses and MAC are reserved. Of many the answer is the first, and under
+    `ports` all of them with `id`, `name` and `address`."""
     intent = service.create_port(ctx, body.new())
     made = intent.subject.id
-    return answer(
-        ctx, intent, dry_run=dry_run, status=201,
-        row=lambda: show.ports(ctx.session, [service.get_port(ctx, made)])[0],
-    )  # fmt: skip
+
+    def row() -> dict[str, Any]:
+        shown = show.ports(ctx.session, [service.get_port(ctx, made)])[0]
+        if listed := intent.arguments.get("port_ids"):
+            rows = service.ports_by_id(ctx.session, listed)
+            shown["ports"] = [{"id": i, "name": rows[i].name, "address": rows[i].address} for i in listed]
+        return shown
+
+    return answer(ctx, intent, dry_run=dry_run, status=201, row=row)
 
 
 @router.get("/{ref}", summary="Show a port")

@@ -104,14 +104,15 @@ def _senders(pairs: list[dict[str, Any]]) -> str:
 @option("--network", help=_("The network it is in; the project's default one where left out."))
 @option("--address", "addresses", multiple=True, help=_("A certain address; may be repeated, DHCP gives the first."))
 @option("--hostname", help=_("Its name in the network's DNS."))
+@option("--count", type=int, help=_("So many alike; {n} in name and host name is the number, {n:02d} with zeros."))
 @wishing
 @pass_client
 def create_port(
-    client: Client, network: str | None, addresses: tuple[str, ...], hostname: str | None, groups: tuple[str, ...],
-    pairs: tuple[str, ...], **values: Any,
+    client: Client, network: str | None, addresses: tuple[str, ...], hostname: str | None, count: int | None,
+    groups: tuple[str, ...], pairs: tuple[str, ...], **values: Any,
 ) -> None:  # fmt: skip
-    """Make one."""
-    body = given(network=network, addresses=list(addresses) or None, hostname=hostname)
+    """Make one, or many."""
+    body = given(network=network, addresses=list(addresses) or None, hostname=hostname, count=count)
     client.change("POST", "/ports", {**body, **_wishes(groups, pairs, values)})
 
 

@@ -12,8 +12,11 @@ Targets = list[list[str]]
 
 
 @operation("port.create")
-def create_port(op: Op, port_id: str) -> Any:
-    """Make a port that is in no instance yet."""
+def create_port(op: Op, port_id: str, port_ids: list[str] | None = None) -> Any:
+    """Make a port that is in no instance yet, or many."""
+    if port_ids is not None:
+        op.step(ports.keep_all_ports, port_ids)
+        return {"port_id": port_id, "port_ids": port_ids}
     op.step(ports.keep_port, port_id)
     return {"port_id": port_id}
 

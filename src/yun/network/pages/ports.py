@@ -93,12 +93,19 @@ def _typed(form: FormData) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _count(form: FormData) -> int:
+    """How many are made; one where nothing is said."""
+    found = number(form, "count")
+    return 1 if found is None else found
+
+
 def _new(ctx: Context, form: FormData) -> Intent:
     typed = _typed(form)
     groups = typed.pop("security_groups")
     new = service.NewPort(
         network=word(form, "network"), addresses=listed(word(form, "addresses") or ""), groups=groups,
-        mac=word(form, "mac"), hostname=word(form, "hostname") or "", changes=service.PortChanges(**typed),
+        mac=word(form, "mac"), hostname=word(form, "hostname") or "", count=_count(form),
+        changes=service.PortChanges(**typed),
     )  # fmt: skip
     return service.create_port(ctx, new)
 
@@ -113,7 +120,8 @@ def plan_port(ctx: Ctx, typed: Typed) -> Response:
 def create_port(ctx: Ctx, typed: Typed) -> Response:
     """Make a port."""
     operation = submit(ctx, _new(ctx, typed))
-    return accepted(ctx, operation, location=f"/networks/ports/{operation.subject_id}")
+    one = _count(typed) == 1
+    return accepted(ctx, operation, location=f"/networks/ports/{operation.subject_id}" if one else "/networks/ports")
 
 
 # ── one that is there ──

@@ -103,6 +103,7 @@ from yun.network.service.look import (
 )
 from yun.network.service.networks import NewNetwork, create_network, create_subnet, delete_network, delete_subnet
 from yun.network.service.new_groups import KNOWN, OWN, NewGroup, create_group
+from yun.network.service.new_ports import create_port
 from yun.network.service.paths import floating_through, inner_choices, routers_on, routes_of
 from yun.network.service.peering import (
     NewPeering,
@@ -129,7 +130,6 @@ from yun.network.service.port_verbs import (
     NewPort,
     PortChanges,
     add_address,
-    create_port,
     delete_port,
     remove_address,
     told_port,

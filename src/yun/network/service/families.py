@@ -67,6 +67,26 @@ def plan(session: Session, network: Network, wanted: str | None, mac: str) -> li
     return parts
 
 
+def plan_many(session: Session, network: Network, macs: list[str]) -> list[list[Part]]:
+    """As `plan` for a port with each of these MACs, each family in one pass and all of one subnet."""
+    subnets = look.subnets_of(session, network.id)
+    if not subnets:
+        plan(session, network, None, "")  # says so
+    found: list[list[Part]] = [[] for _mac in macs]
+    for version in (4, 6):
+        same = [s for s in subnets if version_of(s) == version]
+        if not same:
+            continue
+        subnet = next((s for s in same if self_made(s) or addresses.free(session, s) >= len(macs)), same[0])
+        chosen = (
+            [addresses.own(session, subnet, mac) for mac in macs] if self_made(subnet)
+            else addresses.choose_many(session, subnet, len(macs))
+        )  # fmt: skip
+        for parts, address in zip(found, chosen, strict=True):
+            parts.append(Part(subnet, address, self_made(subnet)))
+    return found
+
+
 def pick(session: Session, subnet: Subnet, wanted: str | None, mac: str) -> Part:
     """An address of the subnet for a port with this MAC: the wanted one, the guest's own, or the lowest free one."""
     if not self_made(subnet):

@@ -63,13 +63,15 @@ class PortChanges:
 class NewPort:
     """A port to be made. ``addresses``: certain ones of the network's subnets, the first one is what DHCP gives; none:
     one is chosen. ``groups``: names or ids, None: the project's default one. ``changes`` are what else of it is to be
-    so from the beginning."""
+    so from the beginning. ``count`` ports alike at once have numbers in their names and host names, as in
+    `numbered`."""
 
     network: str | None = None
     addresses: Sequence[str] = ()
     groups: Sequence[str] | None = None
     mac: str | None = None
     hostname: str = ""
+    count: int = 1
     changes: PortChanges = field(default_factory=PortChanges)
 
 
@@ -94,49 +96,6 @@ def told_wish(ctx: Context, port: Port, given: Mapping[str, Any]) -> dict[str, A
     return told
 
 
-def create_port(ctx: Context, new: NewPort) -> Intent:
-    """A port that is in no instance yet; its addresses and MAC are reserved from now on.
-
-    Raises `Invalid` naming fields, `Conflict` for a taken address or MAC, `NoCapacity` for a full pool.
-    """
-    project_id = look.project_of(ctx)
-    ctx.may("port.create")
-    listed = list(dict.fromkeys(a.strip() for a in new.addresses if a.strip()))
-    if len(listed) > MOST_ADDRESSES:
-        raise checks.refuse("addresses", _("Too many addresses."), _("at most {most}", most=MOST_ADDRESSES))
-    plan = ports.plan_port(
-        ctx, network=new.network, address=listed[0] if listed else None, groups=new.groups, mac=new.mac,
-        hostname=checks.hostname(new.hostname),
-    )  # fmt: skip
-    asked = [_choose(ctx.session, plan.network, a, plan.port.mac) for a in listed[1:]]
-    chosen = {families.version_of(part.subnet) for part in asked}
-    plan = replace(plan, more=(*(p for p in plan.more if families.version_of(p.subnet) not in chosen), *asked))
-    values = _checked(ctx, plan.port, plan.network, new.changes.given())
-    values.pop("place", None)
-    for name, value in values.items():
-        setattr(plan.port, name, value)
-
-    port = plan.port
-    return Intent(
-        kind="port.create",
-        title=_("Create port {name} in {network}", name=port.name or port.address, network=plan.network.name),
-        subject=_subject(port),
-        subjects=plan.subjects,
-        project_id=project_id,
-        arguments={"port_id": plan.id},
-        keys=(Key(f"port:{plan.id}"),),
-        effects=(
-            plan.effect,
-            _groups_said([g.name for g in plan.groups]),
-            *_said(plan.port, plan.network, values),
-            _("It is in no instance yet: addresses and MAC {mac} are kept for it.", mac=port.mac),
-        ),
-        capacity=(plan.capacity,),
-        write=plan.write,
-        instant=True,
-    )
-
-
 def update_port(ctx: Context, port: Port, changes: PortChanges) -> Intent:
     """Other name, groups, limits, senders; MAC and first address where it is in no instance.
 
@@ -156,13 +115,13 @@ def update_port(ctx: Context, port: Port, changes: PortChanges) -> Intent:
             hint=_("yun instance change-nic INSTANCE {mac}", mac=port.mac),
             fields={name: _("as it is") for name in sorted(wrong)},
         )
-    values = _checked(ctx, port, network, given)
-    effects = list(_said(port, network, values))
+    values = checked(ctx, port, network, given)
+    effects = list(said(port, network, values))
     if "security_groups" in given:
         groups = _groups(ctx, port, given["security_groups"])
         if {g.id for g in groups} != {g.id for g in look.groups_of(session, port.id)}:
             values["groups"] = sorted(g.id for g in groups)
-            effects.append(_groups_said([g.name for g in groups]))
+            effects.append(groups_said([g.name for g in groups]))
     if not values:
         raise Conflict(_("Nothing would change: the port is already so."))
     floating = look.floating_of(session, [port.id]).get(port.id)
@@ -175,7 +134,7 @@ def update_port(ctx: Context, port: Port, changes: PortChanges) -> Intent:
     return Intent(
         kind="port.update",
         title=_("Change port {name}", name=look.title_of(port)),
-        subject=_subject(port),
+        subject=subject(port),
         project_id=port.project_id,
         arguments={
             "port_id": port.id, "values": values, "was": look.card_now(session, port),
@@ -220,7 +179,7 @@ def delete_port(ctx: Context, port: Port) -> Intent:
     return Intent(
         kind="port.delete",
         title=_("Delete port {name}", name=look.title_of(port)),
-        subject=_subject(port),
+        subject=subject(port),
         project_id=port.project_id,
         arguments={"port_id": port.id},
         keys=(Key(f"port:{port.id}"),),
@@ -247,12 +206,12 @@ def add_address(ctx: Context, port: Port, address: str | None = None, *, subnet:
             _("The port has {most} addresses, which is the most.", most=MOST_ADDRESSES),
         )
     inside = _subnet_named(session, network, subnet) if subnet else None
-    part = _choose(session, network, address, port.mac, inside)
+    part = choose(session, network, address, port.mac, inside)
     chosen = part.address
     return Intent(
         kind="port.add_address",
         title=_("Add the address {address} to port {name}", address=chosen, name=look.title_of(port)),
-        subject=_subject(port),
+        subject=subject(port),
         project_id=port.project_id,
         arguments=_one(port, part.subnet.id, chosen),
         keys=(Key(f"port:{port.id}"),),
@@ -286,7 +245,7 @@ def remove_address(ctx: Context, port: Port, address: str) -> Intent:
     return Intent(
         kind="port.remove_address",
         title=_("Take the address {address} from port {name}", address=wanted, name=look.title_of(port)),
-        subject=_subject(port),
+        subject=subject(port),
         project_id=port.project_id,
         arguments=_one(port, subnet_id, wanted),
         keys=(Key(f"port:{port.id}"),),
@@ -324,7 +283,8 @@ def _refuse_led_to(session: Session, port: Port, address: str) -> None:
 # ── parts ──
 
 
-def _subject(port: Port) -> Subject:
+def subject(port: Port) -> Subject:
+    """The port as an operation's subject."""
     return Subject("port", port.id, port.name or port.address)
 
 
@@ -336,13 +296,14 @@ def _groups(ctx: Context, port: Port, references: Sequence[str]) -> list[Any]:
     return ports.groups_for(replace(ctx, project_id=port.project_id), port.project_id, references)
 
 
-def _groups_said(names: Sequence[str]) -> Message:
+def groups_said(names: Sequence[str]) -> Message:
+    """In which groups a port will be."""
     if not names:
         return _("It is in no security group.")
     return _("Its security groups are: {names}.", names=", ".join(names))
 
 
-def _choose(
+def choose(
     session: Session, network: Network, address: str | None, mac: str, inside: Subnet | None = None
 ) -> families.Part:
     """A free address in the network for a port with this MAC, of ``inside`` if given."""
@@ -383,7 +344,7 @@ def pairs(listed: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _checked(ctx: Context, port: Port, network: Network, given: Mapping[str, Any]) -> dict[str, Any]:
+def checked(ctx: Context, port: Port, network: Network, given: Mapping[str, Any]) -> dict[str, Any]:
     """What changes, clean, as `cards.change_card` writes it. Raises as the verbs say."""
     values: dict[str, Any] = {}
     if "name" in given:
@@ -400,7 +361,7 @@ def _checked(ctx: Context, port: Port, network: Network, given: Mapping[str, Any
         values["mac"] = mac if mac == port.mac else addresses.check_mac(ctx.session, mac)
     values = {name: value for name, value in values.items() if value != getattr(port, name)}
     if given.get("address") and str(checks.address(given["address"])) != port.address:
-        part = _choose(ctx.session, network, given["address"], port.mac)
+        part = choose(ctx.session, network, given["address"], port.mac)
         if families.family(part.address) != families.family(port.address):
             raise checks.refuse(
                 "address", _("The first address of this port is {address}.", address=port.address),
@@ -428,7 +389,7 @@ def _owner_only(ctx: Context, network: Network) -> None:
         ) from error
 
 
-def _said(port: Port, network: Network, values: Mapping[str, Any]) -> list[Message]:
+def said(port: Port, network: Network, values: Mapping[str, Any]) -> list[Message]:
     """What the values mean."""
     said: list[Message] = []
     for name in ("name", "mac", "dscp", "ingress_kbps", "ingress_burst_kbit", "egress_kbps", "egress_burst_kbit"):

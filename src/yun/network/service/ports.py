@@ -142,36 +142,42 @@ def plan_port(
     `Conflict` for a taken address or MAC, `NoCapacity` for a full pool.
     """
     project_id = look.project_of(ctx)
-    network = _network_for(ctx, project_id, network)
+    network = network_for(ctx, project_id, network)
     mac = addresses.check_mac(ctx.session, mac) if mac else addresses.new_mac(ctx.session)
     first, *more = families.plan(ctx.session, network, address, mac)
     chosen = groups_for(ctx, project_id, groups)
     last = sa.select(sa.func.max(Port.device_index)).where(Port.instance_id == instance_id)
     index = ctx.session.scalar(last) if instance_id else None
-    port = Port(
-        id=new_id(Port.PREFIX),
-        project_id=project_id,
-        network_id=network.id,
-        subnet_id=first.subnet.id,
-        mac=mac,
-        address=first.address,
-        instance_id=instance_id,
-        device_index=0 if index is None else index + 1,
-        hostname=hostname,
-        labels=[],
-        model=model,
-        state="down",
-        link_up=True,
-        plugged=False,
-        port_security=True,
-    )
+    port = blank(project_id, network, first, mac, hostname=hostname, name="")
+    port.instance_id, port.model, port.device_index = instance_id, model, 0 if index is None else index + 1
     left = addresses.free(ctx.session, first.subnet)
     all_of_it = addresses.total(first.subnet)
     capacity = _("{free} of {total} addresses of {network} are free.", free=left, total=all_of_it, network=network.name)
     return PortPlan(port, network, first.subnet, tuple(chosen), first.fixed, capacity, tuple(more))
 
 
-def _network_for(ctx: Context, project_id: str, network: str | Network | None) -> Network:
+def blank(project_id: str, network: Network, first: families.Part, mac: str, *, hostname: str, name: str) -> Port:
+    """A port in no instance, with its first address, and nothing else said of it."""
+    return Port(
+        id=new_id(Port.PREFIX),
+        project_id=project_id,
+        network_id=network.id,
+        subnet_id=first.subnet.id,
+        name=name,
+        mac=mac,
+        address=first.address,
+        device_index=0,
+        hostname=hostname,
+        labels=[],
+        model="virtio",
+        state="down",
+        link_up=True,
+        plugged=False,
+        port_security=True,
+    )
+
+
+def network_for(ctx: Context, project_id: str, network: str | Network | None) -> Network:
     """The network, or the project's own. Raises `Invalid` where ports of the project cannot be on it."""
     if network is None:
         network = default_network(ctx)

@@ -35,6 +35,20 @@ def keep_port(op: Op, session: Session, port_id: str) -> None:
     _tell(session, session.get_one(Port, port_id), "created")
 
 
+def _forget_all(op: Op, session: Session, output: Any, port_ids: list[str]) -> None:
+    found = [port for port in (session.get(Port, i) for i in port_ids) if port is not None]
+    for port in found:
+        _tell(session, port, "gone")
+    forget_these(session, found)
+
+
+@tx_step(undo=_forget_all)
+def keep_all_ports(op: Op, session: Session, port_ids: list[str]) -> None:
+    """The ports that came with the operation are there for good."""
+    for port_id in port_ids:
+        _tell(session, session.get_one(Port, port_id), "created")
+
+
 def _restore(op: Op, session: Session, output: Any, port_id: str) -> None:
     port = session.get(Port, port_id)
     if port is not None and port.state == TRASHED:
