@@ -72,6 +72,7 @@ EXEMPT = {
     "instance.thaw_due": "thaws what is due; tests/compute/test_guest_freeze.py",
     "instance.run": "runs at most once, so a death may end it failed; tests/compute/test_guest_run.py",
     "instance.sample": "measures", "instance.purge_due": "asks for purges",
+    "layer.merge_due": "asks for merges; tests/compute/test_merge.py",
     "volume.flatten_due": "asks for flattenings; tests/compute/test_flatten.py",
     "network.ensure_default": "every scene begins with it", "network.reconcile": "tests/network",
     "load_balancer.tend": "looks and writes what it saw; tests/network/test_balancers.py",

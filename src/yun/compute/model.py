@@ -108,6 +108,7 @@ DOING: dict[str, Message] = {
     "insert": _("inserting a CD…"),
     "eject": _("ejecting a CD…"),
     "flatten": _("flattening a disk…"),
+    "merge": _("merging frozen files…"),
     "set_password": _("setting a password…"),
     "freeze": _("freezing…"),
     "thaw": _("thawing…"),

@@ -27,13 +27,15 @@ class PoolState(StrEnum):
 
 
 class LayerState(StrEnum):
-    """Where a frozen file stands: on its way in, sound, gone or spoilt on the disk, on its way out."""
+    """Where a frozen file stands: on its way in, sound, gone or spoilt on the disk, on its way out, being merged with
+    the one below it."""
 
     ADOPTING = "adopting"
     ACTIVE = "active"
     MISSING = "missing"
     DAMAGED = "damaged"
     REMOVING = "removing"
+    MERGING = "merging"
 
 
 class VolumeState(StrEnum):

@@ -300,3 +300,32 @@ class DiskContract:
         assert room.driver.pull_state(uuid, "vda") is None
         with pytest.raises(DriverError):
             room.driver.flush_disk(uuid, "vda")
+
+    def test_files_below_a_running_machines_disk_are_merged_while_it_runs(self, room: Room) -> None:
+        from tests.drivers.hypervisor.contract import until
+
+        chain = [room.blank_disk(16 * MIB)]
+        for _layer in range(5):
+            chain.append(room.head_on(chain[-1], 16 * MIB))
+        base, lowest, between, child, upper, top = chain
+        uuid = room.machine(running=True, disks=(DiskSpec("vda", top),))
+        for slot, over, under in (("vdb", child, lowest), ("vda", lowest, child), ("vda", child, room.blank_disk(MIB))):
+            with pytest.raises(DriverError):
+                room.driver.begin_commit(uuid, slot, over, under)
+        assert room.driver.pull_state(uuid, "vda") is None
+        room.driver.begin_commit(uuid, "vda", child, lowest)
+        until(lambda: room.driver.pull_state(uuid, "vda") is None)
+        assert [room.backing_of(each) for each in (upper, lowest)] == [lowest, base]
+        assert room.backing_of(child) == between, "the old ones are left as they are"
+        assert room.driver.disks(uuid)["vda"].path == top
+        assert room.driver.state(uuid).power is Power.RUNNING
+        with pytest.raises(DriverError):
+            room.driver.begin_commit(uuid, "vda", child, lowest)
+        room.driver.suspend(uuid)
+        room.driver.begin_commit(uuid, "vda", upper, lowest)
+        until(lambda: room.driver.pull_state(uuid, "vda") is None)
+        assert room.backing_of(top) == lowest
+        room.driver.abandon_pull(uuid, "vda")
+        room.driver.destroy(uuid)
+        with pytest.raises(DriverError):
+            room.driver.begin_commit(uuid, "vda", lowest, base)

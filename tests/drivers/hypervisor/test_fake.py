@@ -32,7 +32,9 @@ class FakeRoom(Room):
         return path
 
     def head_on(self, path: str, size: int, format: str = "qcow2") -> str:
-        return self.blank_disk(size)
+        head = self.blank_disk(size)
+        self.world.backings[head] = path
+        return head
 
     def backing_of(self, path: str) -> str:
         return self.world.backings[path]

@@ -227,6 +227,72 @@ class VolumeContract:
         with pytest.raises(DriverError):
             room.store.stand_again(path, f"{room.pool}/layers/none.qcow2")
 
+    def test_a_frozen_file_is_put_on_another_that_shows_the_same_and_stays_frozen(self, room: Room) -> None:
+        base, path = layer(room), f"{room.pool}/heads/b.qcow2"
+        room.store.create_head(path, size=2 * GIB, backing=base)
+        room.store.protect(path)
+        other = layer(room, "other")
+        for _again in range(2):
+            room.store.stand_again(path, other, frozen=True)
+        facts = room.store.inspect(path)
+        assert (facts.backing, facts.writable) == (other, False)
+
+    def test_a_frozen_file_may_be_written_to_from_when_it_is_thawed_until_it_is_protected(self, room: Room) -> None:
+        path = layer(room)
+        for _again in range(2):
+            room.store.thaw(path)
+        assert room.store.glance(path).writable
+        room.store.protect(path)
+        assert not room.store.glance(path).writable
+        with pytest.raises(DriverError):
+            room.store.thaw(f"{room.pool}/layers/none.qcow2")
+        raw = f"{room.pool}/heads/r.raw"
+        room.store.create_head(raw, size=GIB, backing=None, format="raw")
+        with pytest.raises((DriverError, Invalid)):
+            room.store.thaw(raw)
+
+    def test_a_frozen_file_takes_in_those_below_it_and_keeps_its_name(self, room: Room) -> None:
+        base = layer(room)
+        names = [f"{room.pool}/heads/m{number}.qcow2" for number in range(5)]
+        for number, name in enumerate(names):
+            # The guest was given a larger disk on the way.
+            room.store.create_head(name, size=(1 + number) * GIB, backing=names[number - 1] if number else base)
+            if number < 4:
+                room.store.protect(name)
+        with pytest.raises(DriverError):
+            room.store.merge(names[1], names[2], quiet)
+        with pytest.raises(DriverError):
+            room.store.merge(names[3], f"{room.pool}/heads/none.qcow2", quiet)
+        seen: list[float] = []
+        room.store.merge(names[3], names[1], seen.append)
+        facts = room.store.inspect(names[3])
+        assert (facts.backing, facts.virtual_bytes, facts.writable) == (names[0], 4 * GIB, False)
+        assert not room.store.glance(names[1]).exists
+        assert room.store.glance(names[2]).exists, "what lies between is the caller's to remove"
+        assert room.store.inspect(names[4]).backing == names[3]
+        assert room.store.check(names[3]) == []
+        assert all(0 <= part <= 1 for part in seen)
+        room.store.merge(names[3], names[0], quiet)
+        assert room.store.inspect(names[3]).backing == base
+
+    def test_a_merge_that_is_broken_off_can_be_done_again(self, room: Room) -> None:
+        base, child = layer(room), f"{room.pool}/heads/m.qcow2"
+        room.store.create_head(child, size=GIB, backing=base)
+        room.store.protect(child)
+
+        def stop(_part: float) -> None:
+            raise Stop
+
+        with pytest.raises(Stop):
+            room.store.merge(child, base, stop)
+        assert room.store.inspect(child).backing == base
+        assert not room.store.glance(base).writable
+        for each in (child, base):  # as a death in the middle leaves them
+            room.store.thaw(each)
+        room.store.merge(child, base, quiet)
+        facts = room.store.inspect(child)
+        assert (facts.backing, facts.writable) == ("", False)
+
     def test_a_head_is_unwritten_until_its_guest_writes(self, room: Room) -> None:
         base, path = layer(room), f"{room.pool}/heads/b.qcow2"
         room.store.create_head(path, size=GIB, backing=base)

@@ -17,6 +17,7 @@ from yun.compute.flows import (  # noqa: F401 (they declare operations)
     host_devices,
     instances,
     media,
+    merge,
     move,
     nics,
     overlay,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -22,7 +23,9 @@ from yun.storage.model import Layer, Pool, Volume
 
 FLATTEN = "volume.flatten"
 DEEP = 16
-"""Chains longer than this are flattened in the background."""
+"""Chains of more layers than this that nobody holds are flattened in the background."""
+DEEP_HELD = 64
+"""So are chains of more layers than this, snapshots' among them: these stay for who holds them."""
 AGAIN_AFTER = timedelta(hours=1)
 """A flattening that failed is not tried again sooner by itself."""
 
@@ -38,13 +41,20 @@ def flatten(ctx: Context, volume: Volume, *, whole: bool = False) -> Intent:
     return flatten_intent(ctx.session, volume, whole=whole)
 
 
-def flatten_intent(session: Session, volume: Volume, *, whole: bool = False, gives_way: bool = False) -> Intent:
+def flatten_intent(
+    session: Session, volume: Volume, *, whole: bool = False, gives_way: bool = False,
+    between: Sequence[Layer] | None = None,
+) -> Intent:  # fmt: skip
     """The operation that flattens one volume; one that ``gives_way`` stops as soon as somebody else waits for the
-    instance. Raises as `flatten`."""
+    instance. ``between`` are the layers right below its head that it is to take in, where it is not to be all down to
+    its base. Raises as `flatten`."""
     storage.refuse_adopted(session, volume)
-    chain = storage.chain_of(session, volume.id)
-    floor = storage.floor_of(chain, whole=whole)
-    between = [layer for layer in chain if floor is None or layer.id != floor.id]
+    if between is None:
+        chain = storage.chain_of(session, volume.id)
+        floor = storage.floor_of(chain, whole=whole)
+        between = [layer for layer in chain if floor is None or layer.id != floor.id]
+    else:
+        floor = session.get(Layer, between[-1].parent_id) if between[-1].parent_id else None
     if not between:
         raise Conflict(_("The volume {name} stands on no more than its base file.", name=volume.name))
     need = needed(between)
@@ -78,14 +88,14 @@ def flatten_intent(session: Session, volume: Volume, *, whole: bool = False, giv
     )  # fmt: skip
 
 
-def needed(between: list[Layer]) -> int:
+def needed(between: Sequence[Layer]) -> int:
     """How many bytes the copy takes at most."""
     return sum(layer.file_bytes for layer in between)
 
 
 def due(session: Session, clock: Clock) -> list[Volume]:
     """The volumes to flatten now: too deep, not worked on, and not tried in vain a moment ago."""
-    deep = storage.deep_volumes(session, DEEP)
+    deep = storage.deep_volumes(session, DEEP, DEEP_HELD)
     if not deep:
         return []
     tried = sa.select(Operation.subject_id).where(

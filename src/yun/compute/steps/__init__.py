@@ -43,6 +43,7 @@ from yun.compute.steps.growing import promise_growth
 from yun.compute.steps.guest import learn, learn_all
 from yun.compute.steps.inside import drop_errand, give_back_blocks, give_password, set_clock, take_errand
 from yun.compute.steps.measuring import measure
+from yun.compute.steps.merging import merge_due, merge_files
 from yun.compute.steps.move import base_of, bring_over, clear_old, move_over
 from yun.compute.steps.nics import before_cards, plug_card, pull_card, settle_cards
 from yun.compute.steps.power import go_on, power_off, power_on, start_now, suspend
@@ -73,7 +74,8 @@ __all__ = [
     "flatten_due", "forget_machine", "freeze_now", "freeze_source", "give_back_blocks", "give_password", "go_on",
     "grow_volume", "hand_over", "have_boot_once", "have_boot_order", "have_drive", "have_hardware", "have_overlay",
     "have_size", "is_written", "launch", "layer_file", "layers_below", "learn", "learn_all", "live_now", "load",
-    "load_drive", "look", "look_at_all", "make_download", "make_flavor", "measure", "move_over", "parts", "place",
+    "load_drive", "look", "look_at_all", "make_download", "make_flavor", "measure", "merge_due", "merge_files",
+    "move_over", "parts", "place",
     "plug_card", "plug_in", "power_off", "power_on", "promise_growth", "pull_card", "pull_out", "put_in_place",
     "redefine", "refuse_mounted", "release_kept", "remember", "remove_files", "set_clock", "set_state", "settle",
     "settle_cards", "settle_removals", "stand_on", "start_now", "suspend", "take_errand", "take_from_place",

@@ -7,6 +7,7 @@ head stood on go. A head whose machine went down before is put back on what it s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -166,17 +167,20 @@ def _reporter(op: Op, work: _Work, gives_way: bool):  # type: ignore[no-untyped-
 
 def _look_around(op: Op, work: _Work) -> None:
     """Raise `_GiveWay` where an operation waits for the instance."""
-    if work.instance is None:
-        return
+    if work.instance is not None and somebody_waits(op, [f"instance:{work.instance.id}"]):
+        raise _GiveWay
+
+
+def somebody_waits(op: Op, keys: Sequence[str]) -> bool:
+    """Whether a younger open operation names one of these keys, which this one holds."""
     mine = sa.select(Operation.seq).where(Operation.id == op.id).scalar_subquery()
     waiting = (
         sa.select(OperationKey.seq)
         .join(Operation, Operation.seq == OperationKey.seq)
-        .where(OperationKey.key == f"instance:{work.instance.id}", OperationKey.seq > mine, Operation.state.in_(OPEN))
+        .where(OperationKey.key.in_(keys), OperationKey.seq > mine, Operation.state.in_(OPEN))
     )
     with op.read() as session:
-        if session.scalar(waiting.limit(1)) is not None:
-            raise _GiveWay
+        return session.scalar(waiting.limit(1)) is not None
 
 
 def _follow(op: Op, work: _Work, floor_id: str | None) -> None:

@@ -13,7 +13,7 @@ from yun.base.errors import DriverError, YunError
 from yun.base.messages import _
 from yun.drivers.volume import faults
 
-FROZEN, HEAD = 0o444, 0o600
+FROZEN, HEAD, THAWED = 0o444, 0o600, 0o644
 PASSABLE = 0o711
 PART = ".part"
 

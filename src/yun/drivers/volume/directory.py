@@ -320,15 +320,63 @@ class DirectoryStore:
         with atomic.translated(path):
             atomic.settle(path, atomic.HEAD)
 
-    def stand_again(self, path: str, backing: str, backing_format: str = "qcow2") -> None:
+    def stand_again(
+        self, path: str, backing: str, backing_format: str = "qcow2", *, frozen: bool = False
+    ) -> None:  # fmt: skip
         self._place(path)
         facts = self._present(path)
-        if not facts.writable or rules.folder_of(path) != "heads" or facts.format != "qcow2":
+        if not (facts.writable or frozen) or rules.folder_of(path) not in rules.BASES or facts.format != "qcow2":
             raise faults.frozen(path)
         form = self._present(backing, backing_format).format
-        image(["rebase", "-u", "-f", "qcow2", "-b", backing, "-F", form, "--", path], path=path, timeout=self.timeout)
         with atomic.translated(path):
-            atomic.settle(path, atomic.HEAD)
+            atomic.settle(path, atomic.HEAD if not frozen else atomic.THAWED)
+        try:
+            words = ["rebase", "-u", "-f", "qcow2", "-b", backing, "-F", form, "--", path]
+            image(words, path=path, timeout=self.timeout)
+        finally:
+            with atomic.translated(path):
+                atomic.settle(path, atomic.HEAD if not frozen else atomic.FROZEN)
+
+    def thaw(self, path: str) -> None:
+        self._place(path)
+        if self._present(path).format != "qcow2":
+            raise faults.frozen(path)
+        with atomic.translated(path):
+            atomic.settle(path, atomic.THAWED)
+
+    def merge(self, path: str, into: str, progress: Progress) -> None:
+        if self._place(path) != self._place(into):
+            raise faults.outside(into)
+        top, base = self._present(path), self._present(into)
+        rules.check_merge(top, base, [each.path for each in self.trace(path, "qcow2")])
+        try:
+            for each in (path, into):
+                self.thaw(each)
+            command = ["commit", "-p", "-d", "-f", "qcow2", "-b", into, "--", path]
+            image_progress(command, path=path, progress=lambda part: progress(part * 0.6))
+            self._agree(path, into, progress)
+            atomic.settle(into, atomic.FROZEN)
+            os.rename(into, path)
+            atomic.sync_folder(path)
+            atomic.sync_folder(into)
+        except OSError as error:
+            raise atomic.of_system(error, path) from error
+        finally:
+            for each in (path, into):
+                with contextlib.suppress(OSError):
+                    atomic.settle(each, atomic.FROZEN)
+
+    def _agree(self, path: str, into: str, progress: Progress) -> None:
+        """Pass where both files show the same; raises `DriverError`."""
+        if found := self.check(into):
+            raise faults.differ(path, "; ".join(found))
+        told = ["compare", "-p", "-U", "-f", "qcow2", "-F", "qcow2", "--", path, into]
+        try:
+            image_progress(told, path=path, progress=lambda part: progress(0.6 + part * 0.4))
+        except DriverError as error:
+            if error.retryable:
+                raise
+            raise faults.differ(path, error.private or "") from error
 
     def trace(self, path: str, format: str) -> list[FileFacts]:
         return foreign.trace(path, format)

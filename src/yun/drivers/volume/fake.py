@@ -10,6 +10,7 @@ import hashlib
 import os
 import threading
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -42,6 +43,10 @@ class FakeFile:
     truncated: bool = False
     mtime_ns: int = 1
     header: str = ""
+
+    def stamp(self) -> None:
+        """It was just written to: the time of a frozen file tells what is in it, so that equal ones are equally old."""
+        self.mtime_ns = 1 + zlib.crc32(f"{self.content}:{self.backing}".encode())
 
 
 @dataclass
@@ -296,15 +301,50 @@ class FakeVolumeStore:
             files[path].backing = base
         progress(1.0)
 
-    def stand_again(self, path: str, backing: str, backing_format: str = "qcow2") -> None:
+    def stand_again(
+        self, path: str, backing: str, backing_format: str = "qcow2", *, frozen: bool = False
+    ) -> None:  # fmt: skip
         with self._call("stand_again") as files:
             self._pool_of(path)
             for needed in (path, backing):
                 if needed not in files:
                     raise faults.missing(needed)
-            if not files[path].writable:
+            if not (files[path].writable or frozen):
                 raise faults.frozen(path)
             files[path].backing = backing
+            files[path].writable = not frozen
+            if frozen:
+                files[path].stamp()
+
+    def thaw(self, path: str) -> None:
+        facts = self.inspect(path)
+        with self._call("thaw") as files:
+            self._pool_of(path)
+            if not facts.exists:
+                raise faults.missing(path)
+            if facts.format != "qcow2":
+                raise faults.frozen(path)
+            files[path].writable = True
+
+    def merge(self, path: str, into: str, progress: Progress) -> None:
+        top, base = self.inspect(path), self.inspect(into)
+        for facts in (top, base):
+            if not facts.exists:
+                raise faults.missing(facts.path)
+        progress(0.0)
+        with self._call("merge") as files:
+            if self._pool_of(path) != self._pool_of(into):
+                raise faults.outside(into)
+            rules.check_merge(top, base, self._chain(path))
+            self._room(files[path].length, path)
+        progress(0.5)
+        with self.world.lock:
+            upper, lower = files[path], files.pop(into)
+            files[path] = FakeFile(
+                "qcow2", upper.virtual, upper.content, max(upper.length, lower.length), lower.backing, False
+            )
+            files[path].stamp()
+        progress(1.0)
 
     def trace(self, path: str, format: str) -> list[FileFacts]:
         with self._call("trace") as files:

@@ -17,6 +17,15 @@ def disk_full(path: str) -> NoCapacity:
     )
 
 
+def differ(path: str, why: str) -> DriverError:
+    """Two files that were merged do not show the same."""
+    return DriverError(
+        _("The file {name} and what it was merged into do not show the same; both are left as they are.",
+          name=os.path.basename(path)),
+        private=f"{path}: {why}",
+    )  # fmt: skip
+
+
 def missing(path: str) -> DriverError:
     """A file that should be there is not."""
     return DriverError(_("The file {name} is missing from the pool.", name=os.path.basename(path)), private=path)

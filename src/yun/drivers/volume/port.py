@@ -166,9 +166,27 @@ class VolumeStore(Protocol):
         them besides; when it fails, those that were not yet read stay. Replaces what is there."""
         ...
 
-    def stand_again(self, path: str, backing: str, backing_format: str = "qcow2") -> None:
-        """A head's header names ``backing`` again, a frozen file of the pool that it stood on before; no other byte
-        changes. What it has not of its own is read from there then. Precondition: nobody has it open."""
+    def stand_again(
+        self, path: str, backing: str, backing_format: str = "qcow2", *, frozen: bool = False
+    ) -> None:  # fmt: skip
+        """A head's header names ``backing`` again, a frozen file of the pool that it stood on before, or another that
+        shows the same; no other byte changes. What it has not of its own is read from there then. With ``frozen`` it is
+        a frozen file, and stays one. Precondition: nobody has it open."""
+        ...
+
+    def thaw(self, path: str) -> None:
+        """The hypervisor may write to a frozen qcow2 of the pool until `protect`: nothing less may be asked for than
+        that what is seen through those that stand on it stays the same."""
+        ...
+
+    def merge(self, path: str, into: str, progress: Progress) -> None:
+        """A frozen qcow2 has all that it had from the files below it down to and with ``into``, a frozen qcow2 of its
+        chain, and stands on what that stood on; it keeps its name, ``into`` is gone. What lies between is not touched.
+
+        What it has is written into ``into``, the two are held against each other, and then that file takes its name in
+        one moment: whatever breaks off before, it shows what it showed and can be merged again. Nothing else changes
+        for those that stand on it. Precondition: nobody but they stands on ``into`` or on what lies between.
+        `DriverError` where a program has one of them open, `NoCapacity` where the disk is full."""
         ...
 
     def flatten(self, path: str, base: str, progress: Progress, *, base_format: str = "qcow2") -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from yun.base.errors import Invalid
+from yun.base.errors import DriverError, Invalid
 from yun.base.messages import _
 from yun.base.units import format_size
 from yun.drivers.volume import faults
 from yun.drivers.volume.inspection import refuse
-from yun.drivers.volume.port import FOLDERS
+from yun.drivers.volume.port import FOLDERS, FileFacts
 
 BASES = ("layers", "heads")
 """Where files lie that others may stand on."""
@@ -63,6 +64,15 @@ def check_base(path: str, base: str, writable: bool | None, virtual: int, size: 
     if writable and not live:
         raise faults.writable_base(base)
     check_growth(virtual, size)
+
+
+def check_merge(top: FileFacts, base: FileFacts, chain: Sequence[str]) -> None:
+    """Pass for two qcow2 of which one stands on the other. Raises `DriverError`."""
+    for facts in (top, base):
+        if facts.format != "qcow2":
+            raise DriverError(_("The file {name} is no qcow2 file.", name=os.path.basename(facts.path)))
+    if base.path not in chain[1:]:
+        raise DriverError(_("The file {name} does not stand on the other.", name=os.path.basename(top.path)))
 
 
 def check_growth(virtual: int, size: int) -> None:

@@ -3,6 +3,7 @@
 from yun.storage.service.clock import time_is_settled
 from yun.storage.service.freezing import chain_of, deep_volumes, depth_of, floor_of, plan_freeze, refuse_adopted
 from yun.storage.service.layers import children_of, get_layer, hold, layer_is_needed, let_go
+from yun.storage.service.merging import Superfluous, Upon, standing_on, superfluous, volumes_upon
 from yun.storage.service.pools import (
     PoolChanges,
     create_pool,
@@ -57,6 +58,8 @@ __all__ = [
     "POOL_SLOTS",
     "Disk",
     "PoolChanges",
+    "Superfluous",
+    "Upon",
     "VolumePlan",
     "adopted_files",
     "attach",
@@ -104,9 +107,12 @@ __all__ = [
     "refuse_restoring",
     "restore",
     "said_format",
+    "standing_on",
     "subject_of",
+    "superfluous",
     "tag_volume",
     "taken",
     "time_is_settled",
     "update_pool",
+    "volumes_upon",
 ]  # fmt: skip

@@ -19,6 +19,11 @@ def get_layer(session: Session, layer_id: str, *, lock: bool = False) -> Layer:
     layer = session.get(Layer, layer_id, with_for_update=lock, populate_existing=lock)
     if layer is None or layer.state == LayerState.REMOVING:
         raise not_found("layer", layer_id[:60])
+    if layer.state == LayerState.MERGING:
+        raise Conflict(
+            _("The base file {digest} is just being merged with the one below it.", digest=layer.digest[:12]),
+            hint=_("Try again in a moment."),
+        )
     if layer.state != LayerState.ACTIVE:
         raise Conflict(
             _("The base file {digest} cannot be used: it is {state}.", digest=layer.digest[:12], state=_(layer.state)),

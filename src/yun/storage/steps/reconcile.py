@@ -131,14 +131,15 @@ def _compare_pool(op: Op, pool: Pool, found: Findings, failed: dict[str, Message
         adopting = _being_adopted(session)
         flattened = _being_flattened(session)
     paths = {layer.id: layer.path for layer in layers}
+    merging = {layer.id for layer in layers if layer.state == LayerState.MERGING}
     for layer in layers:
         op.check_cancel()
-        if layer.state != LayerState.REMOVING and layer.id not in adopting:
+        if layer.state not in (LayerState.REMOVING, LayerState.MERGING) and layer.id not in adopting:
             with _going_on(store, pool, layer.path, failed):
                 _compare_layer(op, store, layer, found)
     for head, volume in heads:
         op.check_cancel()
-        if volume.state != VolumeState.BUILDING and volume.id not in flattened:
+        if volume.state != VolumeState.BUILDING and volume.id not in flattened and head.layer_id not in merging:
             base = paths.get(head.layer_id, "?") if head.layer_id else ""
             with _going_on(store, pool, head.path, failed):
                 _compare_head(op, store, head, volume, base, found, told=f"volume:{volume.id}" in told)

@@ -1,4 +1,5 @@
-"""Pulling a disk's base files into it, in memory: each look brings the job a little further."""
+"""Pulling a disk's base files into it and merging files below it, in memory: each look brings the job a little
+further."""
 
 from __future__ import annotations
 
@@ -12,12 +13,14 @@ from yun.drivers.hypervisor.fake.world import ACTIVE
 
 @dataclass
 class FakePull:
-    """A job: down to which file, of which boot of the machine, and how often it was looked at."""
+    """A job: down to which file, of which boot of the machine, and how often it was looked at. A commit has a ``top``,
+    and ``path`` is the file that stands on that."""
 
     path: str
     base: str
     boot: int
     looks: int = 0
+    top: str = ""
 
 
 class FakePulls(Calls):
@@ -34,6 +37,36 @@ class FakePulls(Calls):
                 raise DriverError(_("The hypervisor refused: {reason}", reason="base is the disk itself"))
             if self._job(uuid, slot) is None:
                 self.world.pulls[uuid, slot] = FakePull(path, base, domain.boots)
+
+    def begin_commit(self, uuid: str, slot: str, top: str, base: str) -> None:
+        with self._call("begin_commit", uuid):
+            domain = self._active(uuid)
+            assert domain.live is not None
+            path = {d.slot: d.path for d in domain.live.disks if not d.readonly}.get(slot)
+            if path is None:
+                raise DriverError(_("The slot {slot} is empty.", slot=slot))
+            if self._job(uuid, slot) is not None:
+                return
+            chain = self._below(path)
+            if top not in chain[1:] or base not in chain[chain.index(top) + 1 :]:
+                raise DriverError(_("The hypervisor refused: {reason}", reason="not in this order in the chain"))
+            above = chain[chain.index(top) - 1]
+            if self.files is not None and not all(self.files.world.files[each].writable for each in (base, above)):
+                raise DriverError(_("The hypervisor refused: {reason}", reason="Permission denied"))
+            self.world.pulls[uuid, slot] = FakePull(above, base, domain.boots, top=top)
+
+    def _below(self, path: str) -> list[str]:
+        """A file and what it stands on, in this order."""
+        chain = [path]
+        while under := self._stands_on(chain[-1]):
+            chain.append(under)
+        return chain
+
+    def _stands_on(self, path: str) -> str:
+        if self.files is not None:
+            file = self.files.world.files.get(path)
+            return file.backing if file is not None else ""
+        return self.world.backings.get(path, "")
 
     def pull_state(self, uuid: str, slot: str) -> float | None:
         with self._call("pull_state", uuid):
@@ -67,5 +100,12 @@ class FakePulls(Calls):
 
     def _done(self, job: FakePull) -> None:
         self.world.backings[job.path] = job.base
-        if self.files is not None:
-            self.files.world.files[job.path].backing = job.base
+        if self.files is None:
+            return
+        files = self.files.world.files
+        files[job.path].backing = job.base
+        if job.top:
+            into, top = files[job.base], files[job.top]
+            into.content, into.virtual, into.length = top.content, top.virtual, max(into.length, top.length)
+            into.stamp()
+            files[job.path].stamp()

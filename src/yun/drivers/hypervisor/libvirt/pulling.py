@@ -1,4 +1,5 @@
-"""Pulling a running domain's disk down to a base: libvirt's block job, asked by what it is, not by who began it."""
+"""Pulling a running domain's disk down to a base, and committing files below it: libvirt's block jobs, asked by what
+they are, not by who began them."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from yun.drivers.hypervisor.libvirt.boots import ask
 from yun.drivers.hypervisor.libvirt.connect import binding
 from yun.drivers.hypervisor.libvirt.disks import find
 
-PULL = 1
+JOBS = (1, 3)
+"""A pull, a commit below the top."""
 GONE_SECONDS = 10.0
 
 
@@ -23,12 +25,20 @@ def begin(domain: Any, slot: str, base: str) -> None:
         domain.blockRebase(slot, base or None, 0, 0)
 
 
+def commit(domain: Any, slot: str, top: str, base: str) -> None:
+    """Start the job unless one runs. libvirt itself ends it once all is there."""
+    if find(domain, slot) is None:
+        raise DriverError(_("The slot {slot} is empty.", slot=slot))
+    if state(domain, slot) is None:
+        domain.blockCommit(slot, base, top, 0, 0)
+
+
 def state(domain: Any, slot: str) -> float | None:
     """How far it is."""
     if find(domain, slot) is None:
         return None
     job = domain.blockJobInfo(slot, 0) or {}
-    if job.get("type") != PULL:
+    if job.get("type") not in JOBS:
         return None
     return float(job["cur"]) / job["end"] if job["end"] else 0.0
 

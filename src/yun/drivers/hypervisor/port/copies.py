@@ -53,8 +53,20 @@ class Rewrites(Protocol):
         or a base that is not below it."""
         ...
 
+    def begin_commit(self, uuid: str, slot: str, top: str, base: str) -> None:
+        """Begin to write what ``top`` has, a file below that of a running or paused domain's slot, into ``base``, one
+        that it stands on, with what lies between; and return at once. The guest goes on; once all is there, the file
+        that stood on ``top`` stands on ``base`` by its header, and the domain has neither ``top`` nor what lay between
+        open any more. Until then ``top`` shows what it showed, whatever becomes of the process.
+
+        Precondition: nobody else has ``base`` open, and it and the file on ``top`` may be written to (`DriverError`,
+        not retryable; also for an empty slot and for files that are not so below it). Where a job of this slot runs
+        already nothing happens."""
+        ...
+
     def pull_state(self, uuid: str, slot: str) -> float | None:
-        """How far that job is (0…1); None where none runs: it is done or was given up, which the header tells."""
+        """How far such a job is, a pull or a commit (0…1); None where none runs: it is done or was given up, which the
+        header tells."""
         ...
 
     def flush_disk(self, uuid: str, slot: str) -> None:
@@ -63,5 +75,6 @@ class Rewrites(Protocol):
         ...
 
     def abandon_pull(self, uuid: str, slot: str) -> None:
-        """No such job runs any more. What was copied stays, and the header is as it was unless all was there."""
+        """No such job, pull or commit, runs any more. What was copied stays, and the header is as it was unless all was
+        there."""
         ...

@@ -42,6 +42,9 @@ class RewritesDisks(Domains):
     def begin_pull(self, uuid: str, slot: str, base: str) -> None:
         self._on_running(uuid, lambda domain: pulling.begin(domain, slot, base))
 
+    def begin_commit(self, uuid: str, slot: str, top: str, base: str) -> None:
+        self._on_running(uuid, lambda domain: pulling.commit(domain, slot, top, base))
+
     def pull_state(self, uuid: str, slot: str) -> float | None:
         return self._on(
             uuid, lambda domain: pulling.state(domain, slot) if domain.isActive() else None, missing=lambda: None
