@@ -20,7 +20,7 @@ from yun.operations.model import Notice, Operation
 from yun.operations.model import State as OperationState
 from yun.operations.service import submit
 from yun.storage import service as storage
-from yun.storage.model import Layer, LayerHold, LayerState
+from yun.storage.model import Layer, LayerHold, LayerState, Volume, VolumeState
 from yun.storage.service.freezing import DEEPEST
 
 running = pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
@@ -304,7 +304,7 @@ def test_a_file_changed_behind_our_back_is_not_merged(lab: Lab) -> None:
         assert storage.superfluous(session) == []
 
 
-def test_while_it_is_merged_nobody_comes_to_stand_on_it_and_it_is_not_called_spoilt(lab: Lab) -> None:
+def test_while_it_is_merged_its_holders_are_held_up_and_it_is_not_called_spoilt(lab: Lab) -> None:
     lab.create()
     nodes = [node(lab, number) for number in range(2)]
     drop(lab, nodes[0])
@@ -314,15 +314,40 @@ def test_while_it_is_merged_nobody_comes_to_stand_on_it_and_it_is_not_called_spo
     def look(uuid: str, slot: str) -> float | None:
         hypervisor.pull_state = real
         with lab.database.read() as session:
-            for each in nodes:
-                with pytest.raises(Conflict):
-                    storage.get_layer(session, each)
+            assert storage.holders_upon(session, nodes[1]) == ["snapshot:1"]
+            work = session.scalars(sa.select(Operation).where(Operation.kind == MERGE)).one()
+            assert "snapshot:1" in work.arguments["keys"]
         seen.append({layer.state for layer in lab.rows(Layer) if not layer.has_digest})
         return real(uuid, slot)  # type: ignore[no-any-return]
 
     hypervisor.pull_state = look
     assert [each.state for each in merge(lab)] == [OperationState.SUCCEEDED]
     assert seen == [{LayerState.MERGING}]
+    all_agree(lab)
+
+
+def test_one_that_was_abandoned_in_the_middle_is_not_called_spoilt_and_is_taken_up_again(lab: Lab) -> None:
+    """An operator gave up its operation: the hypervisor has merged, the rows have not followed."""
+    lab.create()
+    nodes = [node(lab, number) for number in range(2)]
+    before = shown(lab, nodes[1:])
+    drop(lab, nodes[0])
+    with lab.database.write() as session:
+        lower, child = (session.get_one(Layer, each) for each in nodes)
+        lower.state = child.state = LayerState.MERGING
+        paths = lower.path, child.path
+    store_of(lab).thaw(paths[0])
+    hypervisor = hypervisor_of(lab)
+    hypervisor.begin_commit(lab.row().uuid, "vda", paths[1], paths[0])
+    while hypervisor.pull_state(lab.row().uuid, "vda") is not None:
+        pass
+    assert files(lab)[head(lab, "web").path].backing == paths[0]
+    periodic(lab, "storage.reconcile")
+    assert {layer.state for layer in lab.rows(Layer) if not layer.has_digest} == {LayerState.MERGING}
+    assert {volume.state for volume in lab.rows(Volume)} == {VolumeState.AVAILABLE}
+    assert [each.state for each in merge(lab)] == [OperationState.SUCCEEDED]
+    assert shown(lab, nodes[1:]) == before
+    assert {layer.id for layer in lab.rows(Layer) if not layer.has_digest} == {nodes[1]}
     all_agree(lab)
 
 

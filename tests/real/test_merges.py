@@ -10,7 +10,6 @@ import hashlib
 import os
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import libvirt
@@ -29,6 +28,7 @@ from yun.drivers.hypervisor.libvirt.boots import ask
 from yun.drivers.hypervisor.port import DiskSpec, Power
 from yun.operations.intent import Intent, Subject
 from yun.operations.model import Notice, State
+from yun.operations.service import submit
 from yun.storage import service as storage
 from yun.storage.model import Layer, LayerHold, LayerState
 from yun.storage.service.freezing import DEEPEST
@@ -51,7 +51,7 @@ def write(place: Place, number: int) -> None:  # noqa: F811
         blocks = [b for b in ask(domain, "query-block") if "inserted" in b]
         name = next(b["qdev"] for b in blocks if b["inserted"]["image"]["filename"] == path)
         said = ask(domain, "human-monitor-command", **{"command-line": f'qemu-io -d {name} "{words}"'})
-        assert "wrote" in str(said), said
+        assert not said, said
     finally:
         connection.close()
 
@@ -76,11 +76,17 @@ def drop(place: Place, *layer_ids: str) -> None:  # noqa: F811
         session.execute(sa.delete(LayerHold).where(LayerHold.layer_id.in_(layer_ids)))
 
 
+def look(place: Place, kind: str) -> None:  # noqa: F811
+    """What a periodic look orders is done."""
+    with place.lab.asking() as ctx:
+        submit(ctx, Intent(kind, _("Look"), Subject("periodic", kind), quiet=True))
+    place.lab.drain()
+
+
 def merge(place: Place, rounds: int = 4) -> None:  # noqa: F811
     """What is due is merged."""
-    intent = Intent("layer.merge_due", _("Merge"), Subject("periodic", "layer.merge_due"), quiet=True)
     for _round in range(rounds):
-        place.ask(lambda _ctx: intent)
+        look(place, "layer.merge_due")
 
 
 def shown(place: Place, *layer_ids: str) -> list[str]:  # noqa: F811
@@ -106,7 +112,7 @@ def agrees(place: Place) -> None:  # noqa: F811
         assert (facts.length, facts.mtime_ns, facts.writable) == (layer.length, layer.mtime_ns, False)
         assert place.store.check(layer.path) == []
     assert place.files() == {*paths.values(), place.head("web").path}
-    place.ask(lambda _ctx: Intent("storage.reconcile", _("Look"), Subject("periodic", "storage.reconcile"), quiet=True))
+    look(place, "storage.reconcile")
     assert {layer.state for layer in place.lab.rows(Layer)} <= {LayerState.ACTIVE}
     assert not [n for n in place.lab.rows(Notice) if n.key.startswith(("layer:", "volume:"))]
 
@@ -225,11 +231,11 @@ def test_a_disk_that_runs_full_under_a_merge_leaves_all_as_it_was_and_it_is_done
     place: Place, monkeypatch: pytest.MonkeyPatch, running: bool  # noqa: F811
 ) -> None:
     start(place)
-    nodes = [node(place, number) for number in range(3)]
+    nodes = [node(place, number) for number in range(4)]
     if not running:
         place.ask(lambda ctx: service.stop(ctx, service.get(ctx, "web"), force=True))
-    before = shown(place, *nodes[1:])
-    drop(place, nodes[0])
+    before = shown(place, nodes[0], *nodes[2:])
+    drop(place, nodes[1])
     if running:
         in_the_middle(monkeypatch, lambda: place.fill(free=0))
     else:
@@ -242,16 +248,16 @@ def test_a_disk_that_runs_full_under_a_merge_leaves_all_as_it_was_and_it_is_done
         monkeypatch.setattr(place.store, "merge", full)
     merge(place, 1)
     monkeypatch.undo()
-    assert len(place.lab.rows(Layer)) == 3
+    assert len(place.lab.rows(Layer)) == 4
     assert [n for n in place.lab.rows(Notice) if n.key.startswith("merge:")]
-    assert shown(place, *nodes[1:]) == before
+    assert shown(place, nodes[0], *nodes[2:]) == before
     place.empty()
     agrees(place)
     with place.lab.database.write() as session:
         session.execute(sa.delete(Notice))  # an hour later
     merge(place, 1)
-    assert len(place.lab.rows(Layer)) == 2
-    assert shown(place, *nodes[1:]) == before
+    assert len(place.lab.rows(Layer)) == 3
+    assert shown(place, nodes[0], *nodes[2:]) == before
     agrees(place)
 
 
@@ -272,10 +278,9 @@ def test_a_chain_as_long_as_can_be_is_attached_and_pulled_and_a_longer_one_is_re
         room.driver.begin_pull(uuid, "vdb", base)
         until(lambda: room.driver.pull_state(uuid, "vdb") is None, 60)
         assert room.backing_of(attached) == base
-        for number in range(DEEPEST - 16, DEEPEST):
+        room.driver.flush_disk(uuid, "vdb")
+        for number in range(DEEPEST - 14, DEEPEST + 2):
             asked = ["qemu-io", "-U", "-r", "-f", "qcow2", "-c", f"read -P {number + 1} {number % 16}M 64k", attached]
-            said = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
-            assert number < DEEPEST - 15 or "verification failed" not in said, number
-        assert Path(base).exists()
+            subprocess.run(asked, check=True, capture_output=True)
     finally:
         room.close()

@@ -9,9 +9,8 @@ from yun.operations.flow import Op, operation, periodic
 
 
 @operation("layer.merge")
-def merge(op: Op, child_id: str, layer_ids: list[str], volume_ids: list[str], instance_ids: list[str]) -> Any:
+def merge(op: Op, child_id: str, layer_ids: list[str], keys: list[str]) -> Any:
     """The files, the rows, and then what is left over of them. Nothing where it gave way."""
-    keys = {"volume": volume_ids, "instance": instance_ids}
     if not op.step(steps.merge_files, child_id, layer_ids, keys):
         return None
     op.step(steps.collect_below, layer_ids)

@@ -104,18 +104,20 @@ def merge_intent(session: Session, found: storage.Superfluous) -> Intent:
     instances = _instances(session, upon)
     _refuse_crowd(child, upon, instances)
     capacity.check(session, pool, 0, now=child.file_bytes)
+    held = (
+        *(key for instance in instances for key in keys(instance)), *(Key(f"volume:{each.volume.id}") for each in upon),
+        *map(Key, storage.holders_upon(session, child.id)),
+    )  # fmt: skip
     return Intent(
         kind=MERGE,
         title=_("Merge {count} frozen files that nobody needs any more", count=len(found.layers)),
         subject=Subject("layer", child.id, child.digest[:12]),
         arguments={
             "child_id": child.id, "layer_ids": [layer.id for layer in found.layers],
-            "volume_ids": [each.volume.id for each in upon], "instance_ids": [each.id for each in instances],
+            "keys": [key.key for key in held],
         },
         keys=(
-            *(key for instance in instances for key in keys(instance)),
-            *(Key(f"volume:{each.volume.id}") for each in upon),
-            Key(f"pool-merge:{pool.id}"), Key(f"pool-work:{pool.id}", storage.POOL_SLOTS),
+            *held, Key(f"pool-merge:{pool.id}"), Key(f"pool-work:{pool.id}", storage.POOL_SLOTS),
         ),
         subjects=tuple(subject(instance) for instance in instances),
         effects=(

@@ -35,7 +35,7 @@ from yun.storage.model import Head, Layer, LayerState, Pool
 from yun.storage.steps.layers import subject_of
 from yun.storage.steps.shared import store_of, told_format
 
-Keys = Mapping[str, Sequence[str]]
+Keys = Sequence[str]
 log = logger(__name__)
 
 
@@ -132,7 +132,7 @@ def _through(session: Session, work: _Work, upon: storage.Upon) -> Layer | Head:
 # ── the step ──
 
 
-def _leave_off(op: Op, output: object, child_id: str, layer_ids: list[str], keys: Keys) -> None:
+def _leave_off(op: Op, output: object, child_id: str, layer_ids: list[str], keys: list[str]) -> None:
     """No job is left. Where all has been merged and is on the disk, the rows follow; else everything stands on what it
     stood on, and shows what it showed."""
     work = _work(op, child_id, layer_ids)
@@ -145,10 +145,10 @@ def _leave_off(op: Op, output: object, child_id: str, layer_ids: list[str], keys
 
 
 @step(undo=_leave_off)
-def merge_files(op: Op, child_id: str, layer_ids: list[str], keys: Keys) -> bool:
+def merge_files(op: Op, child_id: str, layer_ids: list[str], keys: list[str]) -> bool:
     """A frozen file has all that it had from ``layer_ids`` below it (the nearest first), and stands on what they stood
     on, in its header and in its row; whether it has: False where it gave way to somebody who waits, or where they are
-    not superfluous any more. ``keys`` are the volumes and instances that are held meanwhile.
+    not superfluous any more. ``keys`` are those of the volumes, instances and holders above, held meanwhile.
 
     False, too, where a file was changed behind our back, the disk is full, several machines have the files open, or the
     hypervisor gave up: a notice says so, and it is tried again later. A machine that stops or is killed meanwhile is
@@ -182,22 +182,22 @@ def _is_done(op: Op, child_id: str) -> bool:
 
 
 def _begin(op: Op, work: _Work, keys: Keys) -> bool:
-    """Rows say that the files are being merged: nobody may stand on them anew, and they are not compared. False where
-    something is otherwise than it was when this was ordered."""
+    """Rows say that the files are being merged: they are not compared meanwhile. False where something is otherwise
+    than it was when this was ordered."""
     again = work.child.state == LayerState.MERGING
     if not again:
         _refuse_changed(work)
     with op.write() as session:
         upon = storage.volumes_upon(session, work.child.id)
-        held = {each.volume.id for each in upon} <= set(keys["volume"]) and {
-            each.place.instance_id for each in upon if each.place is not None
-        } <= set(keys["instance"])
+        needed = {f"volume:{each.volume.id}" for each in upon}
+        needed |= {f"instance:{each.place.instance_id}" for each in upon if each.place is not None}
+        needed |= set(storage.holders_upon(session, work.child.id))
         wanted = [layer.id for layer in work.run]
         same = any(
             each.child.id == work.child.id and [layer.id for layer in each.layers] == wanted
             for each in storage.superfluous(session)
         )
-        if held and same:
+        if same and needed <= set(keys):
             ids = [work.child.id, *wanted, *(file.id for file in work.above if isinstance(file, Layer))]
             session.execute(
                 sa.update(Layer)
@@ -206,7 +206,7 @@ def _begin(op: Op, work: _Work, keys: Keys) -> bool:
             )
             return True
     if again:
-        _leave_off(op, None, work.child.id, wanted, keys)
+        _leave_off(op, None, work.child.id, wanted, list(keys))
     return False
 
 
@@ -273,7 +273,17 @@ def _finish(op: Op, work: _Work) -> bool:
             work.store.stand_again(file.path, work.into.path, frozen=isinstance(file, Layer))
     _protect(work, (work.into, *work.above))
     _follow(op, work, exchanged=True)
+    _catch_up(op, work)
     return True
+
+
+def _catch_up(op: Op, work: _Work) -> None:
+    """A head that came to stand on the child meanwhile stands on its new file."""
+    with op.read() as session:
+        heads = [file for file in storage.standing_on(session, work.child.id) if isinstance(file, Head)]
+    for head in heads:
+        if work.store.glance(head.path, told_format(head)).backing == work.child.path:
+            work.store.stand_again(head.path, work.into.path)
 
 
 def _protect(work: _Work, files: Sequence[Layer | Head]) -> None:
@@ -337,8 +347,8 @@ def _reporter(op: Op, keys: Keys) -> Callable[[float], None]:
 
 
 def _look_around(op: Op, keys: Keys) -> None:
-    """Raise `_GiveWay` where an operation waits for an instance or a volume above."""
-    if somebody_waits(op, [f"{kind}:{each}" for kind, ids in keys.items() for each in ids]):
+    """Raise `_GiveWay` where an operation waits for an instance, a volume or a holder above."""
+    if somebody_waits(op, keys):
         raise _GiveWay
 
 

@@ -3,7 +3,7 @@
 from yun.storage.service.clock import time_is_settled
 from yun.storage.service.freezing import chain_of, deep_volumes, depth_of, floor_of, plan_freeze, refuse_adopted
 from yun.storage.service.layers import children_of, get_layer, hold, layer_is_needed, let_go
-from yun.storage.service.merging import Superfluous, Upon, standing_on, superfluous, volumes_upon
+from yun.storage.service.merging import Superfluous, Upon, holders_upon, standing_on, superfluous, volumes_upon
 from yun.storage.service.pools import (
     PoolChanges,
     create_pool,
@@ -87,6 +87,7 @@ __all__ = [
     "get_pool",
     "get_volume",
     "hold",
+    "holders_upon",
     "ids_of",
     "in_format",
     "kept_until",

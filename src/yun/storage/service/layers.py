@@ -12,19 +12,16 @@ from yun.storage.model import Head, Layer, LayerHold, LayerState
 
 
 def get_layer(session: Session, layer_id: str, *, lock: bool = False) -> Layer:
-    """A sound layer by id. Raises `NotFound`, and `Conflict` for one whose file is gone or spoilt.
+    """A sound layer by id. Raises `NotFound`, and `Conflict` for one whose file is gone or spoilt. One that is being
+    merged may be chosen: who stands on it anew holds the key of an instance, a volume or a holder (``snapshot:snp_…``)
+    above it, to which the merge gives way, and reads its path only then.
 
     With ``lock`` nobody removes it before the caller's transaction ends.
     """
     layer = session.get(Layer, layer_id, with_for_update=lock, populate_existing=lock)
     if layer is None or layer.state == LayerState.REMOVING:
         raise not_found("layer", layer_id[:60])
-    if layer.state == LayerState.MERGING:
-        raise Conflict(
-            _("The base file {digest} is just being merged with the one below it.", digest=layer.digest[:12]),
-            hint=_("Try again in a moment."),
-        )
-    if layer.state != LayerState.ACTIVE:
+    if layer.state not in (LayerState.ACTIVE, LayerState.MERGING):
         raise Conflict(
             _("The base file {digest} cannot be used: it is {state}.", digest=layer.digest[:12], state=_(layer.state)),
             hint=_("Import the image again: the same content mends the file."),

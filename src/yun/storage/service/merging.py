@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from yun.base.db import Base
-from yun.storage.model import Attachment, Head, HeadState, Layer, LayerState, Volume, VolumeState
+from yun.storage.model import Attachment, Head, HeadState, Layer, LayerHold, LayerState, Volume, VolumeState
 
 USABLE = (LayerState.ACTIVE, LayerState.MERGING)
 """What can be merged: sound files, and those whose merging was broken off."""
@@ -115,11 +115,24 @@ def standing_on(session: Session, layer_id: str) -> list[Layer | Head]:
     return [*layers, *heads]
 
 
-def volumes_upon(session: Session, layer_id: str) -> list[Upon]:
-    """Every volume that has a layer in its chain, trashed ones too."""
+def _tree(layer_id: str) -> sa.CTE:
+    """A layer and every one that has it in its chain."""
     tree = sa.select(Layer.id).where(Layer.id == layer_id).cte("upon", recursive=True)
     upper = sa.orm.aliased(Layer)
-    tree = tree.union_all(sa.select(upper.id).where(upper.parent_id == tree.c.id))
+    return tree.union_all(sa.select(upper.id).where(upper.parent_id == tree.c.id))
+
+
+def holders_upon(session: Session, layer_id: str) -> list[str]:
+    """Everybody who holds a layer or one that stands on it, directly or not: ``snapshot:snp_…`` and the like, which are
+    the keys of their operations too."""
+    tree = _tree(layer_id)
+    query = sa.select(LayerHold.holder).where(LayerHold.layer_id.in_(sa.select(tree.c.id))).distinct()
+    return sorted(session.scalars(query))
+
+
+def volumes_upon(session: Session, layer_id: str) -> list[Upon]:
+    """Every volume that has a layer in its chain, trashed ones too."""
+    tree = _tree(layer_id)
     query = (
         sa.select(Volume, Head, Attachment)
         .join(Head, Head.volume_id == Volume.id)
