@@ -23,7 +23,7 @@ from yun.base.log import logger
 from yun.base.messages import _
 from yun.compute.model import Instance
 from yun.compute.service.merge import forget_waiting, merge_intent, merges_due, notice_key, tell_waiting
-from yun.compute.steps.flatten import LOOK_EVERY, UP, somebody_waits
+from yun.compute.steps.flatten import UP, somebody_waits
 from yun.drivers.hypervisor.port import Hypervisor
 from yun.drivers.volume.port import FileFacts, VolumeStore
 from yun.images.space import watched
@@ -36,6 +36,7 @@ from yun.storage.steps.layers import subject_of
 from yun.storage.steps.shared import store_of, told_format
 
 Keys = Sequence[str]
+LOOK_EVERY = 0.05
 log = logger(__name__)
 
 
