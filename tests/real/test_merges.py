@@ -50,8 +50,9 @@ def write(place: Place, number: int) -> None:  # noqa: F811
         path = place.head("web").path
         blocks = [b for b in ask(domain, "query-block") if "inserted" in b]
         name = next(b["qdev"] for b in blocks if b["inserted"]["image"]["filename"] == path)
-        said = ask(domain, "human-monitor-command", **{"command-line": f'qemu-io -d {name} "{words}"'})
-        assert not said, said
+        for each in (words, "flush"):  # what is in its memory alone is not seen from outside
+            said = ask(domain, "human-monitor-command", **{"command-line": f'qemu-io -d {name} "{each}"'})
+            assert not said, said
     finally:
         connection.close()
 
@@ -119,6 +120,7 @@ def agrees(place: Place) -> None:  # noqa: F811
 
 def restart(place: Place) -> None:  # noqa: F811
     """Cut its power and start it again: it reads the files anew."""
+    look(place, "instance.tend_all")
     if place.room.driver.state(place.lab.row().uuid).power is Power.RUNNING:
         place.ask(lambda ctx: service.stop(ctx, service.get(ctx, "web"), force=True))
     start(place)
