@@ -101,6 +101,11 @@ def emitted() -> Iterator[tuple[str, str]]:
                 kind = _kind(node)
                 if kind:
                     yield kind, str(path.relative_to(PACKAGE))
+            elif isinstance(node, ast.Call) and _called(node.func) == "tell" and len(node.args) > 3:
+                noun, what = node.args[1], node.args[3]
+                if isinstance(what, ast.Constant):
+                    thing = str(noun.value) if isinstance(noun, ast.Constant) else "…"
+                    yield f"{thing}.{what.value!s}", str(path.relative_to(PACKAGE))
 
 
 def _called(node: ast.expr) -> str:

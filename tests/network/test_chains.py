@@ -13,7 +13,7 @@ from tests.network.conftest import Asking, Do
 from yun.base.db import Database
 from yun.base.errors import Conflict, Invalid, YunError
 from yun.base.ids import new_id
-from yun.base.messages import _
+from yun.base.messages import Message, _
 from yun.drivers.network.fake import World
 from yun.network import rows, service
 from yun.network.model import Port, Router, ServiceChain, ServiceChainHop
@@ -21,6 +21,7 @@ from yun.network.service import ChainChanges, NewChain, NewHop, NewNetwork, NewS
 from yun.operations import service as operations
 from yun.operations.engine import Engine
 from yun.operations.intent import Intent, Subject
+from yun.operations.model import Notice
 
 NETS = {"s1": "10.1.0.0/24", "in": "10.11.0.0/24", "out": "10.12.0.0/24", "mid": "10.13.0.0/24"}
 
@@ -172,6 +173,28 @@ def test_nothing_goes_around_one_that_does_not_run_otherwise(room: Room, engine:
         ctx, service.get_chain(ctx, "c1"), ChainChanges(on_failure="bypass")
     ))  # fmt: skip
     assert "left out until it runs: fw" in said
+
+
+def test_operators_are_told_while_it_blocks_and_no_longer(room: Room, engine: Engine, database: Database) -> None:
+    def told() -> list[str]:
+        with database.read() as session:
+            notices = session.scalars(sa.select(Notice).where(Notice.key.startswith("network.chain_blocks.")))
+            return [Message.from_json(n.message).render("en") for n in notices]
+
+    room.make()
+    assert told() == []
+    dark(room, engine, room.fw[1], True)
+    assert told() == ["The service chain c1 lets nothing through: fw does not run."]
+    done = room.change(on_failure="bypass")
+    assert told() == []
+    room.do(lambda ctx: operations.undo(ctx, done.id))
+    assert len(told()) == 1
+    gone = room.do(lambda ctx: service.delete_chain(ctx, service.get_chain(ctx, "c1")))
+    assert told() == []
+    room.do(lambda ctx: operations.undo(ctx, gone.id))
+    assert len(told()) == 1
+    dark(room, engine, room.fw[1], False)
+    assert told() == []
 
 
 def dark(room: Room, engine: Engine, port: Port, value: bool) -> None:

@@ -123,5 +123,31 @@ def test_a_static_route_to_a_machine_leads_on_where_its_port_security_lets_it(ro
     assert target.hostname == "target"
 
 
+def test_a_default_route_through_a_machine_is_a_way_out_that_it_alone_knows(
+    room: Room, can: Any, engine: Engine
+) -> None:
+    def inner(ctx: Any) -> Any:
+        subnet = NewSubnet("10.60.0.0/24", name="deep", routed=False)
+        return service.create_network(ctx, NewNetwork("deep", subnet=subnet))
+
+    room.do(inner)
+    room.do(lambda ctx: service.create_router(ctx, service.NewRouter("r9", external=False)))
+    room.do(lambda ctx: service.add_interface(ctx, service.get_router(ctx, "r9"), service.get_subnet(ctx, "deep")))
+    room.plugged("lonely", network="deep")
+    fire = room.plugged("fire", network="deep")
+    answer = can("lonely", "anywhere")
+    assert answer.verdict.code == "no_gateway"
+    room.do(lambda ctx: service.add_route(ctx, service.get_router(ctx, "r9"), "0.0.0.0/0", fire.address))
+    answer = can("lonely", "anywhere")
+    assert answer.ok
+    assert "hands it to fire; whether that sends it on, Yun does not know" in steps(answer)
+    with room.asking() as ctx:
+        port = service.get_port(ctx, "lonely")
+        told = [m.render("en") for m in of_ports(ctx.session, [port])[port.id].outside]
+    assert "The router r9 hands it to fire; whether that sends it on, Yun does not know." in told
+    dark(room, engine, fire, True)
+    assert can("lonely", "anywhere").verdict.code == "forwarder"
+
+
 def open_up(ctx: Any, port: Port) -> Any:
     return service.update_port(ctx, service.get_port(ctx, port.id), PortChanges(port_security=False))

@@ -44,7 +44,7 @@ from yun.network.model import (
 )
 from yun.network.service import look
 from yun.network.service.groups import RULE_COLUMNS
-from yun.operations.events import emit
+from yun.operations.events import emit, resolve_notice
 from yun.operations.intent import Subject
 
 MODELS: dict[str, Any] = {
@@ -183,7 +183,18 @@ def _forget_chains(session: Session, where: sa.ColumnElement[bool]) -> None:
     session.flush()
 
 
+def notice_of(chain_id: str) -> str:
+    """The key of the notice that a service chain blocks."""
+    return f"network.chain_blocks.{chain_id}"
+
+
+def forget_notice(session: Session, chain_id: str) -> None:
+    """No notice says any more that the service chain blocks."""
+    resolve_notice(session, notice_of(chain_id))
+
+
 def _forget_hops(session: Session, chain_id: str) -> None:
+    forget_notice(session, chain_id)
     session.execute(sa.delete(ServiceChainHop).where(ServiceChainHop.chain_id == chain_id))
 
 

@@ -34,7 +34,7 @@ from yun.web.searching import searched
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 BASE = "/networks/service-chains"
-ROWS = 4
+ROWS, SHOWN = service.MOST_HOPS, 4
 CHANGEABLE = {
     "name": _("Name"), "description": _("Description"), "hops": _("Hops"), "protocol": _("Protocol"),
     "port_min": _("First port"), "port_max": _("Last port"), "on_failure": _("While a machine does not run"),
@@ -80,7 +80,7 @@ def chain_form(ctx: Ctx, subnet: str = "") -> Response:
     rows = [{"inner": "", "outer": ""}] * ROWS
     return render(
         ctx, "network/chain_form.html", action=BASE, preview_url=f"{BASE}/new/preview", chain=None, rows=rows,
-        subnet=subnet, **_form(ctx),
+        subnet=subnet, shown_hops=SHOWN, **_form(ctx),
     )  # fmt: skip
 
 
@@ -142,7 +142,7 @@ def update_form(ctx: Ctx, ref: str) -> Response:
     action = f"{BASE}/{found.id}/update"
     return render(
         ctx, "network/chain_form.html", action=action, preview_url=f"{action}/preview", chain=found, rows=rows, was=was,
-        subnet="", **_form(ctx),
+        subnet="", shown_hops=max(SHOWN, len(was["hops"])), **_form(ctx),
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from yun.network import rows
 from yun.network.model import ACTIVE, TRASHED, ServiceChain, ServiceChainHop
 from yun.network.service import chaining, chains, look
+from yun.network.steps import hops
 from yun.operations.flow import Op, tx_step
 
 Values = dict[str, Any]
@@ -56,6 +57,7 @@ def _touch(op: Op, session: Session, chain_id: str) -> None:
         chain.updated_at = op.clock.now()
         session.flush()
         rows.tell(session, "service_chain", chain_id, "updated")
+        hops.judge(session, chain_id)
 
 
 def _bring_back(op: Op, session: Session, output: Any, chain_id: str) -> None:
@@ -66,6 +68,7 @@ def _bring_back(op: Op, session: Session, output: Any, chain_id: str) -> None:
         chain.state, chain.trashed_at = ACTIVE, None
         session.flush()
         rows.tell(session, "service_chain", chain_id, "restored")
+        hops.judge(session, chain_id)
 
 
 @tx_step(undo=_bring_back)
@@ -73,3 +76,4 @@ def trash_chain(op: Op, session: Session, chain_id: str) -> None:
     """The chain lies in the trash: traffic goes as if it had never been."""
     rows.trash(session, "service_chain", chain_id, op.clock.now())
     rows.tell(session, "service_chain", chain_id, "deleted")
+    hops.judge(session, chain_id)

@@ -104,7 +104,9 @@ def outside(found: Picture, port: PortFact) -> list[Message]:
     if not ways_in:
         out.append(no_entry(found, end).steps[-1].text)
     left = exit_of(found, end)
-    if isinstance(left, tuple):
+    if isinstance(left, tuple) and left[1][-1].kind == "port" and left[1][-1].id != port.id:
+        out.append(left[1][-1].text)
+    elif isinstance(left, tuple):
         out.append(_("It reaches the outside as {address}.", address=left[0]))
     else:
         out.append(left.steps[-1].text)

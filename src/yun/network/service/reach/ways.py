@@ -18,6 +18,8 @@ from yun.network.service.reach.facts import (
 from yun.network.service.reach.spans import address, network
 
 MOST_HOPS = 8
+NOBODY = ("192.0.2.1", "2001:db8::1")
+"""Addresses outside, of each family, that are nobody's: what leads there is a default route."""
 
 
 @dataclass(frozen=True)
@@ -236,6 +238,9 @@ def exit_of(picture: Picture, end: End) -> tuple[str, list[Step]] | Way:
         return blocked("no_router", _("No router is the gateway of the subnet {cidr}.", cidr=cidr))
     outer = router.outside
     if outer is None or (":" in outer.address) != (":" in end.address):
+        machine = _forwarder(picture, router, NOBODY[":" in end.address])
+        if machine is not None:
+            return _let_out(router, machine, end)
         text = _("The router {router} has no way out of the cloud.", router=router.name)
         return blocked("no_gateway", text, thing=("router", router.id, router.name))
     if ":" in end.address:
@@ -252,6 +257,18 @@ def exit_of(picture: Picture, end: End) -> tuple[str, list[Step]] | Way:
         return blocked("no_snat", text, *steps, thing=("router", router.id, router.name))
     text = _("Outside it is known by the router's address {address}.", address=outer.address)
     return outer.address, [*steps, Step(True, text, "router", router.id, router.name)]
+
+
+def _let_out(router: RouterFact, machine: ForwarderFact, end: End) -> tuple[str, list[Step]] | Way:
+    """What becomes of a packet for the outside that a default route hands to a machine: under which address that sends
+    it on, if at all, it alone knows."""
+    thing = ("port", machine.id, machine.name)
+    if not machine.up:
+        text = _("The router {router} hands it to {name}, which does not run.", router=router.name, name=machine.name)
+        return blocked("forwarder", text, _through(router), thing=thing)
+    text = _("The router {router} hands it to {name}; whether that sends it on, Yun does not know.", router=router.name,
+             name=machine.name)  # fmt: skip
+    return end.address, [_through(router), Step(True, text, *thing)]
 
 
 def _whole(outside: OutsideFact, network_id: str) -> bool:
