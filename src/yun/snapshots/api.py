@@ -19,7 +19,7 @@ from yun.web.api import Ctx, Match, Route, tag
 router = APIRouter(route_class=Route, prefix="/snapshots", tags=["snapshots"])
 Word = Annotated[str, Field(max_length=200)]
 Reference = Annotated[str, Query(max_length=300)]
-TITLES = {"name": _("Name"), "note": _("Note")}
+TITLES = {"name": _("Name"), "note": _("Notes")}
 
 
 class Body(BaseModel):

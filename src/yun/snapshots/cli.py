@@ -43,7 +43,7 @@ COLUMNS: list[Column] = [
 ]  # fmt: skip
 SHEET: list[Column] = [
     (_("Name"), "name"), (_("Instance"), "instance"), (_("State"), "state"), (_("Taken"), _moment),
-    (_("By"), "created_by"), (_("Why"), "kind_text"), (_("Note"), "note"),
+    (_("By"), "created_by"), (_("Why"), "kind_text"), (_("Notes"), "note"),
     (_("The instance was"), lambda r: say(_(r["power"])) if r["power"] else None),
     (_("Keeps"), _kept), (_("Condition"), "consistency_text"),
     (_("Stood still for"), lambda r: None if r["pause_ms"] is None else f"{r['pause_ms']:.0f} ms"),

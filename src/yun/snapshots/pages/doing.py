@@ -104,7 +104,7 @@ def create(ctx: Ctx, ref: str, typed: Typed) -> Response:
 
 # ── name and note ──
 
-TITLES: dict[str, Message] = {"name": _("Name"), "note": _("Note")}
+TITLES: dict[str, Message] = {"name": _("Name"), "note": _("Notes")}
 
 
 @router.get("/snapshots/{ref}/edit")
