@@ -18,7 +18,8 @@ ENGLISH = {
     "connected": "Connected", "screen": "Screen", "undo": "Undo", "reboot": "Reboot", "activity": "Activity",
     "at once": "It takes effect at once, while the instance runs.", "next start": "at the next start",
     "floating": "Give it a floating IP", "hosts": "Hosts", "volumes": "Volumes", "instances": "Instances",
-    "clone": "Clone", "overview": "Overview",
+    "clone": "Clone", "overview": "Overview", "snapshots": "Snapshots", "take snapshot": "Take a snapshot",
+    "restore": "Restore", "restore as": "Restore as a new instance", "memory": "with memory",
 }  # fmt: skip
 CHINESE = {
     "create an instance": "创建云主机", "create": "创建", "own size": "自定义", "running": "运行中",
@@ -27,7 +28,8 @@ CHINESE = {
     "connected": "已连接", "screen": "屏幕", "undo": "撤销", "reboot": "重启", "activity": "操作记录",
     "at once": "立即生效，云主机无需停机。", "next start": "下次启动", "floating": "分配浮动 IP", "hosts": "宿主机",
     "volumes": "云硬盘",
-    "instances": "云主机", "clone": "克隆", "overview": "概览",
+    "instances": "云主机", "clone": "克隆", "overview": "概览", "snapshots": "快照", "take snapshot": "创建快照",
+    "restore": "恢复", "restore as": "恢复为新云主机", "memory": "含内存",
 }  # fmt: skip
 WORDS = {"en": ENGLISH, "zh": CHINESE}
 LOCALES = {"en": "en-US", "zh": "zh-CN"}
@@ -168,6 +170,42 @@ class Person:
         self.presses(word, self.page.locator(".page-actions"))
         if word != "start":
             self.agrees()
+
+    def node(self, name: str) -> Locator:
+        """A snapshot's line in the tree."""
+        line = self.page.locator(".snap-row")
+        return line.filter(has=self.page.get_by_role("link", name=name, exact=True))
+
+    def takes_snapshot(self, name: str) -> None:
+        """Of the open machine, with its memory, as the dialog proposes; until it stands in the tree."""
+        self.opens_tab("snapshots")
+        self.presses("take snapshot")
+        dialog = self.page.locator("#dialog[open]")
+        dialog.locator("input[name=name]").fill(name)
+        expect(dialog.locator("input[name=memory]")).to_be_checked()
+        expect(dialog).to_contain_text(name)
+        self.agrees()
+        expect(self.node(name)).to_contain_text(self.words["memory"], timeout=self.wait)
+        expect(self.node(name).get_by_role("button", name=self.words["restore"], exact=True)).to_be_enabled()
+
+    def restores(self, name: str) -> None:
+        """The open machine to a snapshot, keeping what it is now, as the dialog proposes; until the tree says so."""
+        self.opens_tab("snapshots")
+        before = self.page.locator(".snap-row").count()
+        self.presses("restore", self.node(name))
+        expect(self.page.locator("#dialog[open]").locator("input[name=keep]")).to_be_checked()
+        self.agrees()
+        expect(self.page.locator(".snap-row")).to_have_count(before + 1, timeout=self.wait)
+
+    def restores_as(self, name: str, new: str) -> None:
+        """A snapshot as another machine, by its menu and the form."""
+        self.opens_tab("snapshots")
+        self.node(name).locator("details.menu > summary").click()
+        self.node(name).get_by_role("link", name=self.words["restore as"], exact=True).click()
+        self.page.fill("input[name=name]", new)
+        expect(self.page.locator("#plan .plan-title")).to_contain_text(new)
+        self.page.locator("main form button[type=submit]").click()
+        expect(self.page).not_to_have_url(re.compile("/restore-as$"))
 
     def opens(self, name: str) -> None:
         """A machine, from the list."""

@@ -12,7 +12,8 @@ PASSWORD = "geheim-1"
 
 
 def walk(person: Person, name: str, *, guest: bool) -> None:
-    """Create, start, add and remove a disk, clone, resize. ``guest``: a real one answers on its serial port."""
+    """Create, start, add and remove a disk, clone, snapshot, restore in place and as a new machine, resize.
+    ``guest``: a real one answers on its serial port."""
     page = person.page
 
     person.creates(name, PASSWORD)
@@ -49,6 +50,28 @@ def walk(person: Person, name: str, *, guest: bool) -> None:
     if guest:
         person.logs_into_serial(PASSWORD)
         person.types("hostname", re.compile(rf"^{name}-copy$", re.M))
+
+    person.opens(name)
+    if guest:
+        person.opens_serial()
+        person.types("echo good >/tmp/state; cat /tmp/state", re.compile(r"^good$", re.M))
+    person.takes_snapshot("sound")
+    if guest:
+        person.opens_serial()
+        person.types("echo broken >/tmp/state; cat /tmp/state", re.compile(r"^broken$", re.M))
+    person.restores("sound")
+    person.sees_state("running")
+    if guest:
+        person.opens_serial()
+        person.types("cat /tmp/state", re.compile(r"^good$", re.M))
+    person.restores("before-sound")
+    person.sees_state("running")
+    if guest:
+        person.opens_serial()
+        person.types("cat /tmp/state", re.compile(r"^broken$", re.M))
+    person.restores_as("sound", f"{name}-then")
+    person.opens(f"{name}-then")
+    person.sees_state("running")
 
     person.opens(name)
     person.resizes("160M")
