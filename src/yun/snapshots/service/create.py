@@ -267,7 +267,10 @@ def take_disk(ctx: Context, row: Snapshot, disk: str, *, name: str | None = None
         subject=Subject("volume", plan.volume_id, plan.name),
         project_id=row.project_id,
         arguments={"volume_id": plan.volume_id},
-        keys=(Key(f"volume:{plan.volume_id}"), Key(f"pool-work:{plan.pool.id}", storage.POOL_SLOTS)),
+        keys=(
+            Key(f"volume:{plan.volume_id}"), Key(f"snapshot:{row.id}"),
+            Key(f"pool-work:{plan.pool.id}", storage.POOL_SLOTS),
+        ),
         effects=(
             _("A disk of {size} with what {slot} had then; it is there at once and can be attached.",
               size=format_size(plan.size_bytes), slot=one.slot),
