@@ -11,13 +11,14 @@ from yun.base.messages import _
 from yun.compute import service as compute
 from yun.compute.model import Instance
 from yun.compute.model import State as InstanceState
+from yun.drivers.volume.fake import FakeFile
 from yun.operations.intent import Intent, Subject
-from yun.operations.model import State
+from yun.operations.model import Notice, State
 from yun.snapshots import service
 from yun.snapshots.model import Present, Snapshot, SnapshotDisk
 from yun.snapshots.service import RestoreWish, SnapshotWish
 from yun.storage import service as storage
-from yun.storage.model import Layer, LayerHold, TrashItem, Volume
+from yun.storage.model import Layer, LayerHold, Pool, TrashItem, Volume
 
 GIB = 1 << 30
 
@@ -130,6 +131,53 @@ def test_a_disk_that_was_added_since_stays_as_a_volume_or_goes_to_the_trash(past
     with past.lab.asking() as ctx:
         assert storage.get_volume(ctx, "data-2").state == "trashed"
         assert storage.get_volume(ctx, "data").state == "available"
+
+
+def test_a_disk_that_was_moved_since_goes_back_to_where_it_was(past: Past) -> None:
+    past.do(lambda ctx: storage.create_pool(ctx, name="fast", path=str(ctx.settings.state_dir / "fast")))
+    past.write("one ")
+    past.take("first")
+    past.do(lambda ctx: compute.move(ctx, storage.get_volume(ctx, "web"), "fast"))
+    past.write("two ")
+    assert "/fast/" in past.head().path
+    past.restore("first")
+    assert "one" in past.reads()
+    assert "two" not in past.reads()
+    with past.lab.asking() as ctx:
+        volume = storage.get_volume(ctx, "web")
+        assert past.head().path.startswith(ctx.session.get_one(Pool, volume.pool_id).path)
+    past.take("again")
+    past.restore("before-first")
+    assert "two" in past.reads()
+    assert "/fast/" in past.head().path
+
+
+def test_a_disk_whose_file_is_gone_comes_back_of_a_snapshot(past: Past) -> None:
+    past.write("one ")
+    past.take("first")
+    past.do(lambda ctx: compute.stop(ctx, compute.get(ctx, "web"), force=True))
+    del past.files[past.head().path]
+    past.do(lambda _ctx: Intent("storage.reconcile", _("Compare"), Subject("periodic", "storage.reconcile")))
+    with past.lab.asking() as ctx:
+        assert storage.get_volume(ctx, "web").state == "missing"
+    with pytest.raises(Conflict), past.lab.asking() as ctx:
+        service.restore(ctx, service.get(ctx, "first"), RestoreWish())
+    past.restore("first", keep=False, start=True)
+    assert "one" in past.reads()
+    assert past.lab.row().state == InstanceState.RUNNING
+    with past.lab.asking() as ctx:
+        assert storage.get_volume(ctx, "web").state == "available"
+
+
+def test_what_lies_beside_the_disks_for_a_snapshot_is_nobodys_stray_file(past: Past) -> None:
+    past.take("first", memory=True)
+    row = past.row("first")
+    for name in (f"{row.id}.memory", f"{row.id}.memory.facts", "snp_01arz3ndektsv4rrffq69g5fav.memory"):
+        past.files[f"{row.pool_path}/seeds/{name}"] = FakeFile("raw", 0, "")
+    past.do(lambda _ctx: Intent("storage.reconcile", _("Compare"), Subject("periodic", "storage.reconcile")))
+    told = [n for n in past.lab.rows(Notice) if n.key.startswith("pool-unknown:")]
+    assert [n.message["params"]["count"] for n in told] == [1]
+    assert "snp_01arz3ndektsv4rrffq69g5fav.memory" in str(told[0].message)
 
 
 def test_size_and_definition_go_back_too(past: Past) -> None:

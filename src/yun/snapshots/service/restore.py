@@ -160,7 +160,7 @@ def _way(ctx: Context, row: Snapshot, instance: Instance) -> Way:
     for node in nodes.values():
         storage.get_layer(session, node.layer_id)
     for disk in now.values():
-        storage.must_allow(disk.volume, "attach")
+        storage.must_allow(disk.volume, "delete")  # a disk that is spoilt is a reason to go back
         if disk.volume_id in nodes:
             storage.refuse_adopted(session, disk.volume)
     again = []

@@ -20,7 +20,7 @@ from yun.compute.model import Instance
 from yun.compute.spec import FIRMWARE
 from yun.compute.steps.shared import load
 from yun.hosts import service as hosts
-from yun.operations.events import emit
+from yun.operations.events import emit, resolve_notice
 from yun.operations.flow import Op, step, tx_step
 from yun.operations.intent import Subject
 from yun.snapshots import places
@@ -29,7 +29,7 @@ from yun.snapshots.service.create import subject_of
 from yun.snapshots.service.look import DEFINITION, disks_of, present_of
 from yun.snapshots.steps.capture import drives_of, grow_from, place_of
 from yun.storage import service as storage
-from yun.storage.model import Attachment, Head, Layer, Pool, Volume
+from yun.storage.model import Attachment, Head, Layer, Pool, Volume, VolumeState
 from yun.storage.service.volumes import head_of
 from yun.storage.spec import pool_path_of
 from yun.storage.steps.layers import collect
@@ -137,10 +137,12 @@ def turn(op: Op, session: Session, snapshot_id: str, instance_id: str, disks: di
         disk, node = now[head["volume_id"]], nodes[head["volume_id"]]
         was["heads"][disk.volume_id] = {
             "path": disk.head.path, "layer_id": disk.head.layer_id, "format": disk.head.format,
-            "size_bytes": disk.volume.size_bytes, "place": place_of(session, disk.attachment.id),
+            "size_bytes": disk.volume.size_bytes, "pool_id": disk.volume.pool_id, "state": disk.volume.state,
+            "place": place_of(session, disk.attachment.id),
         }  # fmt: skip
         _head_is(session, disk.volume_id, {
             "path": head["path"], "layer_id": node.layer_id, "format": "qcow2", "size_bytes": node.size_bytes,
+            "pool_id": session.get_one(Layer, node.layer_id).pool_id, "state": VolumeState.AVAILABLE,
         })  # fmt: skip
         _placed(session, disk.volume_id, node.place)
     for new in again:
@@ -168,7 +170,9 @@ def _renamed(definition: dict[str, Any], volumes: dict[str, str]) -> dict[str, A
 def _head_is(session: Session, volume_id: str, values: dict[str, Any]) -> None:
     head, volume = head_of(session, volume_id), session.get_one(Volume, volume_id)
     head.path, head.layer_id, head.format = values["path"], values["layer_id"], values["format"]
-    volume.size_bytes = values["size_bytes"]
+    volume.size_bytes, volume.pool_id, volume.state = values["size_bytes"], values["pool_id"], str(values["state"])
+    if volume.state == VolumeState.AVAILABLE:
+        resolve_notice(session, f"volume:{volume_id}")
     session.flush()
 
 
@@ -256,7 +260,7 @@ def clear_old(op: Op, was: dict[str, Any]) -> None:
             frozen = session.scalar(sa.select(Layer.id).where(Layer.path == old["path"]))
             if volume is None or used is not None or frozen is not None:
                 continue
-            pool = session.get_one(Pool, volume.pool_id)
+            pool = session.get_one(Pool, old["pool_id"])
         store_of(op, pool).delete(old["path"])
         if old["layer_id"]:
             collect(op, old["layer_id"])

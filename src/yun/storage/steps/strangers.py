@@ -11,7 +11,7 @@ from yun.drivers.volume.port import VolumeStore
 from yun.operations.events import raise_notice, resolve_notice
 from yun.operations.flow import Op
 from yun.operations.model import OPEN, Notice, Operation, OperationSubject
-from yun.storage.model import Attachment, Head, Layer, Pool, TrashItem, Volume
+from yun.storage.model import Attachment, Head, Layer, LayerHold, Pool, TrashItem, Volume
 from yun.storage.service.pools import subject_of
 
 SAMPLE = 5
@@ -49,10 +49,10 @@ def _strangers(session: Session, pool: Pool, paths: list[str]) -> list[str]:
     heads = sa.select(Head.path).join(Volume, Volume.id == Head.volume_id).where(Volume.pool_id == pool.id)
     layers = sa.select(Layer.path).where(Layer.pool_id == pool.id)
     known = {*session.scalars(heads), *session.scalars(layers), *_moving(session)} if paths else set()
-    machines = _machines(session) if any(path.startswith(seeds) for path in paths) else set()
+    owners = _owners(session) if any(path.startswith(seeds) for path in paths) else set()
     return [
         path for path in paths
-        if (path.removeprefix(seeds).partition(".")[0] not in machines if path.startswith(seeds) else path not in known)
+        if (path.removeprefix(seeds).partition(".")[0] not in owners if path.startswith(seeds) else path not in known)
     ]  # fmt: skip
 
 
@@ -62,17 +62,19 @@ def _moving(session: Session) -> set[str]:
     return {move.arguments["way"][end] for move in moves for end in ("source", "target")}
 
 
-def _machines(session: Session) -> set[str]:
-    """Whose seeds may lie here: what has disks, lies in the trash, or is being worked on."""
-    trashed = sa.select(TrashItem.subject_id).where(TrashItem.kind == "instance")
+def _owners(session: Session) -> set[str]:
+    """Whose files may lie beside the disks (a seed, NVRAM, an image of memory): what has disks or needs frozen ones,
+    lies in the trash, or is being worked on."""
+    trashed = sa.select(TrashItem.subject_id).where(TrashItem.kind != "volume")
     busy = (
         sa.select(OperationSubject.id)
         .join(Operation, Operation.seq == OperationSubject.seq)
-        .where(OperationSubject.kind == "instance", Operation.state.in_(OPEN))
+        .where(OperationSubject.kind != "volume", Operation.state.in_(OPEN))
     )
+    holders = session.scalars(sa.select(LayerHold.holder).distinct())
     return {
         *session.scalars(sa.select(Attachment.instance_id).distinct()), *session.scalars(trashed),
-        *session.scalars(busy),
+        *session.scalars(busy), *(holder.partition(":")[2] for holder in holders),
     }  # fmt: skip
 
 
