@@ -52,8 +52,7 @@ def restore(
         op.step(storage.make_volume, new["volume_id"])
     before = op.step(steps.turn, snapshot_id, instance_id, disks)
     op.step(steps.bring_firmware, snapshot_id, instance_id, keep_id)
-    op.step(compute.write_seed, instance_id)
-    op.step(compute.redefine, instance_id)
+    op.step(steps.describe, instance_id)
     for gone in extra:
         if gone["trash_id"]:
             op.step(storage.trash_volume, gone["volume_id"], gone["trash_id"], disks["purge_at"])

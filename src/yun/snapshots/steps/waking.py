@@ -15,7 +15,7 @@ from yun.base.messages import _
 from yun.compute.model import LIVE, Instance
 from yun.compute.model import State as InstanceState
 from yun.compute.spec import spec_of
-from yun.compute.steps import define_now, start_now
+from yun.compute.steps import define_now, start_now, write_seed
 from yun.compute.steps.inside import set_clock
 from yun.compute.steps.nics import unplug_card
 from yun.compute.steps.power import UP, write_running
@@ -80,11 +80,15 @@ def _as_it_ran(session: Session, row: Instance, kept: Snapshot) -> Instance:
 
 
 def _on_again(op: Op, output: Any, instance_id: str, keep_id: str | None, was: list[str]) -> None:
-    """It is what it was before it was switched off: where its memory was kept its guest goes on, else it boots."""
-    if was[0] not in LIVE:
-        return
+    """It is what it was before it was switched off: where its memory was kept its guest goes on, else it boots. The
+    rows are by now, and seed and definition follow them."""
     row, hypervisor = place(op, instance_id)
+    write_seed.call(op, instance_id)
     define_now(op, instance_id)
+    if was[0] not in LIVE:
+        with op.write() as session:
+            set_state(op, session, load(session, instance_id), was[0], reason=was[1])
+        return
     with op.read() as session:
         kept = session.get(Snapshot, keep_id) if keep_id else None
         memory = kept.memory_path if kept is not None else ""
@@ -116,6 +120,13 @@ def _off_again(op: Op, output: Any, snapshot_id: str, instance_id: str, *_rest: 
         hypervisor.destroy(row.uuid)
     with op.write() as session:
         set_state(op, session, load(session, instance_id), InstanceState.STOPPED, reason="user")
+
+
+@step()
+def describe(op: Op, instance_id: str) -> None:
+    """Seed and definition are as the rows say. What takes the rows back brings these after them (`switch_off`)."""
+    write_seed.call(op, instance_id)
+    define_now(op, instance_id)
 
 
 @step(undo=_off_again)
