@@ -112,6 +112,7 @@ def test_a_machine_of_old_hardware_becomes_a_modern_one(desk: Desk) -> None:
     desk.yun("instance", "delete", identifier, "--force")
     desk.yun("instance", "purge", identifier, "--yes")
     desk.yun("image", "delete", "tiny-generic")
+    desk.yun("trash", "purge", "tiny-generic", "--yes")
 
 
 def memory_grows_and_shrinks(desk: Desk, identifier: str) -> None:

@@ -49,3 +49,4 @@ def test_a_guest_without_cloud_init_and_agent_stays_as_it_was_and_that_is_said(d
     desk.yun("instance", "delete", "bare", "--force")
     desk.yun("instance", "purge", "bare", "--yes")
     desk.yun("image", "delete", "tiny-generic")
+    desk.yun("trash", "purge", "tiny-generic", "--yes")
