@@ -221,7 +221,7 @@ def explore(room: Room) -> dict[str, Any]:
     saw["opened"] = until(lambda: call("", outside, 8080))
     room.do(lambda ctx: operations.undo(ctx, opened))
     saw["closed_by_undo"] = until(lambda: not call("", outside, 8080))
-    saw["world_sees"] = [call(space, "198.51.100.2", 80) for space in ("one", "two")]
+    saw["world_sees"] = [until(lambda s=space: call(s, "198.51.100.2", 80)) for space in ("one", "two")]
     off = room.do(lambda ctx: service.disassociate(ctx, service.get_floating_ip(ctx, outside)))
     saw["floating_off"] = until(lambda: not ping("", outside))
     room.do(lambda ctx: operations.undo(ctx, off))
