@@ -71,7 +71,7 @@ def clone(ctx: Context, source: Instance, wish: CloneWish) -> Intent:
         plan_copy(target, source, name, values=values, network_name=wish.network, disks=disks, same_project=same)
         for name in names
     ]
-    room = _room_for(ctx.session, source, copies)
+    room = room_for(ctx.session, source, copies)
     pools = _promised(ctx.session, disks, len(copies))
     freezes = [storage.plan_freeze(ctx.session, disk.volume) for disk in disks if disk not in still]
     first = copies[0].row
@@ -89,7 +89,7 @@ def clone(ctx: Context, source: Instance, wish: CloneWish) -> Intent:
             Key(f"host:{source.host_id}", HOST_SLOTS),
             *((Key(f"pool-work:{p.id}", storage.POOL_SLOTS) for p in pools) if wish.full or still else ()),
         ),
-        subjects=(subject(source), *(s for c in copies for s in _subjects(c))),
+        subjects=(subject(source), *(s for c in copies for s in subjects_of_copy(c))),
         effects=(
             *_what(source, wish, names, disks, copies[0]), *_slow(wish, still), *consistency(source),
             *individuality(source), *_hardware(source, copies[0]), *stay_behind(ctx.session, source),
@@ -106,12 +106,18 @@ def clone(ctx: Context, source: Instance, wish: CloneWish) -> Intent:
 @opposite("instance.clone")
 def unclone(ctx: Context, operation: Operation) -> Intent:
     """Undo of a clone: the copies that are still there go to the trash, in one operation."""
+    return remove_copies(ctx, operation, _("The copies have been deleted already."))
+
+
+def remove_copies(ctx: Context, operation: Operation, gone: Message, *, force: bool = False) -> Intent:
+    """The instances that an operation made, as its argument ``copies`` names them, go to the trash in one operation,
+    as far as they are still there; with ``force`` their power is cut. Raises `Conflict` saying ``gone`` for none."""
     ids = [copy["instance_id"] for copy in operation.arguments["copies"]]
     found = [ctx.session.get(Instance, i) for i in ids]
     there = [row for row in found if row is not None and row.state != State.TRASHED]
     if not there:
-        raise Conflict(_("The copies have been deleted already."))
-    intents = [delete(ctx, get(ctx, row.id)) for row in there]
+        raise Conflict(gone)
+    intents = [delete(ctx, get(ctx, row.id), force=force) for row in there]
     first = intents[0]
     return replace(
         first,
@@ -230,7 +236,7 @@ def _size(ctx: Context, source: Instance, wish: CloneWish) -> dict[str, Any]:
     return values
 
 
-def _room_for(session: Session, source: Instance, copies: Sequence[Copy]) -> Message:
+def room_for(session: Session, source: Instance, copies: Sequence[Copy]) -> Message:
     """What is left on the source's host once all copies have their place. Raises `NoCapacity`."""
     room = next(r for r in hosts.rooms(session) if r.host.id == source.host_id)
     vcpus = sum(c.row.vcpus for c in copies)
@@ -264,7 +270,8 @@ def _title(source: Instance, names: Sequence[str]) -> Message:
     )  # fmt: skip
 
 
-def _subjects(copy: Copy) -> list[Subject]:
+def subjects_of_copy(copy: Copy) -> list[Subject]:
+    """The copy, its volumes and its ports, as subjects of an operation."""
     return [
         Subject("instance", copy.row.id, copy.row.name),
         *(Subject("volume", plan.volume_id, plan.name) for _source, plan, _place in copy.disks),

@@ -12,17 +12,12 @@ from yun.base.context import Context
 from yun.base.errors import Conflict
 from yun.base.ids import new_id
 from yun.base.messages import Message, _
-from yun.base.units import MIB, format_size
-from yun.compute import service as compute
 from yun.compute.model import LIVE, Instance
-from yun.compute.model import State as InstanceState
-from yun.compute.service.clone import read_only
+from yun.compute.service.clone import read_only, remove_copies, room_for, subjects_of_copy
 from yun.compute.service.copies import Copy, names_for, plan_copy
 from yun.compute.service.look import must_be
 from yun.compute.service.power import HOST_SLOTS
 from yun.compute.service.power import subject as instance_subject
-from yun.compute.service.remove import delete
-from yun.hosts import placement
 from yun.hosts import service as hosts
 from yun.operations.intent import Intent, Key, Subject
 from yun.operations.model import Operation
@@ -75,7 +70,7 @@ def fork(ctx: Context, source: Instance, wish: ForkWish) -> Intent:
     for copy in copies:
         for port in copy.ports:
             port.port.link_up = port.port.link_up and not wish.isolated
-    room = _room(ctx.session, source, copies)
+    room = room_for(ctx.session, source, copies)
     for pool_id in sorted({disk.volume.pool_id for disk in disks}):
         need = sum(d.volume.size_bytes for d in disks if d.volume.pool_id == pool_id) * len(copies)
         capacity.check(ctx.session, ctx.session.get_one(Pool, pool_id), need)
@@ -92,7 +87,7 @@ def fork(ctx: Context, source: Instance, wish: ForkWish) -> Intent:
             *(Key(f"instance:{c.row.id}") for c in copies), Key(f"instance:{source.id}"),
             Key(f"host:{source.host_id}", HOST_SLOTS),
         ),
-        subjects=(instance_subject(source), *(s for c in copies for s in _subjects(c))),
+        subjects=(instance_subject(source), *(s for c in copies for s in subjects_of_copy(c))),
         effects=(*_said(source, wish, names, copies[0]),),
         depends=(_("instance {name}", name=source.name),),
         capacity=(room,),
@@ -106,22 +101,7 @@ def fork(ctx: Context, source: Instance, wish: ForkWish) -> Intent:
 @opposite("snapshot.fork")
 def unfork(ctx: Context, operation: Operation) -> Intent:
     """Undo of a fork: the forks that are still there go to the trash, in one operation."""
-    ids = [copy["instance_id"] for copy in operation.arguments["copies"]]
-    found = [ctx.session.get(Instance, i) for i in ids]
-    there = [row for row in found if row is not None and row.state != InstanceState.TRASHED]
-    if not there:
-        raise Conflict(_("The forks have been deleted already."))
-    intents = [delete(ctx, compute.get(ctx, row.id), force=True) for row in there]
-    first = intents[0]
-    return replace(
-        first,
-        arguments={**first.arguments, "also": [i.arguments for i in intents[1:]]},
-        keys=tuple(dict.fromkeys(k for i in intents for k in i.keys)),
-        subjects=tuple(s for i in intents for s in i.all_subjects),
-        effects=tuple(m for i in intents for m in ((i.title, *i.effects) if len(there) > 1 else i.effects)),
-        destroys=next((i.destroys for i in intents if i.destroys), ()),
-        deadline=sum(i.deadline for i in intents),
-    )  # fmt: skip
+    return remove_copies(ctx, operation, _("The forks have been deleted already."), force=True)
 
 
 def _moment(ctx: Context, source: Instance) -> NodePlan:
@@ -137,32 +117,12 @@ def _as_it_runs(source: Instance) -> dict[str, Any]:
     return {name: value for name, value in now.items() if value != getattr(source, name)}
 
 
-def _room(session: Session, source: Instance, copies: Sequence[Copy]) -> Message:
-    room = next(r for r in hosts.rooms(session) if r.host.id == source.host_id)
-    vcpus, memory_mib = sum(c.row.vcpus for c in copies), sum(c.row.memory_mib for c in copies)
-    if (why := placement.refusal(room, vcpus=vcpus, memory_mib=memory_mib)) is not None:
-        raise hosts.no_room([why], placement.nearest([room], vcpus=vcpus, memory_mib=memory_mib))
-    return _(
-        "Afterwards host {host} has {memory} of memory and {vcpus} vCPU left.",
-        memory=format_size(max(room.memory_mib - memory_mib, 0) * MIB), vcpus=max(room.vcpus - vcpus, 0),
-        host=room.host.name,
-    )  # fmt: skip
-
-
 def _write(session: Session, moment: NodePlan, copies: Sequence[Copy]) -> None:
     moment.write(session)
     for copy in copies:
         copy.write(session)
         row = copy.row
         hosts.allocate(session, host_id=row.host_id, owner=row.id, vcpus=row.vcpus, memory_mib=row.memory_mib)
-
-
-def _subjects(copy: Copy) -> list[Subject]:
-    return [
-        Subject("instance", copy.row.id, copy.row.name),
-        *(Subject("volume", plan.volume_id, plan.name) for _source, plan, _place in copy.disks),
-        *(s for port in copy.ports for s in port.subjects),
-    ]
 
 
 def _said(source: Instance, wish: ForkWish, names: Sequence[str], copy: Copy) -> list[Message]:
